@@ -1,0 +1,14 @@
+//! The judge: histories, sequential models, and verdicts on linearizability.
+//!
+//! ```text
+//!   file / run ──> history::{jsonl, edn, …} ──> History ──> check() ──> Judgement
+//!                     readers                  validated     │ split by key, bounded pool
+//!                                                            ├─ fast: register zones, cas chains, append
+//!                                                            └─ search: just-in-time frontier | depth-first
+//! ```
+//!
+//! Pure: no clock but the budget's, no network, no async runtime. It shares no code with the systems it judges.
+
+pub mod history;
+pub mod model;
+pub mod verdict;

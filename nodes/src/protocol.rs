@@ -1,0 +1,262 @@
+//! What every protocol core is: a pure state machine, `step(now, input, &mut outputs)`.
+//!
+//! ```text
+//!               Input                          Outputs
+//!   Tick ────────────┐                ┌──> compact                 write the snapshot durably, first
+//!   Receive ─────────┤   ┌────────┐   ├──> records                 append, in order; sync if sync_wanted
+//!   Client ──────────┼──>│  step  │──>├──> send                    may leave at once
+//!   Durable(ticket) ─┘   └────────┘   ├──> send_when_durable       held until everything persisted so far is durable
+//!                                     ├──> replies                 answers for clients of this node
+//!                                     └──> wake_at                 call again with Tick no later than this
+//! ```
+//!
+//! No clock, file, socket, log call or async runtime in here: time and randomness are inputs. The same core runs as a
+//! real process and in a seeded simulation. A core owns its replicated [`machine`](crate::machine), so replies come out of `step`.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    machine::{Answer, Command, Value},
+    mutants::Mutant,
+};
+
+pub mod raft;
+
+/// A server of the cluster, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub u64);
+
+/// A moment on the node's own monotonic clock, in nanoseconds since an arbitrary start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Time(pub u64);
+
+/// Names one client request at the node that received it; unique within one life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+/// Numbers the steps that had something to persist: 1, 2, 3, … within one life of the process.
+///
+/// Everything the steps up to and including `Ticket(n)` asked to persist is durable once `Input::Durable(Ticket(n))` comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// What a core is told.
+#[derive(Clone, Debug)]
+pub enum Input<M> {
+    /// Time passed; nothing else happened.
+    Tick,
+    /// A message came from a peer.
+    Receive {
+        /// Who sent it.
+        from: NodeId,
+        /// What it says.
+        message: M,
+    },
+    /// A client of this node asks for something.
+    Client {
+        /// The name under which the reply will come.
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+    },
+    /// All that was to be persisted up to this ticket is durable.
+    Durable(Ticket),
+}
+
+/// What a client may ask of a core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Run a command through the log.
+    Command(Command),
+    /// Read a key, linearizably.
+    Read {
+        /// The key.
+        key: String,
+    },
+    /// Hand leadership to `to`, or to the most up-to-date follower.
+    TransferLeadership {
+        /// The wanted leader.
+        to: Option<NodeId>,
+    },
+}
+
+/// The end of a client request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The machine's answer to a command.
+    Answer(Answer),
+    /// The value read.
+    Value(Value),
+    /// Leadership transfer was begun.
+    TransferStarted,
+    /// Not answered.
+    Refused(Refusal),
+}
+
+/// Why a request was not answered, and what that says about its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No leader is known here: the request went nowhere. Definitely not done.
+    NoLeader,
+    /// The node the request was forwarded to was not the leader and put it into no log. Definitely not done.
+    NotLeader,
+    /// Another term's entry was applied at the index of this command. Definitely not done.
+    Overwritten,
+    /// Too many requests are waiting here; this one was not taken. Definitely not done.
+    Overloaded,
+    /// Leadership was lost after the command entered the log. Unknown.
+    LeadershipLost,
+    /// It was forwarded, and no answer came back. Unknown.
+    ForwardLost,
+    /// The node gave up waiting. Unknown.
+    Timeout,
+}
+
+impl Refusal {
+    /// Whether the request definitely had no effect, now or ever.
+    #[must_use]
+    pub fn is_definite(self) -> bool {
+        matches!(self, Self::NoLeader | Self::NotLeader | Self::Overwritten | Self::Overloaded)
+    }
+}
+
+/// What a core asks for. One value is reused: the driver drains it after each step.
+#[derive(Debug)]
+pub struct Outputs<M, R> {
+    /// Replace everything stored by a snapshot and the records that follow it. Comes before `records` of the same step.
+    pub compact: Option<Compact<R>>,
+    /// Append these to the log, in this order.
+    pub records: Vec<R>,
+    /// Whether anything waits for the records (or the compaction): if not, the storage may sync them at its leisure.
+    pub sync_wanted: bool,
+    /// Messages that may be sent at once.
+    pub send: Vec<(NodeId, M)>,
+    /// Messages that may be sent only when everything persisted up to and including this step is durable.
+    pub send_when_durable: Vec<(NodeId, M)>,
+    /// Answers for clients of this node.
+    pub replies: Vec<(RequestId, Reply)>,
+    /// Call `step` with [`Input::Tick`] no later than this.
+    pub wake_at: Time,
+}
+
+impl<M, R> Default for Outputs<M, R> {
+    fn default() -> Self {
+        Self {
+            compact: None,
+            records: Vec::new(),
+            sync_wanted: false,
+            send: Vec::new(),
+            send_when_durable: Vec::new(),
+            replies: Vec::new(),
+            wake_at: Time::default(),
+        }
+    }
+}
+
+impl<M, R> Outputs<M, R> {
+    /// Whether this step has something to persist, and so takes the next [`Ticket`].
+    #[must_use]
+    pub fn persists(&self) -> bool {
+        self.compact.is_some() || !self.records.is_empty()
+    }
+}
+
+/// A snapshot with the records that are kept behind it.
+#[derive(Clone, Debug)]
+pub struct Compact<R> {
+    /// The core's snapshot: machine, sessions, and where in the log it stands.
+    pub snapshot: Vec<u8>,
+    /// All other durable state that still counts (hard state, entries above the snapshot).
+    pub records: Vec<R>,
+}
+
+/// What storage found at start.
+#[derive(Clone, Debug)]
+pub struct Stored<R> {
+    /// The newest durable snapshot.
+    pub snapshot: Option<Vec<u8>>,
+    /// The records behind it, in the order they were appended.
+    pub records: Vec<R>,
+}
+
+impl<R> Default for Stored<R> {
+    fn default() -> Self {
+        Self { snapshot: None, records: Vec::new() }
+    }
+}
+
+/// What a core is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// All voters, this node included.
+    pub voters: Vec<NodeId>,
+    /// Between two heartbeats of a leader, nanoseconds.
+    pub heartbeat_ns: u64,
+    /// The shortest election timeout T, nanoseconds; real ones are random in [T, 2T].
+    pub election_timeout_ns: u64,
+    /// Take a snapshot once this many entries were applied since the last one.
+    pub snapshot_every: u64,
+    /// At most this many bytes of entries in one append message.
+    pub max_append_bytes: usize,
+    /// At most this many append messages in flight to one follower.
+    pub max_inflight: usize,
+    /// At most this many client requests waiting in this node.
+    pub max_pending: usize,
+    /// The one rule that is wrong in this process, if any. Correct builds have none.
+    pub mutant: Option<Mutant>,
+}
+
+/// What a node tells about itself at `/v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// `leader`, `follower`, `candidate` or `pre-candidate`.
+    pub role: String,
+    /// Current term.
+    pub term: u64,
+    /// The leader this node believes in.
+    pub leader: Option<NodeId>,
+    /// Highest index known committed.
+    pub commit: u64,
+    /// Highest index applied.
+    pub applied: u64,
+    /// First index still in the log.
+    pub first_index: u64,
+    /// Last index in the log.
+    pub last_index: u64,
+    /// Last index covered by the snapshot; 0 without one.
+    pub snapshot_index: u64,
+    /// The mutant in this process.
+    pub mutant: Option<String>,
+    /// How often the mutated rule decided otherwise than the correct one.
+    pub fired: u64,
+}
+
+/// Stored state that contradicts itself: the node must refuse to start.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("stored state is inconsistent: {0}")]
+pub struct RestoreError(pub String);
+
+/// A protocol core.
+pub trait Protocol: Sized {
+    /// What peers say to each other.
+    type Message: Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static;
+    /// One unit of durable state.
+    type Record: Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static;
+
+    /// A core with what storage held; it has the same promises to keep as before.
+    ///
+    /// # Errors
+    /// When the stored state contradicts itself.
+    fn restore(config: Config, stored: Stored<Self::Record>, now: Time, seed: u64) -> Result<Self, RestoreError>;
+
+    /// Takes one input, and adds to `out` what follows from it. `now` never goes back.
+    fn step(&mut self, now: Time, input: Input<Self::Message>, out: &mut Outputs<Self::Message, Self::Record>);
+
+    /// What this node would tell about itself.
+    fn status(&self) -> Status;
+}
