@@ -1,0 +1,51 @@
+//! A run as meant: every choice made, nothing left to guess. Made from the flags, stored in the manifest.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use workloads::{client::EtcdReads, generator::WorkloadSpec};
+
+use crate::{nemesis::Nemeses, network::NetworkKind, system::SystemKind};
+
+/// Everything that decides what a run does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Which system is tested.
+    pub system: SystemKind,
+    /// Its executable, if not the built-in one.
+    pub binary: Option<PathBuf>,
+    /// The one wrong rule switched on in every node, for testing the harness.
+    pub mutant: Option<String>,
+    /// How many nodes.
+    pub nodes: u32,
+    /// What clients do.
+    pub workload: WorkloadSpec,
+    /// How reads are asked for.
+    pub reads: EtcdReads,
+    /// Closed loop: how many clients. With a rate: how many share it.
+    pub concurrency: u32,
+    /// Open loop: operations a second over all clients.
+    pub rate: Option<u32>,
+    /// A client gives up an operation after this.
+    pub timeout: Duration,
+    /// What is broken.
+    pub nemeses: Nemeses,
+    /// Load without faults, before them.
+    pub warm_up: Duration,
+    /// How long faults go on.
+    pub time: Duration,
+    /// After the last heal, every node must answer within this.
+    pub recovery_bound: Duration,
+    /// Decides the operations and the fault plan.
+    pub seed: u64,
+    /// How nodes are connected.
+    pub network: NetworkKind,
+    /// Where runs are stored.
+    pub store: PathBuf,
+    /// Keep the nodes' data directories even when the verdict is valid.
+    pub keep_data: bool,
+    /// How long the checkers may take.
+    pub check_time: Duration,
+    /// How much memory they may take, MiB.
+    pub check_memory_mib: usize,
+}
