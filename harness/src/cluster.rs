@@ -1,12 +1,13 @@
 //! The nodes of a run: starting, breaking and watching them.
 //!
 //! ```text
-//!            start ─────────> up ── kill, power_off ──> down ── revive ──> up
-//!                             │  └─ pause ──> paused ── revive ──> up
+//!            revive ────────> up ── kill, power off ──> down ── revive ──> up
+//!                             │  └─ pause, revive: stands still, goes on
 //!                             └─ ended by itself ──> crashed (stays so: it is a finding)
 //! ```
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
@@ -17,13 +18,10 @@ use workloads::client::NodeStatus;
 
 use crate::{
     nemesis::fault::{NodeNumber, Step},
-    network::{Endpoint, Network},
-    process::{ExitInfo, NodeCommand, NodeProcess, ProcessError, Spawner},
+    network::{Network, links::Endpoint},
+    process::{ExitCause, ExitInfo, NodeCommand, NodeProcess, PowerLoss, ProcessError, Spawner},
     system::{NodePlace, System},
 };
-
-/// How long a node may take to die of a power loss before it is reported.
-const POWER_LOSS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What can go wrong with a node, other than what is done to it on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +33,19 @@ pub enum ClusterError {
         node: NodeNumber,
         /// Why.
         source: ProcessError,
+    },
+    /// It took the signal of a power loss and went on: its binary does not model it.
+    #[error(
+        "node {0} did not end on SIGUSR1, which stands for a power loss (docs/node-contract.md); leave `power` out of --nemesis"
+    )]
+    PowerLossIgnored(NodeNumber),
+    /// Its network namespace could not be handed on.
+    #[error("cannot start node {node} in its network namespace: {source}")]
+    Namespace {
+        /// Which.
+        node: NodeNumber,
+        /// Why.
+        source: std::io::Error,
     },
     /// Its directory could not be made.
     #[error("cannot make the data directory {}: {source}", path.display())]
@@ -65,9 +76,20 @@ pub struct Crash {
     pub exit: ExitInfo,
 }
 
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} ended by itself, ", self.node)?;
+        match (self.exit.code, self.exit.signal) {
+            (Some(code), _) => write!(f, "exit code {code}"),
+            (None, Some(signal)) => write!(f, "signal {signal}"),
+            (None, None) => write!(f, "how is not known"),
+        }
+    }
+}
+
 enum State {
+    /// Running, or standing still after a pause.
     Up(NodeProcess),
-    Paused(NodeProcess),
     Down,
     Crashed,
 }
@@ -120,23 +142,25 @@ impl Cluster {
             let data_dir = paths.data.join(id.to_string());
             std::fs::create_dir_all(&data_dir)
                 .map_err(|source| ClusterError::DataDir { path: data_dir.clone(), source })?;
+            let address = network.node_address(id);
             let place = NodePlace {
                 id,
-                listen_client: network.listen_client(id),
-                listen_peer: network.listen_peer(id),
-                peers: (1..=count).map(|to| (to, network.peer_address(id, to))).collect(),
+                listen_client: SocketAddr::new(address, system.client_port()),
+                listen_peer: SocketAddr::new(address, system.peer_port()),
+                peers: (1..=count).map(|to| (to, network.peer_address(id, to, system.peer_port()))).collect(),
                 data_dir,
                 cluster: cluster.to_owned(),
                 seed: seed.wrapping_mul(1_000).wrapping_add(u64::from(id)),
             };
             nodes.push(Node {
-                client_address: network.client_address(id),
+                client_address: network.client_address(id, system.client_port()),
                 log_file: paths.logs.join(format!("{id}.log")),
                 place,
                 state: Mutex::new(State::Down),
             });
         }
-        Ok(Self { system, network, spawner: Spawner::start(), nodes, crashes: Mutex::new(Vec::new()) })
+        let spawner = Spawner::start().map_err(|source| ClusterError::Process { node: 0, source })?;
+        Ok(Self { system, network, spawner, nodes, crashes: Mutex::new(Vec::new()) })
     }
 
     /// How many nodes there are.
@@ -176,16 +200,19 @@ impl Cluster {
     }
 
     fn spawn(&self, node: &Node) -> Result<NodeProcess, ClusterError> {
+        let id = node.place.id;
         let invocation = self.system.command(&node.place);
+        let context =
+            self.network.spawn_context(id).map_err(|source| ClusterError::Namespace { node: id, source })?;
         self.spawner
             .spawn(NodeCommand {
                 program: invocation.program,
-                args: invocation.args,
+                args: invocation.args.into_iter().map(Into::into).collect(),
                 env: Vec::new(),
-                netns: self.network.namespace(node.place.id),
+                netns: context.netns,
                 log_file: node.log_file.clone(),
             })
-            .map_err(|source| ClusterError::Process { node: node.place.id, source })
+            .map_err(|source| ClusterError::Process { node: id, source })
     }
 
     /// Carries out one step of a fault.
@@ -204,76 +231,65 @@ impl Cluster {
                 self.network.links().heal_all();
                 Ok(())
             }
-            Step::Kill(nodes) => self.each(nodes, Self::kill),
-            Step::Pause(nodes) => self.each(nodes, Self::pause),
+            Step::Kill(nodes) => nodes.iter().try_for_each(|id| self.end(*id, |process| process.kill().map(Some))),
+            Step::Pause(nodes) => nodes.iter().try_for_each(|id| self.pause(*id)),
             Step::PowerOff(nodes) => self.power_off(nodes),
             Step::Revive => self.revive(),
         }
     }
 
-    fn each(
+    /// Ends a node that is up. How it really ended is looked at: it may have crashed the moment before.
+    fn end(
         &self,
-        nodes: &[NodeNumber],
-        act: fn(&mut State) -> Result<(), ProcessError>,
+        id: NodeNumber,
+        how: impl FnOnce(&NodeProcess) -> Result<Option<ExitInfo>, ProcessError>,
     ) -> Result<(), ClusterError> {
-        for id in nodes {
-            self.reap(*id);
-            act(&mut lock(&self.node(*id).state)).map_err(|source| ClusterError::Process { node: *id, source })?;
+        self.reap(id)?;
+        let mut state = lock(&self.node(id).state);
+        if let State::Up(process) = &*state {
+            let exit = how(process).map_err(|source| ClusterError::Process { node: id, source })?;
+            let exit = exit.ok_or(ClusterError::PowerLossIgnored(id))?;
+            *state = self.ended(id, exit);
         }
         Ok(())
     }
 
-    fn kill(state: &mut State) -> Result<(), ProcessError> {
-        if let State::Up(process) | State::Paused(process) = state {
-            process.kill()?;
-            *state = State::Down;
+    /// The state of a node that ended like this.
+    fn ended(&self, node: NodeNumber, exit: ExitInfo) -> State {
+        if exit.cause == ExitCause::ByItself {
+            lock(&self.crashes).push(Crash { node, exit });
+            State::Crashed
+        } else {
+            State::Down
         }
-        Ok(())
     }
 
-    fn pause(state: &mut State) -> Result<(), ProcessError> {
-        if let State::Up(process) = state {
-            process.pause()?;
-            if let State::Up(process) = std::mem::replace(state, State::Down) {
-                *state = State::Paused(process);
-            }
+    fn pause(&self, id: NodeNumber) -> Result<(), ClusterError> {
+        match &*lock(&self.node(id).state) {
+            State::Up(process) => process.pause().map_err(|source| ClusterError::Process { node: id, source }),
+            State::Down | State::Crashed => Ok(()),
         }
-        Ok(())
     }
 
-    /// Signals all of them before waiting for any: a power loss hits a rack at one moment.
+    /// All at once, each from a thread of its own: a power loss hits a rack at one moment.
     fn power_off(&self, nodes: &[NodeNumber]) -> Result<(), ClusterError> {
-        let failed = |node: NodeNumber| move |source| ClusterError::Process { node, source };
-        for id in nodes {
-            self.reap(*id);
-        }
-        let mut states: Vec<_> = nodes.iter().map(|id| (*id, lock(&self.node(*id).state))).collect();
-        for (id, state) in &states {
-            if let State::Up(process) = &**state {
-                process.send_power_loss().map_err(failed(*id))?;
-            }
-        }
-        for (id, state) in &mut states {
-            match &mut **state {
-                State::Up(process) => process.wait_power_loss(POWER_LOSS_TIMEOUT).map_err(failed(*id))?,
-                State::Paused(process) => process.kill().map_err(failed(*id))?,
-                State::Down | State::Crashed => continue,
-            }
-            **state = State::Down;
-        }
-        Ok(())
+        let power_loss = |process: &NodeProcess| match process.power_loss()? {
+            PowerLoss::Gone(exit) => Ok(Some(exit)),
+            PowerLoss::HadToBeKilled(_) => Ok(None),
+        };
+        std::thread::scope(|scope| {
+            let ends: Vec<_> = nodes.iter().map(|id| scope.spawn(move || self.end(*id, power_loss))).collect();
+            ends.into_iter().try_for_each(|end| end.join().expect("ending a node does not panic"))
+        })
     }
 
     fn revive(&self) -> Result<(), ClusterError> {
         for node in &self.nodes {
             let mut state = lock(&node.state);
-            match &mut *state {
+            match &*state {
                 State::Down => *state = State::Up(self.spawn(node)?),
-                State::Paused(process) => {
+                State::Up(process) if process.is_paused() => {
                     process.resume().map_err(|source| ClusterError::Process { node: node.place.id, source })?;
-                    if let State::Paused(process) = std::mem::replace(&mut *state, State::Down) {
-                        *state = State::Up(process);
-                    }
                 }
                 State::Up(_) | State::Crashed => {}
             }
@@ -291,23 +307,26 @@ impl Cluster {
     }
 
     /// Notices a node that ended by itself.
-    fn reap(&self, id: NodeNumber) {
+    fn reap(&self, id: NodeNumber) -> Result<(), ClusterError> {
         let mut state = lock(&self.node(id).state);
-        if let State::Up(process) = &mut *state
-            && let Some(exit) = process.try_exit()
-        {
-            lock(&self.crashes).push(Crash { node: id, exit });
-            *state = State::Crashed;
+        if let State::Up(process) = &*state {
+            let exit = process.try_exit().map_err(|source| ClusterError::Process { node: id, source })?;
+            if let Some(exit) = exit {
+                // Nobody asked for this end, whatever its exit code looks like.
+                *state = self.ended(id, ExitInfo { cause: ExitCause::ByItself, ..exit });
+            }
         }
+        Ok(())
     }
 
     /// Every node that ended by itself so far. A node is looked at just before anything is done to it, so that an end
     /// of its own is never taken for one of ours.
-    pub fn crashes(&self) -> Vec<Crash> {
-        for id in 1..=self.count() {
-            self.reap(id);
-        }
-        lock(&self.crashes).clone()
+    ///
+    /// # Errors
+    /// When the state of a process cannot be asked for.
+    pub fn crashes(&self) -> Result<Vec<Crash>, ClusterError> {
+        (1..=self.count()).try_for_each(|id| self.reap(id))?;
+        Ok(lock(&self.crashes).clone())
     }
 
     /// What every node says of itself, asked all at once.
@@ -338,9 +357,9 @@ impl Cluster {
             if silent.is_empty() && leaders.len() == 1 && !leaders.contains(&None) {
                 return Ok(());
             }
-            let crashes = self.crashes();
+            let crashes = self.crashes()?;
             let detail = if let Some(crash) = crashes.first() {
-                format!("node {} ended by itself ({})", crash.node, crash.exit)
+                crash.to_string()
             } else if silent.is_empty() {
                 "no leader that all nodes agree on".to_owned()
             } else {
@@ -356,12 +375,8 @@ impl Cluster {
     /// Kills every node.
     pub fn stop(&self) {
         for node in &self.nodes {
-            let mut state = lock(&node.state);
-            if let State::Up(process) | State::Paused(process) = &mut *state {
-                // Nothing more can be done here; the kernel ends the nodes with the harness at the latest.
-                let _ = process.kill();
-            }
-            *state = State::Down;
+            // Dropping a process kills it.
+            *lock(&node.state) = State::Down;
         }
     }
 }

@@ -124,7 +124,8 @@ impl RunArgs {
             }
         }
         let concurrency = self.concurrency.unwrap_or(2 * self.nodes);
-        let mut workload = WorkloadSpec::new(self.workload, concurrency);
+        // After healing, one probe for each node issues operations too.
+        let mut workload = WorkloadSpec::new(self.workload, concurrency + self.nodes);
         workload.keys = self.keys.unwrap_or(workload.keys);
         workload.ops_per_key = self.ops_per_key.unwrap_or(workload.ops_per_key);
         workload.validate()?;

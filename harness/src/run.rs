@@ -1,0 +1,279 @@
+//! One run, phase by phase.
+//!
+//! ```text
+//!   set-up ─> warm-up ─> load with faults ─> heal ─> recovery ─> final reads ─> judging ─> summary
+//!     │          └──────── clients work ─────────────────┘
+//!     └ processes, network                     Ctrl-C: straight to heal
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use checkers::history::ProcessId;
+use results::{latency::Latencies, recorder::Recorder, store::RunDir};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+use workloads::generator::Generator;
+
+use crate::{
+    cluster::{Cluster, ClusterError, ClusterPaths, Crash},
+    config::RunConfig,
+    load::{Pace, Worker, probe, read_all, work},
+    monitor::Monitor,
+    nemesis::{
+        Nemeses, NemesisKind,
+        lane::{self, Journal, LaneContext},
+        plan::plan,
+    },
+    network::Network,
+    progress::Progress,
+    system::System,
+};
+
+/// How long the cluster may take to come up.
+const READY_BOUND: Duration = Duration::from_secs(20);
+
+/// How long clients may take to finish their last operation, beyond their own timeout.
+const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
+
+/// What the phases have brought to light, before anything is judged.
+#[derive(Debug)]
+pub struct Observed {
+    /// How long the clients worked.
+    pub load_time: Duration,
+    /// From the last heal until every node had answered; none if one did not within the bound.
+    pub recovery: Option<Duration>,
+    /// Nodes that did not answer within the bound.
+    pub silent_nodes: Vec<u32>,
+    /// Final reads asked for, and those that were never answered.
+    pub final_reads: (usize, usize),
+    /// Nodes that ended by themselves.
+    pub crashes: Vec<Crash>,
+    /// How often leadership passed on.
+    pub leader_changes: u64,
+    /// How often a mutated rule decided otherwise than the correct one, at least.
+    pub fired: u64,
+    /// Packets or connections that link rules kept from passing.
+    pub dropped: u64,
+    /// Ended by Ctrl-C or SIGTERM.
+    pub interrupted: bool,
+}
+
+/// What every phase needs.
+struct Run<'a> {
+    config: &'a RunConfig,
+    cluster: Arc<Cluster>,
+    monitor: Monitor,
+    recorder: Recorder,
+    latencies: Arc<Latencies>,
+    journal: Arc<dyn Journal>,
+    progress: &'a Progress,
+    interrupt: watch::Receiver<bool>,
+    logs: PathBuf,
+}
+
+/// The kinds of faults that a run asks for and its system can suffer.
+///
+/// # Errors
+/// The kind asked for by name that the system cannot suffer.
+pub fn kinds(nemeses: &Nemeses, system: &dyn System) -> Result<Vec<NemesisKind>, NemesisKind> {
+    let can = system.faults();
+    match nemeses {
+        Nemeses::None => Ok(Vec::new()),
+        Nemeses::All => Ok(NemesisKind::MIX.into_iter().filter(|kind| can.contains(kind)).collect()),
+        Nemeses::These(kinds) => match kinds.iter().find(|kind| !can.contains(kind)) {
+            Some(kind) => Err(*kind),
+            None => Ok(kinds.clone()),
+        },
+    }
+}
+
+impl Run<'_> {
+    /// Clients, probes and final readers all have process numbers of their own.
+    fn stride(&self) -> u64 {
+        u64::from(self.config.concurrency) + 2 * u64::from(self.cluster.count())
+    }
+
+    fn worker(&self, node: u32, process: u64) -> Result<Worker, RunError> {
+        Ok(Worker {
+            client: self.cluster.system().client(self.cluster.client_address(node))?,
+            process: ProcessId(process),
+            stride: self.stride(),
+            timeout: self.config.timeout,
+            recorder: self.recorder.clone(),
+            latencies: Arc::clone(&self.latencies),
+        })
+    }
+
+    fn pace(&self, client: u32) -> Pace {
+        match self.config.rate {
+            None => Pace::Closed,
+            Some(rate) => {
+                let clients = f64::from(self.config.concurrency);
+                let interval = Duration::from_secs_f64(clients / f64::from(rate));
+                Pace::Open { interval, offset: interval.mul_f64(f64::from(client) / clients) }
+            }
+        }
+    }
+
+    /// The clients, at work until `stop`.
+    fn start_clients(&self, stop: &watch::Receiver<bool>) -> Result<JoinSet<BTreeSet<String>>, RunError> {
+        let mut clients = JoinSet::new();
+        for client in 0..self.config.concurrency {
+            let worker = self.worker(client % self.cluster.count() + 1, u64::from(client))?;
+            let generator = Generator::new(&self.config.workload, self.config.seed, client);
+            clients.spawn(work(worker, generator, self.pace(client), stop.clone()));
+        }
+        Ok(clients)
+    }
+
+    /// Carries the plan of faults out, and heals in any case.
+    async fn break_things(&mut self, kinds: &[NemesisKind]) -> Result<(), RunError> {
+        let context = LaneContext {
+            cluster: Arc::clone(&self.cluster),
+            monitor: self.monitor.clone(),
+            journal: Arc::clone(&self.journal),
+            numbers: Arc::new(Mutex::new(0)),
+        };
+        let start = Instant::now();
+        let end = start + self.config.time;
+        let (stop, stopped) = watch::channel(false);
+        let mut lanes = JoinSet::new();
+        for lane in plan(kinds, self.config.time, self.config.seed) {
+            lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
+        }
+        let mut failed = None;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => break,
+                _ = self.interrupt.wait_for(|interrupted| *interrupted) => break,
+                Some(ended) = lanes.join_next() => {
+                    if let Err(error) = ended.expect("a lane does not panic") {
+                        failed = Some(error);
+                        break;
+                    }
+                },
+                () = tokio::time::sleep(Duration::from_millis(200)) => self.show(start.elapsed()),
+            }
+        }
+        // The receivers are in the lanes; if all have ended there is nobody left to tell.
+        let _ = stop.send(true);
+        while let Some(ended) = lanes.join_next().await {
+            failed = failed.or(ended.expect("a lane does not panic").err());
+        }
+        context.heal().await?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn show(&self, elapsed: Duration) {
+        self.progress.say(format!(
+            "{:>2.0} of {} s, {} operations, {} leader changes",
+            elapsed.as_secs_f64(),
+            self.config.time.as_secs(),
+            self.latencies.total(),
+            self.monitor.leader_changes(),
+        ));
+    }
+
+    /// Probes every node until it answers; gives the time since the heal and the nodes that stayed silent.
+    async fn recover(&self, keys: &mut BTreeSet<String>) -> Result<(Option<Duration>, Vec<u32>), RunError> {
+        let healed = Instant::now();
+        let deadline = healed + self.config.recovery_bound;
+        let mut probes = Vec::new();
+        for node in 1..=self.cluster.count() {
+            let client = self.config.concurrency + node - 1;
+            let worker = self.worker(node, u64::from(client))?;
+            let generator = Generator::new(&self.config.workload, self.config.seed, client);
+            probes.push((node, tokio::spawn(probe(worker, generator, deadline))));
+        }
+        let mut slowest = Some(Duration::ZERO);
+        let mut silent = Vec::new();
+        for (node, probe) in probes {
+            let (answered, touched) = probe.await.expect("a probe does not panic");
+            keys.extend(touched);
+            if answered.is_none() {
+                silent.push(node);
+            }
+            slowest = slowest.zip(answered).map(|(slowest, at)| slowest.max(at - healed));
+        }
+        Ok((slowest, silent))
+    }
+
+    /// Reads every key through every node; gives how many reads that was and how many were never answered.
+    async fn final_reads(&self, keys: BTreeSet<String>, silent: &[u32]) -> Result<(usize, usize), RunError> {
+        let keys = Arc::new(keys);
+        let deadline = Instant::now() + self.config.recovery_bound.max(Duration::from_secs(10));
+        let mut readers = Vec::new();
+        for node in (1..=self.cluster.count()).filter(|node| !silent.contains(node)) {
+            let process = self.config.concurrency + self.cluster.count() + node - 1;
+            let worker = self.worker(node, u64::from(process))?;
+            readers.push(tokio::spawn(read_all(worker, Arc::clone(&keys), deadline)));
+        }
+        let asked = readers.len() * keys.len();
+        let mut unanswered = 0;
+        for reader in readers {
+            unanswered += reader.await.expect("a reader does not panic");
+        }
+        Ok((asked, unanswered))
+    }
+
+    async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
+        self.progress.phase("set-up");
+        self.cluster.start_all()?;
+        self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
+
+        let (stop_clients, clients_stopped) = watch::channel(false);
+        let (stop_monitor, monitor_stopped) = watch::channel(false);
+        let monitor = tokio::spawn(self.monitor.clone().watch(Arc::clone(&self.cluster), monitor_stopped));
+        let load_start = Instant::now();
+        let mut clients = self.start_clients(&clients_stopped)?;
+
+        self.progress.phase("warm-up");
+        tokio::select! {
+            () = tokio::time::sleep(self.config.warm_up) => {},
+            _ = self.interrupt.wait_for(|interrupted| *interrupted) => {},
+        }
+        self.progress.phase("faults");
+        let broken = self.break_things(kinds).await;
+
+        self.progress.phase("recovery");
+        let mut keys = BTreeSet::new();
+        let (recovery, silent_nodes) = match &broken {
+            Ok(()) => self.recover(&mut keys).await?,
+            Err(_) => (None, Vec::new()),
+        };
+        // The receivers live in the clients, which end with it.
+        let _ = stop_clients.send(true);
+        let all_ended = async {
+            while let Some(touched) = clients.join_next().await {
+                keys.extend(touched.expect("a client does not panic"));
+            }
+        };
+        let bound = self.config.timeout + CLIENTS_END_SLACK;
+        tokio::time::timeout(bound, all_ended).await.map_err(|_| RunError::ClientsHang(bound))?;
+        let load_time = load_start.elapsed();
+        broken?;
+
+        self.progress.phase("final reads");
+        let final_reads = self.final_reads(keys, &silent_nodes).await?;
+        let _ = stop_monitor.send(true);
+        monitor.await.expect("the monitor does not panic");
+        let crashes = self.cluster.crashes()?;
+        let interrupted = *self.interrupt.borrow();
+        self.cluster.stop();
+        Ok(Observed {
+            load_time,
+            recovery,
+            silent_nodes,
+            final_reads,
+            crashes,
+            leader_changes: self.monitor.leader_changes(),
+            fired: self.monitor.fired(),
+            dropped: self.cluster.network().links().snapshot().values().map(|link| link.counts.dropped).sum(),
+            interrupted,
+        })
+    }
+}
