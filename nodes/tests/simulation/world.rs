@@ -28,8 +28,17 @@ use crate::{
     disk::Disk,
     network::{Network, index},
     oracle::{AttemptId, Oracle},
-    schedule::{ELECTION_TIMEOUT, Generator, HEARTBEAT, MICROSECOND, MILLISECOND, Point, Schedule, generator, pick},
+    schedule::{ELECTION_TIMEOUT, Generator, HEARTBEAT, MICROSECOND, MILLISECOND, Point, Schedule, generator},
 };
+
+/// One line of the trace, when there is one.
+macro_rules! trace {
+    ($world:expr, $($arg:tt)*) => {
+        if $world.trace {
+            eprintln!("{:>12} {}", $world.now, format_args!($($arg)*));
+        }
+    };
+}
 
 mod asking;
 mod faults;
@@ -177,14 +186,6 @@ pub struct World<P: Protocol, C: Checks<P>> {
 
 type Outcome = Result<(), String>;
 
-macro_rules! trace {
-    ($world:expr, $($arg:tt)*) => {
-        if $world.trace {
-            eprintln!("{:>12} {}", $world.now, format_args!($($arg)*));
-        }
-    };
-}
-
 impl<P: Protocol, C: Checks<P>> World<P, C> {
     /// Runs a schedule to its end.
     pub fn run(schedule: Schedule, trace: bool) -> Result<Stats, Violation> {
@@ -325,9 +326,10 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     fn paused(&self, event: &Event<P::Message>) -> Option<u64> {
         let node = match event {
             Event::Deliver { to, .. } => *to,
-            Event::Wake { node, .. } | Event::Synced { node, .. } | Event::LazySync { node, .. } | Event::Ask { node, .. } => {
-                *node
-            }
+            Event::Wake { node, .. }
+            | Event::Synced { node, .. }
+            | Event::LazySync { node, .. }
+            | Event::Ask { node, .. } => *node,
             _ => return None,
         };
         let until = self.nodes[node].paused_until;
