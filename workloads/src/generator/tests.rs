@@ -95,10 +95,16 @@ fn clients_and_seeds_differ() {
 fn the_sequence_of_a_seed_is_pinned() {
     let spec = WorkloadSpec::new(WorkloadKind::Register, 2);
     let text: Vec<String> = take(&spec, 7, 1, 6).iter().map(|i| format!("{} {:?}", i.key, i.action)).collect();
-    assert_eq!(text, PINNED);
+    let pinned = [
+        "k2 Read",
+        "k2 Read",
+        "k3 Write(Int(6))",
+        "k4 Write(Int(8))",
+        "k4 Cas { old: Nil, new: Int(10) }",
+        "k0 Write(Int(12))",
+    ];
+    assert_eq!(text, pinned);
 }
-
-const PINNED: [&str; 6] = ["", "", "", "", "", ""];
 
 #[test]
 fn the_mix_is_as_asked() {
