@@ -1,11 +1,11 @@
 //! A run as meant: every choice made, nothing left to guess. Made from the flags, stored in the manifest.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use workloads::{client::EtcdReads, generator::WorkloadSpec};
 
-use crate::{nemesis::Nemeses, network::NetworkKind, system::SystemKind};
+use crate::{nemesis::Nemeses, system::SystemKind};
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,4 +48,37 @@ pub struct RunConfig {
     pub check_time: Duration,
     /// How much memory they may take, MiB.
     pub check_memory_mib: usize,
+}
+
+/// How nodes are to be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// Network namespaces and a switch for every packet.
+    Fabric,
+    /// Relays on loopback.
+    Proxy,
+    /// The fabric where the kernel allows it, else the proxy.
+    Auto,
+}
+
+impl fmt::Display for NetworkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fabric => "fabric",
+            Self::Proxy => "proxy",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+impl FromStr for NetworkKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Fabric, Self::Proxy, Self::Auto]
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("no network is called {text:?}; there are fabric, proxy and auto"))
+    }
 }

@@ -16,7 +16,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use workloads::client::{AnyClient, ClientError, NodeStatus};
 
-use crate::{config::RunConfig, nemesis::NemesisKind, network::NetworkKind};
+use crate::{
+    config::{NetworkKind, RunConfig},
+    nemesis::NemesisKind,
+};
 
 mod etcd;
 mod native;

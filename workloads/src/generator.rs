@@ -1,15 +1,17 @@
 //! Which operations clients issue: pure functions of the seed.
 //!
 //! ```text
-//!   client c, k-th operation ──> place n = k * clients + c ──> key generation g = n / (keys * ops_per_key)
-//!                                                              key = g * keys + random of 0..keys
-//!                                value = n + 1 (distinct over the whole run)
+//!   client c, k-th operation ──> value = k * clients + c + 1 (distinct over the whole run)
+//!                                slot  = random of 0..keys, kind = random by the mix
+//!   operations begun so far  ──> generation g = begun / (keys * ops_per_key)
+//!                                key   = g * keys + slot
 //! ```
 //!
-//! Nothing here looks at a clock or at another client, so one seed gives every client its operations, whatever the
-//! cluster does. The one exception is the expected value of a compare-and-set: a guess would hardly ever match, so
-//! `old` is what this client last saw in the key, as told through [`Generator::observe`]. Which operation comes, on
-//! which key, and every value written are still independent of results.
+//! One seed gives every client its operations: which kind comes, in which slot, with which value, is independent of clocks, of
+//! results and of other clients. Two things are not. The generation of keys follows the operations that all clients have begun:
+//! were each client to count for itself, those of a node that was down would lag behind on keys that nobody else uses, and a stale
+//! read there could not be seen. And `old` of a compare-and-set is what this client last saw in the key, as told through
+//! [`Generator::observe`], for a guess would hardly ever match.
 //!
 //! Values are distinct over the run because that is what makes a register's history decidable in O(n log n): a read
 //! then names the write it saw (P. B. Gibbons and E. Korach, "Testing Shared Memories", SIAM J. Comput. 26(4), 1997).
@@ -153,13 +155,12 @@ impl Generator {
         }
     }
 
-    /// The next operation.
-    #[expect(clippy::should_implement_trait, reason = "it never ends, so an Option at every call would say nothing")]
-    pub fn next(&mut self) -> Invocation {
+    /// The next operation, when all clients together have begun so many.
+    pub fn next(&mut self, begun: u64) -> Invocation {
         let place = self.issued * u64::from(self.spec.clients) + u64::from(self.client);
         self.issued += 1;
         let per_generation = u64::from(self.spec.keys) * u64::from(self.spec.ops_per_key);
-        self.enter(place / per_generation);
+        self.enter(begun / per_generation);
 
         // Both numbers are always drawn, so that a client's later operations do not hang on the mix of earlier ones.
         let fresh = self.generation * u64::from(self.spec.keys) + self.rng.random_range(0..u64::from(self.spec.keys));

@@ -7,7 +7,11 @@ use rand::Rng;
 use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
 
 use super::parse_duration;
-use crate::{config::RunConfig, nemesis::Nemeses, network::NetworkKind, system::SystemKind};
+use crate::{
+    config::{NetworkKind, RunConfig},
+    nemesis::Nemeses,
+    system::SystemKind,
+};
 
 const EXAMPLES: &str = "\
 Examples:

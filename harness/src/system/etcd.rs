@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use workloads::client::{AnyClient, ClientError, EtcdClient, EtcdReads, status_etcd};
 
 use super::{Invocation, MissingBinary, NodePlace, StatusFuture, System, given, in_path};
-use crate::{config::RunConfig, nemesis::NemesisKind, network::NetworkKind};
+use crate::{
+    config::{NetworkKind, RunConfig},
+    nemesis::NemesisKind,
+};
 
 /// etcd 3.4 or later.
 #[derive(Debug)]

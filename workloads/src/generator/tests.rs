@@ -10,7 +10,7 @@ fn spec(kind: WorkloadKind, clients: u32, keys: u32, ops_per_key: u32) -> Worklo
 
 fn take(spec: &WorkloadSpec, seed: u64, client: u32, count: usize) -> Vec<Invocation> {
     let mut generator = Generator::new(spec, seed, client);
-    (0..count).map(|_| generator.next()).collect()
+    (0..count).map(|k| generator.next(k as u64 * u64::from(spec.clients))).collect()
 }
 
 fn written(action: &Action) -> Option<&Value> {
@@ -48,12 +48,12 @@ proptest! {
     }
 
     #[test]
-    fn keys_rotate_by_count_alone(seed: u64, clients in 1..8_u32, keys in 1..6_u32, ops_per_key in 1..60_u32) {
+    fn keys_rotate_by_the_operations_begun(seed: u64, clients in 1..8_u32, keys in 1..6_u32, ops_per_key in 1..60_u32) {
         let spec = spec(WorkloadKind::Register, clients, keys, ops_per_key);
         let generation_ops = u64::from(keys * ops_per_key);
         for client in 0..clients {
             for (k, invocation) in (0_u64..).zip(take(&spec, seed, client, 200)) {
-                let generation = (k * u64::from(clients) + u64::from(client)) / generation_ops;
+                let generation = k * u64::from(clients) / generation_ops;
                 let number: u64 = invocation.key.strip_prefix('k').expect("a key").parse().expect("a number");
                 prop_assert_eq!(number / u64::from(keys), generation);
             }
@@ -65,7 +65,7 @@ proptest! {
         let spec = WorkloadSpec::new(WorkloadKind::Register, 3);
         let (mut told, mut untold) = (Generator::new(&spec, seed, 1), Generator::new(&spec, seed, 1));
         for answer in 0..200 {
-            let (a, b) = (told.next(), untold.next());
+            let (a, b) = (told.next(0), untold.next(0));
             prop_assert_eq!(&a.key, &b.key);
             match (&a.action, &b.action) {
                 (Action::Cas { new: a, .. }, Action::Cas { new: b, .. }) => prop_assert_eq!(a, b),
@@ -141,7 +141,7 @@ fn a_cas_expects_what_the_client_last_saw_in_that_key() {
     let mut seen: HashMap<String, Value> = HashMap::new();
     let (mut compared, mut known) = (0, 0);
     for answer in 0..500_i64 {
-        let invocation = generator.next();
+        let invocation = generator.next(0);
         let outcome = match &invocation.action {
             Action::Cas { old, .. } => {
                 compared += 1;
@@ -183,7 +183,7 @@ fn a_good_share_of_cas_wins() {
     let (mut won, mut lost) = (0, 0);
     for turn in 0..5_000 {
         let generator = &mut generators[turn % 5];
-        let invocation = generator.next();
+        let invocation = generator.next(turn as u64);
         let register = registers.entry(invocation.key.clone()).or_default();
         let outcome = match &invocation.action {
             Action::Read => Outcome::ok(Some(register.clone())),
