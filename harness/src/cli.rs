@@ -35,6 +35,19 @@ pub enum Command {
     Node(node::NodeCommandArgs),
 }
 
+impl Command {
+    /// What happens without a subcommand.
+    #[must_use]
+    pub fn default_run() -> Self {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            args: run::RunArgs,
+        }
+        Self::Run(Box::new(Defaults::parse_from(["trueline"]).args))
+    }
+}
+
 /// A duration as people write it: `500ms`, `30s`, `2m`, `1h`.
 ///
 /// # Errors

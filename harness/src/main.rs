@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use results::exit::ExitCode as ResultsExit;
 use trueline::cli::{self, Cli, Command};
 
 fn main() -> ExitCode {
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
             // Help and version are no errors; everything else here is a wrong command line.
             let wrong = error.use_stderr();
             let printed = error.print();
-            return if wrong || printed.is_err() { results::exit::USAGE.into() } else { ExitCode::SUCCESS };
+            return if wrong || printed.is_err() { ResultsExit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
     let outcome = match cli.command.unwrap_or_else(Command::default_run) {

@@ -9,26 +9,28 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use checkers::history::ProcessId;
-use results::{latency::Latencies, recorder::Recorder, store::RunDir};
+use results::sink::{Recorder, SinkError};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
-use workloads::generator::Generator;
+use workloads::{client::ClientError, generator::Generator};
 
 use crate::{
-    cluster::{Cluster, ClusterError, ClusterPaths, Crash},
+    cluster::{Cluster, ClusterError, Crash},
     config::RunConfig,
-    load::{Pace, Worker, probe, read_all, work},
+    load::{Pace, Tally, Worker, probe, read_all, work},
     monitor::Monitor,
     nemesis::{
         Nemeses, NemesisKind,
         lane::{self, Journal, LaneContext},
         plan::plan,
     },
-    network::Network,
     progress::Progress,
     system::System,
 };
@@ -39,9 +41,31 @@ const READY_BOUND: Duration = Duration::from_secs(20);
 /// How long clients may take to finish their last operation, beyond their own timeout.
 const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
 
+/// The final reads have at least this long.
+const FINAL_READS_MIN: Duration = Duration::from_secs(20);
+
+/// Why a run could not be carried through.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A node could not be handled.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// A client could not be made.
+    #[error("cannot make a client: {0}")]
+    Client(#[from] ClientError),
+    /// The history could not be kept.
+    #[error(transparent)]
+    History(#[from] SinkError),
+    /// A client did not come back from an operation.
+    #[error("clients were still busy {0:?} after they were told to stop, although each operation has a timeout")]
+    ClientsHang(Duration),
+}
+
 /// What the phases have brought to light, before anything is judged.
 #[derive(Debug)]
 pub struct Observed {
+    /// What all clients counted.
+    pub tally: Tally,
     /// How long the clients worked.
     pub load_time: Duration,
     /// From the last heal until every node had answered; none if one did not within the bound.
@@ -63,16 +87,25 @@ pub struct Observed {
 }
 
 /// What every phase needs.
-struct Run<'a> {
-    config: &'a RunConfig,
-    cluster: Arc<Cluster>,
-    monitor: Monitor,
-    recorder: Recorder,
-    latencies: Arc<Latencies>,
-    journal: Arc<dyn Journal>,
-    progress: &'a Progress,
-    interrupt: watch::Receiver<bool>,
-    logs: PathBuf,
+pub struct Run<'a> {
+    /// What was asked for.
+    pub config: &'a RunConfig,
+    /// Whom to work and break.
+    pub cluster: Arc<Cluster>,
+    /// Who leads.
+    pub monitor: Monitor,
+    /// Where operations are written down.
+    pub recorder: Recorder,
+    /// Where faults are written down.
+    pub journal: Arc<dyn Journal>,
+    /// Where people look.
+    pub progress: &'a Progress,
+    /// Becomes true on Ctrl-C and SIGTERM.
+    pub interrupt: watch::Receiver<bool>,
+    /// Where the nodes' logs are.
+    pub logs: PathBuf,
+    /// How many operations were begun.
+    pub begun: Arc<AtomicU64>,
 }
 
 /// The kinds of faults that a run asks for and its system can suffer.
@@ -104,7 +137,8 @@ impl Run<'_> {
             stride: self.stride(),
             timeout: self.config.timeout,
             recorder: self.recorder.clone(),
-            latencies: Arc::clone(&self.latencies),
+            begun: Arc::clone(&self.begun),
+            tally: Tally::default(),
         })
     }
 
@@ -120,7 +154,7 @@ impl Run<'_> {
     }
 
     /// The clients, at work until `stop`.
-    fn start_clients(&self, stop: &watch::Receiver<bool>) -> Result<JoinSet<BTreeSet<String>>, RunError> {
+    fn start_clients(&self, stop: &watch::Receiver<bool>) -> Result<JoinSet<Result<Tally, SinkError>>, RunError> {
         let mut clients = JoinSet::new();
         for client in 0..self.config.concurrency {
             let worker = self.worker(client % self.cluster.count() + 1, u64::from(client))?;
@@ -173,13 +207,13 @@ impl Run<'_> {
             "{:>2.0} of {} s, {} operations, {} leader changes",
             elapsed.as_secs_f64(),
             self.config.time.as_secs(),
-            self.latencies.total(),
+            self.begun.load(Ordering::Relaxed),
             self.monitor.leader_changes(),
         ));
     }
 
     /// Probes every node until it answers; gives the time since the heal and the nodes that stayed silent.
-    async fn recover(&self, keys: &mut BTreeSet<String>) -> Result<(Option<Duration>, Vec<u32>), RunError> {
+    async fn recover(&self, tally: &mut Tally) -> Result<(Option<Duration>, Vec<u32>), RunError> {
         let healed = Instant::now();
         let deadline = healed + self.config.recovery_bound;
         let mut probes = Vec::new();
@@ -192,8 +226,8 @@ impl Run<'_> {
         let mut slowest = Some(Duration::ZERO);
         let mut silent = Vec::new();
         for (node, probe) in probes {
-            let (answered, touched) = probe.await.expect("a probe does not panic");
-            keys.extend(touched);
+            let (answered, theirs) = probe.await.expect("a probe does not panic")?;
+            tally.merge(theirs);
             if answered.is_none() {
                 silent.push(node);
             }
@@ -203,9 +237,9 @@ impl Run<'_> {
     }
 
     /// Reads every key through every node; gives how many reads that was and how many were never answered.
-    async fn final_reads(&self, keys: BTreeSet<String>, silent: &[u32]) -> Result<(usize, usize), RunError> {
-        let keys = Arc::new(keys);
-        let deadline = Instant::now() + self.config.recovery_bound.max(Duration::from_secs(10));
+    async fn final_reads(&self, tally: &mut Tally, silent: &[u32]) -> Result<(usize, usize), RunError> {
+        let keys = Arc::new(tally.keys.clone());
+        let deadline = Instant::now() + self.config.recovery_bound.max(FINAL_READS_MIN);
         let mut readers = Vec::new();
         for node in (1..=self.cluster.count()).filter(|node| !silent.contains(node)) {
             let process = self.config.concurrency + self.cluster.count() + node - 1;
@@ -215,12 +249,30 @@ impl Run<'_> {
         let asked = readers.len() * keys.len();
         let mut unanswered = 0;
         for reader in readers {
-            unanswered += reader.await.expect("a reader does not panic");
+            let (left, theirs) = reader.await.expect("a reader does not panic")?;
+            unanswered += left;
+            tally.merge(theirs);
         }
         Ok((asked, unanswered))
     }
 
-    async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
+    /// Waits for the clients to finish the operation they are at.
+    async fn gather(&self, clients: &mut JoinSet<Result<Tally, SinkError>>, tally: &mut Tally) -> Result<(), RunError> {
+        let bound = self.config.timeout + CLIENTS_END_SLACK;
+        let all = async {
+            while let Some(ended) = clients.join_next().await {
+                tally.merge(ended.expect("a client does not panic")?);
+            }
+            Ok(())
+        };
+        tokio::time::timeout(bound, all).await.map_err(|_| RunError::ClientsHang(bound))?
+    }
+
+    /// All phases with clients in them, from starting the nodes to stopping them.
+    ///
+    /// # Errors
+    /// When nodes, clients or history cannot be handled; nothing is known about the system then.
+    pub async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
         self.progress.phase("set-up");
         self.cluster.start_all()?;
         self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
@@ -237,34 +289,24 @@ impl Run<'_> {
             _ = self.interrupt.wait_for(|interrupted| *interrupted) => {},
         }
         self.progress.phase("faults");
-        let broken = self.break_things(kinds).await;
+        self.break_things(kinds).await?;
 
         self.progress.phase("recovery");
-        let mut keys = BTreeSet::new();
-        let (recovery, silent_nodes) = match &broken {
-            Ok(()) => self.recover(&mut keys).await?,
-            Err(_) => (None, Vec::new()),
-        };
+        let mut tally = Tally::default();
+        let (recovery, silent_nodes) = self.recover(&mut tally).await?;
         // The receivers live in the clients, which end with it.
         let _ = stop_clients.send(true);
-        let all_ended = async {
-            while let Some(touched) = clients.join_next().await {
-                keys.extend(touched.expect("a client does not panic"));
-            }
-        };
-        let bound = self.config.timeout + CLIENTS_END_SLACK;
-        tokio::time::timeout(bound, all_ended).await.map_err(|_| RunError::ClientsHang(bound))?;
+        self.gather(&mut clients, &mut tally).await?;
         let load_time = load_start.elapsed();
-        broken?;
 
         self.progress.phase("final reads");
-        let final_reads = self.final_reads(keys, &silent_nodes).await?;
+        let final_reads = self.final_reads(&mut tally, &silent_nodes).await?;
         let _ = stop_monitor.send(true);
         monitor.await.expect("the monitor does not panic");
         let crashes = self.cluster.crashes()?;
-        let interrupted = *self.interrupt.borrow();
         self.cluster.stop();
         Ok(Observed {
+            tally,
             load_time,
             recovery,
             silent_nodes,
@@ -273,7 +315,7 @@ impl Run<'_> {
             leader_changes: self.monitor.leader_changes(),
             fired: self.monitor.fired(),
             dropped: self.cluster.network().links().snapshot().values().map(|link| link.counts.dropped).sum(),
-            interrupted,
+            interrupted: *self.interrupt.borrow(),
         })
     }
 }
