@@ -1,1 +1,3 @@
+//! The harness of Trueline.
+
 fn main() {}

@@ -253,8 +253,10 @@ impl LinkTable {
             }
             rules[link] = rule;
         }
-        // Announced while the lock is held, so that versions and rules go up together.
         self.shared.fast_version.fetch_add(1, Ordering::Release);
+        // Those who are told look at the rules while they hold the announcement: with the rules still locked here, each
+        // would wait for the other.
+        drop(rules);
         self.shared.version.send_modify(|version| *version += 1);
     }
 
