@@ -1,6 +1,30 @@
 //! The replicated state machine: registers and lists by key, conditions, transactions, sessions. Pure and deterministic.
+//!
+//! ```text
+//!   log index, Command ──> sessions: seen already? ──no──> store: conditions decided here ──> Answer
+//!                              │yes                          (cas, wrong type)                  │
+//!                              └──> the stored answer <───── remembered under the stamp ────────┘
+//! ```
+//!
+//! Every replica applies the same commands at the same indexes, so every replica must compute the same: no clock, no
+//! randomness, no iteration in an unspecified order. Whether a compare-and-set matches is decided here, never when it is
+//! proposed. Sessions make a retried command take effect once (Ongaro's dissertation, section 6.3); they are part of
+//! the state and of every snapshot. Bounds on keys and values are the API's business.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+mod digest;
+mod json;
+mod sessions;
+mod store;
+
+pub use json::{VALUE_DEPTH_MAX, ValueError};
+pub use sessions::SESSIONS_MAX;
+
+use sessions::{Sessions, Verdict};
+use store::Store;
 
 /// A stored value. In the client API it is bare JSON: `null`, `17`, `"text"`, `[…]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,7 +121,7 @@ pub enum TxnStep {
 }
 
 /// What the machine says to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
     /// Written, appended, or swapped.
     Done,
@@ -112,4 +136,125 @@ pub enum Answer {
     Session(u64),
     /// Refused by the machine, without effect: a stable code such as `wrong-type`, `unknown-session`, `stale-sequence`.
     Rejected(String),
+}
+
+impl Answer {
+    /// An operation met a value of another type than it needs.
+    pub const WRONG_TYPE: &str = "wrong-type";
+    /// The session never was, or was evicted.
+    pub const UNKNOWN_SESSION: &str = "unknown-session";
+    /// A later request of the same session was already applied.
+    pub const STALE_SEQUENCE: &str = "stale-sequence";
+
+    fn rejected(code: &str) -> Self {
+        Self::Rejected(code.to_owned())
+    }
+}
+
+/// The format that [`Machine::snapshot`] writes.
+const SNAPSHOT_VERSION: u8 = 1;
+
+/// A snapshot that is none.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MachineError {
+    /// Written by another version of this program.
+    #[error("the machine snapshot has format {found}, this program reads format {SNAPSHOT_VERSION}")]
+    Version {
+        /// The format found.
+        found: u8,
+    },
+    /// It does not decode.
+    #[error("the machine snapshot does not decode: {0}")]
+    Decode(#[from] postcard::Error),
+    /// It decodes to a state that no log leads to.
+    #[error("the machine snapshot contradicts itself: {0}")]
+    Inconsistent(&'static str),
+}
+
+/// The replicated state: every key, and every session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    store: Store,
+    sessions: Sessions,
+}
+
+/// A snapshot, as it is written behind the version byte.
+#[derive(Serialize)]
+struct SnapshotRef<'a> {
+    values: BTreeMap<&'a str, &'a Value>,
+    sessions: &'a BTreeMap<u64, sessions::Session>,
+}
+
+/// A snapshot, as it is read: field by field what [`SnapshotRef`] writes.
+#[derive(Deserialize)]
+struct SnapshotOwned {
+    values: BTreeMap<String, Value>,
+    sessions: BTreeMap<u64, sessions::Session>,
+}
+
+impl Machine {
+    /// The empty state.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the command at `index` of the log. Indexes ascend; each is applied once.
+    pub fn apply(&mut self, index: u64, command: &Command) -> Answer {
+        match command {
+            Command::OpenSession => {
+                self.sessions.open(index);
+                Answer::Session(index)
+            }
+            Command::Do { stamp: None, operation } => self.store.perform(operation),
+            Command::Do { stamp: Some(stamp), operation } => match self.sessions.look_up(index, *stamp) {
+                Verdict::New => {
+                    let answer = self.store.perform(operation);
+                    self.sessions.remember(*stamp, &answer);
+                    answer
+                }
+                Verdict::Duplicate(answer) => answer,
+                Verdict::Stale => Answer::rejected(Answer::STALE_SEQUENCE),
+                Verdict::Unknown => Answer::rejected(Answer::UNKNOWN_SESSION),
+            },
+        }
+    }
+
+    /// What a key holds; `Nil` if it is absent.
+    #[must_use]
+    pub fn read(&self, key: &str) -> Value {
+        self.store.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The whole state, sessions included, for [`Machine::restore`].
+    ///
+    /// # Panics
+    /// Never: serialising maps of plain data into memory does not fail.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        let state = SnapshotRef { values: self.store.iter().collect(), sessions: self.sessions.table() };
+        postcard::to_extend(&state, vec![SNAPSHOT_VERSION]).expect("plain data in memory")
+    }
+
+    /// The state that a snapshot holds.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot that this version reads.
+    pub fn restore(snapshot: &[u8]) -> Result<Self, MachineError> {
+        let (&version, body) = snapshot.split_first().ok_or(MachineError::Inconsistent("it is empty"))?;
+        if version != SNAPSHOT_VERSION {
+            return Err(MachineError::Version { found: version });
+        }
+        let (state, rest): (SnapshotOwned, &[u8]) = postcard::take_from_bytes(body)?;
+        if !rest.is_empty() {
+            return Err(MachineError::Inconsistent("bytes follow its end"));
+        }
+        Ok(Self { store: Store::from_values(state.values)?, sessions: Sessions::from_table(state.sessions)? })
+    }
+
+    /// A number that is equal for equal states and, but for accidents of 64 bits, different for different ones. The same in every process.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.store.digest().wrapping_add(self.sessions.digest())
+    }
 }

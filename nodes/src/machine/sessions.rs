@@ -1,0 +1,116 @@
+//! Sessions: a retried command takes effect once (Ongaro's dissertation, section 6.3).
+//!
+//! A session remembers its newest sequence number and the answer to it: a client has one request at a time under way, so no
+//! older answer can be asked for. The table is bounded. Which session is evicted is decided by log indexes alone, so that
+//! every replica evicts the same one at the same entry; a client whose session is gone is told so, and its command not done.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Answer, MachineError, Stamp,
+    digest::{hash_of, mix},
+};
+
+/// At most this many sessions at a time; opening one more evicts the one whose last command lies furthest back in the log.
+pub const SESSIONS_MAX: usize = 4096;
+
+/// One client's session. Its name is the log index that opened it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Session {
+    /// The newest sequence number applied; 0 before the first.
+    seq: u64,
+    /// The answer to it.
+    answer: Option<Answer>,
+    /// The log index of the newest command that named this session.
+    used: u64,
+}
+
+/// What the table says to a stamp.
+pub(super) enum Verdict {
+    /// Not seen yet: perform it.
+    New,
+    /// Performed already, with this answer.
+    Duplicate(Answer),
+    /// Something later was performed already.
+    Stale,
+    /// No such session.
+    Unknown,
+}
+
+/// All sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sessions {
+    table: BTreeMap<u64, Session>,
+    /// Log index of the last use, to session: the first is the next to be evicted.
+    by_use: BTreeMap<u64, u64>,
+    /// The sum of the hashes of all sessions.
+    digest: u64,
+}
+
+fn session_hash(id: u64, session: &Session) -> u64 {
+    mix(id ^ hash_of(session))
+}
+
+impl Sessions {
+    /// The table that a snapshot holds.
+    pub(super) fn from_table(table: BTreeMap<u64, Session>) -> Result<Self, MachineError> {
+        if table.len() > SESSIONS_MAX {
+            return Err(MachineError::Inconsistent("more sessions than are kept"));
+        }
+        let by_use: BTreeMap<u64, u64> = table.iter().map(|(&id, session)| (session.used, id)).collect();
+        if by_use.len() != table.len() {
+            return Err(MachineError::Inconsistent("two sessions were last used by one log entry"));
+        }
+        let digest = table.iter().fold(0, |sum: u64, (&id, session)| sum.wrapping_add(session_hash(id, session)));
+        Ok(Self { table, by_use, digest })
+    }
+
+    pub(super) fn table(&self) -> &BTreeMap<u64, Session> {
+        &self.table
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Opens the session named by this log index.
+    pub(super) fn open(&mut self, index: u64) {
+        if self.table.len() == SESSIONS_MAX {
+            let (_, oldest) = self.by_use.pop_first().expect("as many as in the table");
+            let evicted = self.table.remove(&oldest).expect("the two maps agree");
+            self.digest = self.digest.wrapping_sub(session_hash(oldest, &evicted));
+        }
+        let session = Session { seq: 0, answer: None, used: index };
+        self.digest = self.digest.wrapping_add(session_hash(index, &session));
+        self.table.insert(index, session);
+        self.by_use.insert(index, index);
+    }
+
+    /// What is known of a command with this stamp; the command at `index` counts as a use of its session whatever it says.
+    pub(super) fn look_up(&mut self, index: u64, stamp: Stamp) -> Verdict {
+        let Some(session) = self.table.get_mut(&stamp.session) else {
+            return Verdict::Unknown;
+        };
+        self.digest = self.digest.wrapping_sub(session_hash(stamp.session, session));
+        self.by_use.remove(&session.used);
+        self.by_use.insert(index, stamp.session);
+        session.used = index;
+        self.digest = self.digest.wrapping_add(session_hash(stamp.session, session));
+        match &session.answer {
+            Some(answer) if stamp.seq == session.seq => Verdict::Duplicate(answer.clone()),
+            _ if stamp.seq <= session.seq => Verdict::Stale,
+            _ => Verdict::New,
+        }
+    }
+
+    /// Keeps the answer for retries of this stamp. Only after [`Sessions::look_up`] said [`Verdict::New`].
+    pub(super) fn remember(&mut self, stamp: Stamp, answer: &Answer) {
+        let session = self.table.get_mut(&stamp.session).expect("it was looked up just now");
+        self.digest = self.digest.wrapping_sub(session_hash(stamp.session, session));
+        session.seq = stamp.seq;
+        session.answer = Some(answer.clone());
+        self.digest = self.digest.wrapping_add(session_hash(stamp.session, session));
+    }
+}
