@@ -28,9 +28,9 @@ pub use log::{Log, Opened, Recovery};
 pub use writer::{Job, Writer, WriterOptions};
 
 /// Exit code of a process whose storage failed.
-pub const EXIT_IO: i32 = 74;
+pub const EXIT_IO: u8 = 74;
 /// Exit code of a process that was told to lose its power.
-pub const EXIT_POWER_LOSS: i32 = 75;
+pub const EXIT_POWER_LOSS: u8 = 75;
 
 /// Why stored state could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]

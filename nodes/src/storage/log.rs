@@ -213,7 +213,7 @@ impl Log {
     /// When the prefix cannot be written.
     pub fn lose_power(mut self, seed: u64) -> Result<(usize, usize), StorageError> {
         let unsynced = self.buffer.len();
-        let survive = Pcg64Mcg::seed_from_u64(seed).random_range(0..=unsynced);
+        let survive = Pcg64Mcg::seed_from_u64(seed.wrapping_add(self.segment.start + self.offset)).random_range(0..=unsynced);
         if survive > 0 {
             self.write_out(survive)?;
         }
