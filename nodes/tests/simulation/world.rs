@@ -241,6 +241,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         self.plan_fault();
         let storm = self.schedule.storm;
         self.run_until(storm, |_| false)?;
+        self.now = storm;
         self.heal()?;
         let deadline = self.now + RECOVERY_MAX;
         self.run_until(deadline, Self::has_recovered)?;
