@@ -12,6 +12,8 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod failure;
+pub mod journal;
+pub mod judge;
 pub mod load;
 pub mod monitor;
 pub mod nemesis;

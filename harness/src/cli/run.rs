@@ -157,3 +157,21 @@ impl RunArgs {
         })
     }
 }
+
+/// Carries a run out from set-up to summary.
+///
+/// # Errors
+/// When flags make no sense, or the harness fails.
+pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
+    let quiet = args.quiet;
+    let config = args.config().map_err(Failure::usage)?;
+    let system = system(&config).map_err(Failure::usage)?;
+    let kinds = kinds(&config.nemeses, &*system).map_err(Failure::usage)?;
+    let network = choose_network(config.network)?;
+    system.check_network(network.is_proxy()).map_err(|why| Failure::usage(anyhow!(why)))?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime").map_err(Failure::harness)?;
+    let outcome = runtime.block_on(conduct(&config, system, &kinds, network, &Progress::new(quiet)));
+    // Nothing that is still going on may delay the end.
+    runtime.shutdown_background();
+    outcome
+}
