@@ -115,8 +115,12 @@ impl Vacuity<'_> {
     pub fn check(&self) -> Check {
         let problems = self.problems();
         if problems.is_empty() {
-            let reason =
-                format!("{} operations, up to {} at once, {} faults landed", self.operations.total(), self.open_max, self.faults_landed);
+            let reason = format!(
+                "{} operations, up to {} at once, {} faults landed",
+                self.operations.total(),
+                self.open_max,
+                self.faults_landed
+            );
             return Check::new(CheckName::Vacuity, Verdict::Valid, reason);
         }
         Check::new(CheckName::Vacuity, Verdict::Vacuous, problems.join("; "))

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn verdicts_have_their_codes() {
-        let codes = [Verdict::Valid, Verdict::Invalid, Verdict::Unknown, Verdict::Vacuous].map(|v| ExitCode::from(v).code());
+        let codes =
+            [Verdict::Valid, Verdict::Invalid, Verdict::Unknown, Verdict::Vacuous].map(|v| ExitCode::from(v).code());
         assert_eq!(codes, [0, 1, 2, 3]);
     }
 }

@@ -11,11 +11,14 @@
 
 use std::{collections::BTreeMap, io, time::SystemTime};
 
+use checkers::history::Function;
 use hdrhistogram::{
     Histogram,
-    serialization::{V2Serializer, interval_log::{IntervalLogWriterBuilder, Tag}},
+    serialization::{
+        V2Serializer,
+        interval_log::{IntervalLogWriterBuilder, Tag},
+    },
 };
-use checkers::history::Function;
 use serde::{Deserialize, Serialize};
 
 use crate::tally::function_name;
@@ -122,19 +125,20 @@ impl Latencies {
     /// The readable table.
     #[must_use]
     pub fn table(&self) -> Vec<LatencyRow> {
-        let row = |(&(operation, ending, measure), histogram): (&(&str, Ending, Measure), &Histogram<u64>)| LatencyRow {
-            operation: operation.to_owned(),
-            ending,
-            measure,
-            count: histogram.len(),
-            min_ns: histogram.min(),
-            mean_ns: histogram.mean(),
-            p50_ns: histogram.value_at_quantile(0.5),
-            p90_ns: histogram.value_at_quantile(0.9),
-            p99_ns: histogram.value_at_quantile(0.99),
-            p999_ns: histogram.value_at_quantile(0.999),
-            max_ns: histogram.max(),
-        };
+        let row =
+            |(&(operation, ending, measure), histogram): (&(&str, Ending, Measure), &Histogram<u64>)| LatencyRow {
+                operation: operation.to_owned(),
+                ending,
+                measure,
+                count: histogram.len(),
+                min_ns: histogram.min(),
+                mean_ns: histogram.mean(),
+                p50_ns: histogram.value_at_quantile(0.5),
+                p90_ns: histogram.value_at_quantile(0.9),
+                p99_ns: histogram.value_at_quantile(0.99),
+                p999_ns: histogram.value_at_quantile(0.999),
+                max_ns: histogram.max(),
+            };
         self.histograms.iter().map(row).collect()
     }
 
@@ -279,7 +283,8 @@ mod tests {
         for entry in IntervalLogIterator::new(&log) {
             if let LogEntry::Interval(interval) = entry.expect("a line of a log") {
                 let bytes = base64_decode(interval.encoded_histogram());
-                let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).expect("a histogram");
+                let histogram: Histogram<u64> =
+                    Deserializer::new().deserialize(&mut bytes.as_slice()).expect("a histogram");
                 tags.push((interval.tag().expect("a tag").as_str().to_owned(), histogram.len()));
             }
         }

@@ -71,3 +71,69 @@ fn event(process: ProcessId, invocation: &Invocation, kind: EventKind) -> Event 
 pub fn ends_process(outcome: &Outcome) -> bool {
     outcome.completion == Completion::Info
 }
+
+#[cfg(test)]
+mod tests {
+    use checkers::history::{HistoryBuilder, Operation};
+
+    use super::*;
+
+    /// Both events, as the history's own reader understands them.
+    fn understood(action: &Action, outcome: &Outcome) -> Operation {
+        let invocation = Invocation { key: "k3".to_owned(), action: action.clone() };
+        let process = ProcessId(8);
+        let mut builder = HistoryBuilder::new();
+        for (time, event) in (1..).zip([invoke(process, &invocation), complete(process, &invocation, outcome)]) {
+            builder.push(Event { time: Some(time), ..event }).expect("a history takes what clients record");
+        }
+        let history = builder.finish();
+        let [operation] = history.operations() else { panic!("one operation, not {:?}", history.operations()) };
+        operation.clone()
+    }
+
+    fn changes() -> [Action; 3] {
+        let (one, two) = (Value::Int(1), Value::Int(2));
+        [Action::Write(one.clone()), Action::Append(two.clone()), Action::Cas { old: one, new: two }]
+    }
+
+    #[test]
+    fn what_is_recorded_is_what_happened() {
+        for action in changes().into_iter().chain([Action::Read]) {
+            let mut outcomes = vec![Outcome::fail("no-leader"), Outcome::info("timeout")];
+            match &action {
+                Action::Read => {
+                    let list = Value::List(vec![Value::Int(1), Value::Int(2)]);
+                    outcomes.extend([Value::Nil, Value::Int(1), list].map(|value| Outcome::ok(Some(value))));
+                }
+                Action::Cas { .. } => {
+                    let observed = [None, Some(Value::Nil), Some(Value::Int(3))];
+                    outcomes.extend(observed.map(Outcome::mismatch));
+                    outcomes.push(Outcome::ok(None));
+                }
+                Action::Write(_) | Action::Append(_) => outcomes.push(Outcome::ok(None)),
+            }
+            for outcome in outcomes {
+                let operation = understood(&action, &outcome);
+                assert_eq!(operation.process, ProcessId(8));
+                assert_eq!(operation.key, Value::Text("k3".to_owned()));
+                assert_eq!(operation.action, action);
+                assert_eq!(operation.completion, outcome.completion, "{action:?}");
+                assert_eq!(operation.ret, if ends_process(&outcome) { u64::MAX } else { 2 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_of_nothing_constrains_nothing() {
+        assert_eq!(understood(&Action::Read, &Outcome::ok(None)).completion, Completion::Fail);
+    }
+
+    #[test]
+    fn reasons_are_kept() {
+        let invocation = Invocation { key: "k".to_owned(), action: Action::Write(Value::Int(1)) };
+        let reason = |outcome| complete(ProcessId(0), &invocation, &outcome).reason;
+        assert_eq!(reason(Outcome::info("timeout")).as_deref(), Some("timeout"));
+        assert_eq!(reason(Outcome::fail("no-leader")).as_deref(), Some("no-leader"));
+        assert_eq!(reason(Outcome::ok(None)), None);
+    }
+}
