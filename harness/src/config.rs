@@ -50,6 +50,35 @@ pub struct RunConfig {
     pub check_memory_mib: usize,
 }
 
+impl RunConfig {
+    /// The command line that means this run.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut words = vec!["trueline run".to_owned(), format!("--system {}", self.system)];
+        let mut add = |flag: &str, value: Option<String>| {
+            if let Some(value) = value {
+                words.push(format!("--{flag} {value}"));
+            }
+        };
+        add("binary", self.binary.as_ref().map(|path| path.display().to_string()));
+        add("mutant", self.mutant.clone());
+        add("nodes", Some(self.nodes.to_string()));
+        add("workload", Some(self.workload.kind.to_string()));
+        add("keys", Some(self.workload.keys.to_string()));
+        add("ops-per-key", Some(self.workload.ops_per_key.to_string()));
+        add("reads", (self.reads != EtcdReads::Linearizable).then(|| self.reads.to_string()));
+        add("concurrency", Some(self.concurrency.to_string()));
+        add("rate", self.rate.map(|rate| rate.to_string()));
+        add("nemesis", Some(self.nemeses.to_string()));
+        for (flag, duration) in [("timeout", self.timeout), ("warm-up", self.warm_up), ("time", self.time)] {
+            add(flag, Some(format!("{}ms", duration.as_millis())));
+        }
+        add("network", Some(self.network.to_string()));
+        add("seed", Some(self.seed.to_string()));
+        words.join(" ")
+    }
+}
+
 /// How nodes are to be connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

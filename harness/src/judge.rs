@@ -1,29 +1,19 @@
 //! From what a run brought to light to its checks. Pure: nothing is done to the cluster here.
 
 use checkers::verdict::{Judgement, Verdict};
-use results::{
-    check::{Check, CheckName, Vacuity},
-    sink::SinkCounts,
-};
+use results::check::{Check, CheckName, Vacuity};
 use workloads::kind::WorkloadKind;
 
-use crate::{config::RunConfig, journal::Carried, run::Observed};
+use crate::{conduct::Found, config::RunConfig, run::Observed};
 
 /// The four checks of a run.
 #[must_use]
-pub fn checks(
-    config: &RunConfig,
-    observed: &Observed,
-    carried: &Carried,
-    counts: &SinkCounts,
-    judgement: &Judgement,
-    faults_wanted: bool,
-) -> Vec<Check> {
+pub fn checks(config: &RunConfig, found: &Found, faults_wanted: bool) -> Vec<Check> {
     vec![
-        consistency(config, observed, judgement),
-        liveness(config, observed),
-        crash(observed),
-        vacuity(config, observed, carried, counts, faults_wanted),
+        consistency(config, &found.observed, &found.judgement),
+        liveness(config, &found.observed),
+        crash(&found.observed),
+        vacuity(config, found, faults_wanted),
     ]
 }
 
@@ -65,25 +55,13 @@ fn crash(observed: &Observed) -> Check {
     Check::new(CheckName::Crash, Verdict::Invalid, format!("{}; see the node logs", crashes.join("; ")))
 }
 
-fn vacuity(
-    config: &RunConfig,
-    observed: &Observed,
-    carried: &Carried,
-    counts: &SinkCounts,
-    faults_wanted: bool,
-) -> Check {
+fn vacuity(config: &RunConfig, found: &Found, faults_wanted: bool) -> Check {
     let functions_wanted: &[&str] = match config.workload.kind {
         WorkloadKind::Register => &["read", "write", "cas"],
         WorkloadKind::Append => &["read", "append"],
     };
-    let is_partition = |name: &str| name.starts_with("partition");
-    // A cut that kept no packet from passing has broken nothing.
-    let faults_landed = carried
-        .faults
-        .iter()
-        .filter(|(name, _)| !is_partition(name) || observed.dropped > 0)
-        .map(|(_, count)| count)
-        .sum();
-    let operations = &observed.tally.operations;
-    Vacuity { faults_wanted, faults_landed, operations, functions_wanted, open_max: counts.open_max }.check()
+    let faults = &found.carried.faults;
+    let faults_landed = faults.iter().filter(|(name, _)| found.observed.landed(name)).map(|(_, count)| count).sum();
+    let operations = &found.observed.tally.operations;
+    Vacuity { faults_wanted, faults_landed, operations, functions_wanted, open_max: found.counts.open_max }.check()
 }

@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod conduct;
 pub mod config;
 pub mod failure;
 pub mod journal;

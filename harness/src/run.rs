@@ -7,7 +7,6 @@
 //! ```
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -84,6 +83,14 @@ pub struct Observed {
     pub dropped: u64,
     /// Ended by Ctrl-C or SIGTERM.
     pub interrupted: bool,
+}
+
+impl Observed {
+    /// Whether faults of this name broke anything: a cut that kept no packet from passing has not.
+    #[must_use]
+    pub fn landed(&self, name: &str) -> bool {
+        !name.starts_with("partition") || self.dropped > 0
+    }
 }
 
 /// What every phase needs.
@@ -165,7 +172,7 @@ impl Run<'_> {
     }
 
     /// Carries the plan of faults out, and heals in any case.
-    async fn break_things(&mut self, kinds: &[NemesisKind]) -> Result<(), RunError> {
+    async fn break_things(&self, kinds: &[NemesisKind]) -> Result<(), RunError> {
         let context = LaneContext {
             cluster: Arc::clone(&self.cluster),
             monitor: self.monitor.clone(),
@@ -180,10 +187,11 @@ impl Run<'_> {
             lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
         }
         let mut failed = None;
+        let mut interrupt = self.interrupt.clone();
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(end) => break,
-                _ = self.interrupt.wait_for(|interrupted| *interrupted) => break,
+                _ = interrupt.wait_for(|interrupted| *interrupted) => break,
                 Some(ended) = lanes.join_next() => {
                     if let Err(error) = ended.expect("a lane does not panic") {
                         failed = Some(error);

@@ -1,8 +1,7 @@
 //! `trueline node`: one node process.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::Args;
 use nodes::{protocol::NodeId, server::NodeArgs};
 
@@ -65,13 +64,11 @@ fn parse_peer(text: &str) -> Result<(u64, SocketAddr), String> {
     Ok((id.parse().map_err(|_| wrong())?, address.parse().map_err(|_| wrong())?))
 }
 
-/// Runs the node until it is told to stop.
-///
-/// # Errors
-/// When it cannot start.
-pub fn execute(args: NodeCommandArgs) -> anyhow::Result<std::process::ExitCode> {
+/// Runs the node until its process is ended. The exit codes are those of `docs/node-contract.md`.
+#[must_use]
+pub fn execute(args: NodeCommandArgs) -> ExitCode {
     let id = args.id;
-    nodes::server::run(NodeArgs {
+    let outcome = nodes::server::run(&NodeArgs {
         protocol: args.protocol,
         id: NodeId(args.id),
         peers: args.peers.into_iter().map(|(id, address)| (NodeId(id), address)).collect(),
@@ -85,6 +82,10 @@ pub fn execute(args: NodeCommandArgs) -> anyhow::Result<std::process::ExitCode> 
         mutant: args.mutant,
         allow_mutants: args.allow_mutants,
         seed: args.seed,
+        power_loss_seed: args.seed,
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("node {id} did not start: {error}");
+        ExitCode::from(error.exit_code())
     })
-    .with_context(|| format!("node {id} did not start"))
 }

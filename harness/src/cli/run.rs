@@ -1,16 +1,26 @@
 //! `trueline run`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
+use anyhow::{Context, anyhow};
 use clap::Args;
-use rand::Rng;
+use results::{exit::ExitCode, summary::render};
 use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
 
 use super::parse_duration;
 use crate::{
+    conduct::conduct,
     config::{NetworkKind, RunConfig},
+    failure::Failure,
     nemesis::Nemeses,
-    system::SystemKind,
+    network::{Kind, enter::enter},
+    progress::Progress,
+    run::kinds,
+    system::{System, SystemKind, system},
 };
 
 const EXAMPLES: &str = "\
@@ -148,7 +158,7 @@ impl RunArgs {
             time: self.time,
             recovery_bound: self.recovery_bound,
             // Six digits are enough to tell runs apart, and short enough to say aloud.
-            seed: self.seed.unwrap_or_else(|| u64::from(rand::rng().next_u32()) % 1_000_000),
+            seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,
             store: self.store,
             keep_data: self.keep_data,
@@ -158,7 +168,7 @@ impl RunArgs {
     }
 }
 
-/// Carries a run out from set-up to summary.
+/// Carries a run out from set-up to summary, and prints it.
 ///
 /// # Errors
 /// When flags make no sense, or the harness fails.
@@ -166,12 +176,42 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
     let quiet = args.quiet;
     let config = args.config().map_err(Failure::usage)?;
     let system = system(&config).map_err(Failure::usage)?;
-    let kinds = kinds(&config.nemeses, &*system).map_err(Failure::usage)?;
-    let network = choose_network(config.network)?;
-    system.check_network(network.is_proxy()).map_err(|why| Failure::usage(anyhow!(why)))?;
+    let kinds = kinds(&config.nemeses, &*system)
+        .map_err(|kind| Failure::usage(anyhow!("{} cannot suffer the nemesis {kind}", config.system)))?;
+    system.check_network(config.network).map_err(|why| Failure::usage(anyhow!(why)))?;
+    // Before there is any thread: the process forks into its namespaces.
+    let network = choose_network(&config, &*system)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime").map_err(Failure::harness)?;
-    let outcome = runtime.block_on(conduct(&config, system, &kinds, network, &Progress::new(quiet)));
-    // Nothing that is still going on may delay the end.
+    let progress = Progress::new(quiet);
+    let conducted = runtime.block_on(conduct(&config, system, &kinds, network, &progress));
+    progress.finish();
+    // A status question that is still waiting must not delay the end.
     runtime.shutdown_background();
-    outcome
+    let (summary, exit) = conducted.map_err(Failure::harness)?;
+    let colour = std::io::stdout().is_terminal();
+    std::io::stdout()
+        .write_all(render(&summary, colour).as_bytes())
+        .context("cannot print the summary")
+        .map_err(Failure::harness)?;
+    Ok(exit)
+}
+
+/// The fabric where it is wanted and to be had, else the proxy, with a notice of what is missing.
+fn choose_network(config: &RunConfig, system: &dyn System) -> Result<Kind, Failure> {
+    let unavailable = match config.network {
+        NetworkKind::Proxy => return Ok(Kind::Proxy),
+        NetworkKind::Fabric | NetworkKind::Auto => match enter() {
+            Ok(entered) => return Ok(Kind::Fabric(entered)),
+            Err(unavailable) => unavailable,
+        },
+    };
+    if config.network == NetworkKind::Fabric {
+        return Err(Failure::harness(unavailable));
+    }
+    system.check_network(NetworkKind::Proxy).map_err(|why| Failure::usage(anyhow!("{unavailable}; {why}")))?;
+    eprintln!(
+        "trueline: {unavailable}\ntrueline: going on with --network proxy: relays on loopback, which can cut and delay links \
+         but not lose, double or reorder single packets"
+    );
+    Ok(Kind::Proxy)
 }

@@ -16,7 +16,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use checkers::history::{Action, Value};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
@@ -30,7 +30,8 @@ use crate::generator::Invocation;
 const APPEND_ATTEMPTS_MAX: u32 = 16;
 
 /// How reads are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EtcdReads {
     /// Through the leader, as is usual.
     #[default]
