@@ -66,13 +66,6 @@ pub struct History {
 }
 
 impl History {
-    /// Sorts by invocation. (Stand-in until the validating builder lands.)
-    #[must_use]
-    pub fn from_operations(mut operations: Vec<Operation>) -> Self {
-        operations.sort_by_key(|operation| operation.invoke);
-        Self { operations }
-    }
-
     /// The operations in order of invocation.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
