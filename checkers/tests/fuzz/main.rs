@@ -24,7 +24,7 @@ fn cases() -> u64 {
 }
 
 fn judge(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> bool {
-    let history = History::from_operations(operations.to_vec());
+    let history = History::from_operations(operations.to_vec()).expect("generated histories are well-formed");
     let options = CheckOptions { threads: 1, ..CheckOptions::default() };
     let judgement = check_with(&history, spec, &options, algorithm).expect("generated histories fit their model");
     match judgement.verdict {
