@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use crate::describe::key_phrase;
-use crate::history::{Action, Completion, History, OpIndex, Operation, Value};
+use crate::history::{Action, Completion, History, OpIndex, Operation, TimeUnit, Value};
 use crate::model::{ModelKind, ModelSpec};
 use crate::search::{Found, Limits, Problem, Searches, decide};
 use crate::verdict::{Anomaly, Judgement, Verdict, Violation};
@@ -120,7 +120,7 @@ pub fn check_with(
 ) -> Result<Judgement, CheckError> {
     let start = Instant::now();
     fits(history.operations(), spec)?;
-    let keys = split(history.operations());
+    let keys = split(history);
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -146,6 +146,7 @@ pub fn check_with(
 pub(crate) struct KeyHistory<'h> {
     pub(crate) key: &'h Value,
     pub(crate) operations: Vec<(OpIndex, &'h Operation)>,
+    pub(crate) time_unit: TimeUnit,
 }
 
 /// What was found out about one key.
@@ -196,15 +197,15 @@ fn fits(operations: &[Operation], spec: &ModelSpec) -> Result<(), CheckError> {
 }
 
 /// The operations key by key, the key that promises the most work first.
-fn split(operations: &[Operation]) -> Vec<KeyHistory<'_>> {
+fn split(history: &History) -> Vec<KeyHistory<'_>> {
     let mut numbers: FxHashMap<&Value, usize> = FxHashMap::default();
     let mut keys: Vec<KeyHistory<'_>> = Vec::new();
     let mut last = 0;
-    for (index, operation) in (0u32..).map(OpIndex).zip(operations) {
+    for (index, operation) in (0u32..).map(OpIndex).zip(history.operations()) {
         if keys.get(last).is_none_or(|key| *key.key != operation.key) {
             last = *numbers.entry(&operation.key).or_insert(keys.len());
             if last == keys.len() {
-                keys.push(KeyHistory { key: &operation.key, operations: Vec::new() });
+                keys.push(KeyHistory { key: &operation.key, operations: Vec::new(), time_unit: history.time_unit() });
             }
         }
         keys[last].operations.push((index, operation));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::check::KeyHistory;
-use crate::history::{Action, Completion, OpIndex, Operation, Value};
+use crate::history::{Action, Completion, OpIndex, Operation, TimeUnit, Value};
 use crate::verdict::{Anomaly, Violation};
 
 /// Longer values are cut in sentences, never in the violation's operations.
@@ -55,13 +55,9 @@ pub(crate) struct Clock {
     nanoseconds: bool,
 }
 
-/// Histories whose times all lie below this count lines: no run of real processes is over within a millisecond.
-const LINES_MAX: u64 = 1_000_000;
-
 impl Clock {
     pub(crate) fn of(key: &KeyHistory<'_>) -> Self {
-        let latest = key.operations.iter().map(|(_, operation)| operation.invoke).max();
-        Self { nanoseconds: latest.is_some_and(|latest| latest >= LINES_MAX) }
+        Self { nanoseconds: key.time_unit == TimeUnit::Nanoseconds }
     }
 
     /// "at 1.203441 s" or "at event 17".
