@@ -14,5 +14,5 @@ pub mod exit;
 pub mod latency;
 pub mod sink;
 pub mod store;
-// pub mod summary;
+pub mod summary;
 pub mod tally;
