@@ -18,7 +18,7 @@
 
 use std::collections::HashMap;
 
-use checkers::history::{Action, Completion, Value};
+use checkers::history::{Action, Completion, Function, Value};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,18 @@ impl WorkloadSpec {
             return Err(SpecError::CasOfLists);
         }
         Ok(())
+    }
+
+    /// The kinds of operations that are to be issued: of each one at least must succeed, or the run says little.
+    #[must_use]
+    pub fn functions(&self) -> Vec<Function> {
+        let change = match self.kind {
+            WorkloadKind::Register => Function::Write,
+            WorkloadKind::Append => Function::Append,
+        };
+        let Mix { reads, writes, cas } = self.mix;
+        let shares = [(Function::Read, reads), (change, writes), (Function::Cas, cas)];
+        shares.into_iter().filter(|&(_, share)| share > 0).map(|(function, _)| function).collect()
     }
 }
 

@@ -45,19 +45,29 @@ pub fn complete(process: ProcessId, invocation: &Invocation, outcome: &Outcome) 
     event
 }
 
+/// What an action is called in a history.
+#[must_use]
+pub fn function(action: &Action) -> Function {
+    match action {
+        Action::Read => Function::Read,
+        Action::Write(_) => Function::Write,
+        Action::Cas { .. } => Function::Cas,
+        Action::Append(_) => Function::Append,
+    }
+}
+
 fn event(process: ProcessId, invocation: &Invocation, kind: EventKind) -> Event {
-    let (function, value) = match &invocation.action {
-        Action::Read => (Function::Read, Value::Nil),
-        Action::Write(value) => (Function::Write, value.clone()),
-        Action::Cas { old, new } => (Function::Cas, Value::List(vec![old.clone(), new.clone()])),
-        Action::Append(value) => (Function::Append, value.clone()),
+    let value = match &invocation.action {
+        Action::Read => Value::Nil,
+        Action::Write(value) | Action::Append(value) => value.clone(),
+        Action::Cas { old, new } => Value::List(vec![old.clone(), new.clone()]),
     };
     Event {
         index: None,
         time: None,
         process: Process::Client(process),
         kind,
-        function: Some(function),
+        function: Some(function(&invocation.action)),
         key: Value::Text(invocation.key.clone()),
         value,
         observed: None,

@@ -203,6 +203,22 @@ fn a_good_share_of_cas_wins() {
     assert!(lost > 0, "none lost: the keys are not contended");
 }
 
+/// Whatever is issued is announced, and the other way round.
+#[test]
+fn the_kinds_of_operations_are_known_beforehand() {
+    let half = Mix { reads: 0, writes: 50, cas: 50 };
+    let specs = [
+        WorkloadSpec::new(WorkloadKind::Register, 1),
+        WorkloadSpec::new(WorkloadKind::Append, 1),
+        WorkloadSpec { mix: half, ..WorkloadSpec::new(WorkloadKind::Register, 1) },
+    ];
+    for spec in specs {
+        let issued: HashSet<Function> =
+            take(&spec, 1, 0, 1_000).iter().map(|invocation| crate::record::function(&invocation.action)).collect();
+        assert_eq!(issued, spec.functions().into_iter().collect());
+    }
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let good = WorkloadSpec::new(WorkloadKind::Append, 2);

@@ -244,3 +244,39 @@ fn ways_to_read_by_name() {
     }
     assert!("stale".parse::<EtcdReads>().unwrap_err().to_string().contains("serializable"));
 }
+
+/// Against the real thing, on a key of its own: `TRUELINE_ETCD=http://127.0.0.1:2379 cargo test -p workloads -- --ignored`.
+#[tokio::test]
+#[ignore = "needs a running etcd, named by TRUELINE_ETCD"]
+async fn a_real_etcd_agrees_with_the_fake_one() {
+    let base_url = std::env::var("TRUELINE_ETCD").expect("the address of a member");
+    let mut client = EtcdClient::new(&base_url, EtcdReads::Linearizable).expect("an address");
+    let unique = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    let steps = [
+        (read(), Outcome::ok(Some(Value::Nil))),
+        (cas(int(1), 2), Outcome::mismatch(Some(Value::Nil))),
+        (cas(Value::Nil, 1), Outcome::ok(None)),
+        (cas(Value::Nil, 5), Outcome::mismatch(Some(int(1)))),
+        (cas(int(1), 2), Outcome::ok(None)),
+        (write(9), Outcome::ok(None)),
+        (cas(int(2), 3), Outcome::mismatch(Some(int(9)))),
+        (read(), Outcome::ok(Some(int(9)))),
+        (append(1), Outcome::fail("not-a-list")),
+    ];
+    for (mut invocation, wanted) in steps {
+        invocation.key = format!("register-{unique}");
+        assert_eq!(client.invoke(&invocation, PATIENT).await, wanted, "{invocation:?}");
+    }
+    let lists = format!("list-{unique}");
+    for value in 1..=3 {
+        let invocation = Invocation { key: lists.clone(), ..append(value) };
+        assert_eq!(client.invoke(&invocation, PATIENT).await, Outcome::ok(None));
+    }
+    let invocation = Invocation { key: lists, ..read() };
+    let list = Value::List(vec![int(1), int(2), int(3)]);
+    assert_eq!(client.invoke(&invocation, PATIENT).await, Outcome::ok(Some(list)));
+    let no_key = Invocation { key: String::new(), ..write(1) };
+    assert_eq!(client.invoke(&no_key, PATIENT).await, Outcome::fail("grpc-3"));
+    let status = status_etcd(&base_url).await.expect("a status");
+    assert!(status.term > 0 && status.leader.is_some(), "{status:?}");
+}
