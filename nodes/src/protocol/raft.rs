@@ -1,61 +1,263 @@
-//! Raft. Being written.
+//! Raft: leader election, log replication, linearizable reads, snapshots, leadership transfer.
+//!
+//! ```text
+//!                 timeout                 quorum of pre-votes          quorum of votes
+//!   ┌──────────┐ ────────> ┌──────────────┐ ────────────> ┌───────────┐ ────────> ┌────────┐
+//!   │ Follower │           │ PreCandidate │  term+1, vote │ Candidate │   no-op   │ Leader │
+//!   └──────────┘           └──────────────┘  for self,    └───────────┘           └────────┘
+//!        ^                        │          durable            │                      │
+//!        └────────────────────────┴─────────────────────────────┴──────────────────────┘
+//!            a later term, a leader of this term, or (leader) no answer from a quorum for T
+//! ```
+//!
+//! Source: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version; "the paper"), and Ongaro,
+//! "Consensus: Bridging Theory and Practice" ("the dissertation"). Deviations, all deliberate:
+//! - Pre-vote, check-quorum and sticky voters are always on (dissertation, sections 6.2, 9.6, 4.2.3); a leader that an answer of
+//!   a later term reaches still steps down, so a server that was away with a higher term gets heard.
+//! - A rejected append carries the conflicting term and its first index (paper, end of section 5.3).
+//! - A leader sends entries before they are durable on its own disk, and counts itself once they are (dissertation, 10.2.1).
+//! - A snapshot leaves some entries before it in the log, for followers that lag a little.
+//! - The voters never change. Types and snapshot carry a membership, but nothing proposes one.
+//! - A command that came through another server is put into the log at most once, without help of the replicated state: it names
+//!   the term in which its receiver leads, and is taken only in that leadership, which lies within one life of one process; there
+//!   a window of seen names ([`gate`]) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
+//!
+//! [`rules`] holds the safety rules; the other modules do what they allow.
 
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::{NodeId, Time};
-use crate::machine::Command;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 
-/// A term: at most one leader each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Term(pub u64);
+use self::{
+    client::ForwardedCommand, durability::Durability, election::Role, gate::ForwardGate, log::Log,
+    reads::FollowerReads, rules::Rules, snapshot::Arriving,
+};
+use super::{Config, Input, NodeId, Outputs, Protocol, RestoreError, Status, Stored, Time};
+use crate::machine::Machine;
 
-/// A place in the log; the first entry is at 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct LogIndex(pub u64);
+mod client;
+mod durability;
+mod election;
+mod gate;
+mod log;
+mod messages;
+mod reads;
+mod replication;
+mod restore;
+pub mod rules;
+mod snapshot;
+mod types;
 
-/// One entry of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The term in which a leader made it.
-    pub term: Term,
-    /// Its place.
-    pub index: LogIndex,
-    /// What it carries.
-    pub payload: Payload,
+pub use messages::{Append, AppendOutcome, AppendReply, Forward, Message, RequestVote, SnapshotChunk, VoteReply};
+pub use types::{Entry, HardState, LogIndex, Payload, Record, Term, View};
+
+/// What a step writes to.
+type Out = Outputs<Message, Record>;
+
+/// A server of the cluster.
+#[derive(Debug)]
+pub struct Raft {
+    config: Config,
+    /// The other voters.
+    peers: Vec<NodeId>,
+    rules: Rules,
+    rng: Pcg64,
+    now: Time,
+
+    hard: HardState,
+    /// Whether `hard` changed since it was last put into a record.
+    hard_changed: bool,
+    log: Log,
+    snapshot: Option<types::Snapshot>,
+    life: u64,
+    /// Whether this life was put into a record yet.
+    life_recorded: bool,
+    durability: Durability,
+
+    machine: Machine,
+    commit: LogIndex,
+    applied: LogIndex,
+
+    role: Role,
+    leader: Option<NodeId>,
+    /// When a leader of the current term was last heard.
+    leader_heard: Option<Time>,
+    election_at: Time,
+
+    gate: ForwardGate,
+    next_forward: u64,
+    forwarded: BTreeMap<u64, ForwardedCommand>,
+    follower_reads: FollowerReads,
+    arriving: Option<Arriving>,
+    /// Followers to which the step under way should send what their window allows.
+    to_replicate: VecDeque<NodeId>,
 }
 
-/// What an entry carries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Payload {
-    /// Nothing: the first entry of a leader's term.
-    Noop,
-    /// A command for the machine.
-    Command(Command),
-    /// The voters from here on (static for now).
-    Membership(Vec<NodeId>),
+impl Protocol for Raft {
+    type Message = Message;
+    type Record = Record;
+
+    fn restore(config: Config, stored: Stored<Record>, now: Time, seed: u64) -> Result<Self, RestoreError> {
+        Self::rebuild(config, stored, now, Pcg64::seed_from_u64(seed))
+    }
+
+    fn step(&mut self, now: Time, input: Input<Message>, out: &mut Out) {
+        assert!(now >= self.now, "the clock of a step never goes back");
+        self.now = now;
+        if !self.life_recorded {
+            self.life_recorded = true;
+            self.record(Record::Life(self.life), out);
+        }
+        match input {
+            Input::Tick => {}
+            Input::Receive { from, message } => self.receive(from, message, out),
+            Input::Client { id, request } => self.on_client(id, request, out),
+            Input::Durable(ticket) => self.on_durable(ticket, out),
+        }
+        self.on_time(out);
+        self.finish(out);
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            id: self.config.id,
+            role: self.role.name().to_owned(),
+            term: self.hard.term.0,
+            leader: self.leader,
+            commit: self.commit.0,
+            applied: self.applied.0,
+            first_index: self.log.base().0.next().0,
+            last_index: self.log.last_index().0,
+            snapshot_index: self.snapshot.as_ref().map_or(0, |s| s.index.0),
+            mutant: self.config.mutant.map(|m| m.id().to_owned()),
+            fired: self.rules.fired(),
+        }
+    }
 }
 
-/// What a test may look at: everything the invariants of Raft speak about.
-#[derive(Clone, Debug)]
-pub struct View<'a> {
-    /// This node.
-    pub id: NodeId,
-    /// Current term.
-    pub term: Term,
-    /// Whether it leads in that term.
-    pub is_leader: bool,
-    /// Its vote in that term.
-    pub voted_for: Option<NodeId>,
-    /// Last index and term that the snapshot covers.
-    pub snapshot: (LogIndex, Term),
-    /// The entries after it.
-    pub entries: &'a [Entry],
-    /// Commit index.
-    pub commit: LogIndex,
-    /// Applied index.
-    pub applied: LogIndex,
-    /// A digest of the machine's state, equal iff the states are.
-    pub machine_digest: u64,
-    /// The node's clock at its last step.
-    pub now: Time,
+impl Raft {
+    /// What the invariants of Raft speak about.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View {
+            id: self.config.id,
+            term: self.hard.term,
+            is_leader: matches!(self.role, Role::Leader(_)),
+            voted_for: self.hard.voted_for,
+            snapshot: self.log.base(),
+            entries: self.log.entries(),
+            commit: self.commit,
+            applied: self.applied,
+            machine_digest: self.machine.digest(),
+            now: self.now,
+        }
+    }
+
+    fn receive(&mut self, from: NodeId, message: Message, out: &mut Out) {
+        if !self.peers.contains(&from) {
+            return;
+        }
+        match message {
+            Message::RequestVote(m) => self.on_request_vote(from, m, out),
+            Message::VoteReply(m) => self.on_vote_reply(from, m, out),
+            Message::Append(m) => self.on_append(from, m, out),
+            Message::AppendReply(m) => self.on_append_reply(from, m, out),
+            Message::SnapshotChunk(m) => self.on_snapshot_chunk(from, m, out),
+            Message::TimeoutNow { term } => self.on_timeout_now(from, term, out),
+            Message::Forward(m) => self.on_forward(from, m, out),
+            Message::ForwardReply { life, id, result } => self.on_forward_reply(from, life, id, result, out),
+            Message::ReadIndex { life, id } => self.on_read_index(from, life, id, out),
+            Message::ReadIndexReply { life, id, index } => self.on_read_index_reply(life, id, index, out),
+        }
+    }
+
+    /// What is due at this time, after the input was dealt with: a message that waited while this process was stopped may
+    /// still save a leader from a needless election.
+    fn on_time(&mut self, out: &mut Out) {
+        self.expire_clients(out);
+        match &self.role {
+            Role::Leader(_) => self.on_leader_time(out),
+            _ if self.now >= self.election_at => self.start_pre_vote(out),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Out) {
+        while let Some(to) = self.to_replicate.pop_front() {
+            self.replicate(to, out);
+        }
+        self.record_hard_state(out);
+        self.compact_if_due(out);
+        if out.persists() {
+            self.durability.issue(self.log.last_index());
+        }
+        out.wake_at = self.wake_at();
+        self.assert_invariants();
+    }
+
+    fn assert_invariants(&self) {
+        assert!(self.applied <= self.commit, "only what is committed is applied");
+        assert!(self.commit <= self.log.last_index(), "only what is in the log is committed");
+        assert!(self.log.base().0 <= self.applied, "only what is applied leaves the log");
+        assert!(self.durability.index() <= self.log.last_index(), "only what is in the log is durable in it");
+        assert!(self.log.last_term() <= self.hard.term, "no entry is of a term not yet seen");
+    }
+
+    fn wake_at(&self) -> Time {
+        let role = match &self.role {
+            Role::Leader(leadership) => leadership.wake_at(),
+            _ => self.election_at,
+        };
+        self.client_deadline().map_or(role, |at| at.min(role))
+    }
+
+    /// Sends a message that shows the current term: at once, or as soon as that term is durable.
+    ///
+    /// Paper, Figure 2, "Persistent state … updated on stable storage before responding to RPCs".
+    fn send(&self, to: NodeId, message: Message, out: &mut Out) {
+        if self.hard_changed || !self.durability.covers_hard_state() {
+            out.send_when_durable.push((to, message));
+        } else {
+            out.send.push((to, message));
+        }
+    }
+
+    /// Puts a record behind the hard state it depends on.
+    fn record(&mut self, record: Record, out: &mut Out) {
+        self.record_hard_state(out);
+        out.records.push(record);
+        out.sync_wanted = true;
+    }
+
+    fn record_hard_state(&mut self, out: &mut Out) {
+        if std::mem::take(&mut self.hard_changed) {
+            out.records.push(Record::HardState(self.hard));
+            out.sync_wanted = true;
+            self.durability.hard_state_recorded();
+        }
+    }
+
+    fn set_hard_state(&mut self, hard: HardState) {
+        assert!(hard.term >= self.hard.term, "the term never falls");
+        if hard != self.hard {
+            self.hard = hard;
+            self.hard_changed = true;
+        }
+    }
+
+    fn after(&self, ns: u64) -> Time {
+        Time(self.now.0.saturating_add(ns))
+    }
+
+    /// Random in [T, 2T]: paper, section 5.2.
+    fn reset_election_timer(&mut self) {
+        let shortest = self.config.election_timeout_ns;
+        let wait = self.rng.random_range(shortest..=shortest.saturating_mul(2));
+        self.election_at = self.after(wait);
+    }
+
+    fn quorum(&self) -> usize {
+        rules::quorum(self.config.voters.len())
+    }
 }

@@ -1,0 +1,155 @@
+//! The log in memory: what is kept of it, behind a base.
+//!
+//! ```text
+//!   1 … base │ base+1 … snapshot … last
+//!   gone     │ entries, contiguous, terms never falling
+//! ```
+
+use super::{
+    super::RestoreError,
+    types::{Entry, LogIndex, Payload, Term},
+};
+use crate::machine::{Command, Operation, TxnStep, Value};
+
+/// The log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    base: (LogIndex, Term),
+    entries: Vec<Entry>,
+}
+
+impl Log {
+    /// An empty log behind `base`.
+    pub fn new(base: (LogIndex, Term)) -> Self {
+        Self { base, entries: Vec::new() }
+    }
+
+    /// Index and term of the entry before the first one kept.
+    pub fn base(&self) -> (LogIndex, Term) {
+        self.base
+    }
+
+    /// The entries kept.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Index of the last entry.
+    pub fn last_index(&self) -> LogIndex {
+        self.base.0.plus(self.entries.len())
+    }
+
+    /// Term of the last entry.
+    pub fn last_term(&self) -> Term {
+        self.entries.last().map_or(self.base.1, |e| e.term)
+    }
+
+    /// The term at `index`, when it is known here.
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        if index == self.base.0 { Some(self.base.1) } else { self.get(index).map(|e| e.term) }
+    }
+
+    /// The entry at `index`, when it is kept.
+    pub fn get(&self, index: LogIndex) -> Option<&Entry> {
+        (index > self.base.0).then(|| self.entries.get(self.offset(index))).flatten()
+    }
+
+    /// Where `index > base` is among the entries.
+    fn offset(&self, index: LogIndex) -> usize {
+        usize::try_from(index.0 - self.base.0.0 - 1).expect("a log in memory is shorter than usize")
+    }
+
+    /// Entries from `from` on, as many as fit into `max_bytes`, at least one if there is one.
+    pub fn batch(&self, from: LogIndex, max_bytes: usize) -> Vec<Entry> {
+        assert!(from > self.base.0, "entries below the base are gone");
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        for entry in self.entries.get(self.offset(from)..).unwrap_or_default() {
+            bytes += weight(entry);
+            if bytes > max_bytes && !batch.is_empty() {
+                break;
+            }
+            batch.push(entry.clone());
+        }
+        batch
+    }
+
+    /// Adds the next entry.
+    pub fn push(&mut self, entry: Entry) {
+        assert_eq!(entry.index, self.last_index().next(), "the log has no gaps");
+        assert!(entry.term >= self.last_term(), "terms never fall along the log");
+        self.entries.push(entry);
+    }
+
+    /// Drops all entries from `from` on.
+    pub fn truncate_from(&mut self, from: LogIndex) {
+        assert!(from > self.base.0, "what the base covers is committed");
+        let keep = self.offset(from);
+        self.entries.truncate(keep);
+    }
+
+    /// The first index kept that has the term at `index`.
+    pub fn first_of_term_at(&self, index: LogIndex) -> LogIndex {
+        let Some(entry) = self.get(index) else { return index };
+        self.base.0.next().plus(self.entries.partition_point(|e| e.term < entry.term))
+    }
+
+    /// The last index at or below `limit` that has this term, if one is kept.
+    pub fn last_of_term(&self, term: Term, limit: LogIndex) -> Option<LogIndex> {
+        let index = self.base.0.plus(self.entries.partition_point(|e| e.index <= limit && e.term <= term));
+        (self.term_at(index) == Some(term)).then_some(index)
+    }
+
+    /// Moves the base up to `index`, which must be kept.
+    pub fn compact_to(&mut self, index: LogIndex) {
+        let term = self.term_at(index).expect("a base is moved to a known place");
+        self.entries.drain(..usize::try_from(index.0 - self.base.0.0).expect("shorter than usize"));
+        self.base = (index, term);
+    }
+
+    /// Adds an entry that storage held.
+    pub fn restore(&mut self, entry: Entry) -> Result<(), RestoreError> {
+        if entry.index != self.last_index().next() {
+            return Err(RestoreError(format!(
+                "entry {} follows entry {} in the log",
+                entry.index.0,
+                self.last_index().0
+            )));
+        }
+        if entry.term < self.last_term() {
+            return Err(RestoreError(format!("entry {} has an earlier term than the one before it", entry.index.0)));
+        }
+        self.entries.push(entry);
+        Ok(())
+    }
+}
+
+/// About how many bytes an entry takes in a message.
+fn weight(entry: &Entry) -> usize {
+    const FIXED: usize = 32;
+    FIXED
+        + match &entry.payload {
+            Payload::Noop | Payload::Command(Command::OpenSession) => 0,
+            Payload::Membership(voters) => 8 * voters.len(),
+            Payload::Command(Command::Do { operation, .. }) => match operation {
+                Operation::Write { key, value } | Operation::Append { key, value } => key.len() + value_weight(value),
+                Operation::Cas { key, old, new } => key.len() + value_weight(old) + value_weight(new),
+                Operation::Txn { steps } => steps.iter().map(step_weight).sum(),
+            },
+        }
+}
+
+fn step_weight(step: &TxnStep) -> usize {
+    match step {
+        TxnStep::Read { key } => key.len(),
+        TxnStep::Write { key, value } | TxnStep::Append { key, value } => key.len() + value_weight(value),
+    }
+}
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::Nil | Value::Int(_) => 8,
+        Value::Text(text) => text.len(),
+        Value::List(items) => 8 + items.iter().map(value_weight).sum::<usize>(),
+    }
+}

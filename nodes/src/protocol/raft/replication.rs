@@ -1,0 +1,474 @@
+//! A leadership: how entries get to the followers and are committed. Paper, sections 5.3 and 5.4.
+//!
+//! ```text
+//!              success                     nothing to send: its next entry is gone
+//!   ┌───────┐ ─────────> ┌───────────┐    ┌──────────┐
+//!   │ Probe │            │ Replicate │    │ Snapshot │   (from Probe or Replicate, back to Replicate)
+//!   └───────┘ <───────── └───────────┘    └──────────┘
+//!   one message  conflict   up to max_inflight messages, `next` runs ahead of what is acknowledged
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{
+    Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term, client::Proposal,
+    election::Role, log::Log, reads::LeaderReads, rules, snapshot::Sending,
+};
+use crate::{
+    machine::Answer,
+    protocol::{NodeId, Refusal, Ticket, Time},
+};
+
+/// What only a leader has.
+#[derive(Debug)]
+pub(super) struct Leadership {
+    pub followers: BTreeMap<NodeId, Progress>,
+    /// The no-op this leadership began with.
+    pub first_index: LogIndex,
+    /// Commands in the log, in its order, whose clients wait.
+    pub proposals: VecDeque<Proposal>,
+    pub reads: LeaderReads,
+    pub transfer: Option<Transfer>,
+    pub heartbeat_at: Time,
+}
+
+/// What a leader knows of a follower. Paper, Figure 2, "Volatile state on leaders".
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Durable there up to here.
+    pub matched: LogIndex,
+    /// The next entry to send.
+    pub next: LogIndex,
+    pub flow: Flow,
+    /// When it last answered.
+    pub heard: Time,
+    /// The newest read round it answered.
+    pub round: u64,
+}
+
+/// How messages flow to a follower.
+#[derive(Debug)]
+pub(super) enum Flow {
+    /// Where the logs agree is not known: one message at a time.
+    Probe {
+        /// One is on its way.
+        waiting: bool,
+    },
+    /// They agree up to what was sent: messages go out ahead of the answers.
+    Replicate {
+        /// The last index of each message that was not answered.
+        in_flight: VecDeque<LogIndex>,
+    },
+    /// The follower needs entries that are gone.
+    Snapshot(Sending),
+}
+
+/// Leadership is being handed over. Dissertation, section 3.10.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub to: NodeId,
+    pub until: Time,
+    pub told: bool,
+}
+
+impl Leadership {
+    pub fn wake_at(&self) -> Time {
+        self.transfer.as_ref().map_or(self.heartbeat_at, |t| t.until.min(self.heartbeat_at))
+    }
+}
+
+/// Where a leader goes on after a rejected append: just behind the last entry it has of the conflicting term, or else where the
+/// follower's entries of that term begin. Paper, end of section 5.3.
+pub(super) fn next_after_conflict(
+    log: &Log,
+    matched: LogIndex,
+    rejected: LogIndex,
+    term: Option<Term>,
+    first: LogIndex,
+) -> LogIndex {
+    let own = term.and_then(|t| log.last_of_term(t, rejected.prev()));
+    own.map_or(first, LogIndex::next).min(rejected).max(matched.next())
+}
+
+impl Raft {
+    /// Paper, Figure 2, "Leaders": followers start unknown, and a no-op of the new term goes out at once (section 8).
+    pub(super) fn become_leader(&mut self, out: &mut Out) {
+        let next = self.log.last_index().next();
+        let progress =
+            || Progress { matched: LogIndex(0), next, flow: Flow::Probe { waiting: false }, heard: self.now, round: 0 };
+        let leadership = Leadership {
+            followers: self.peers.iter().map(|&p| (p, progress())).collect(),
+            first_index: next,
+            proposals: VecDeque::new(),
+            reads: LeaderReads::default(),
+            transfer: None,
+            heartbeat_at: self.after(self.config.heartbeat_ns),
+        };
+        self.role = Role::Leader(Box::new(leadership));
+        self.leader = Some(self.config.id);
+        self.arriving = None;
+        self.gate.open(self.hard.term);
+        self.append_own(Payload::Noop, out);
+    }
+
+    /// Appends an entry of the current term, and sends it on. It counts here once it is durable here.
+    pub(super) fn append_own(&mut self, payload: Payload, out: &mut Out) -> LogIndex {
+        let index = self.log.last_index().next();
+        self.append(Entry { term: self.hard.term, index, payload }, out);
+        out.sync_wanted = true;
+        self.replicate_to_all();
+        index
+    }
+
+    /// Appends without asking for a sync: that is for the one who waits for it.
+    fn append(&mut self, entry: Entry, out: &mut Out) {
+        self.record_hard_state(out);
+        out.records.push(Record::Entry(entry.clone()));
+        self.log.push(entry);
+    }
+
+    fn replicate_to_all(&mut self) {
+        for &peer in &self.peers {
+            if !self.to_replicate.contains(&peer) {
+                self.to_replicate.push_back(peer);
+            }
+        }
+    }
+
+    /// Sends what the follower's window allows.
+    pub(super) fn replicate(&mut self, to: NodeId, out: &mut Out) {
+        while let Some(message) = self.next_append(to) {
+            self.send(to, message, out);
+        }
+    }
+
+    fn next_append(&mut self, to: NodeId) -> Option<Message> {
+        let Role::Leader(leadership) = &mut self.role else { return None };
+        let round = leadership.reads.round();
+        let progress = leadership.followers.get_mut(&to)?;
+        let last = self.log.last_index();
+        match &mut progress.flow {
+            Flow::Probe { waiting } => {
+                if std::mem::replace(waiting, true) {
+                    return None;
+                }
+            }
+            Flow::Replicate { in_flight } => {
+                if progress.next > last || in_flight.len() >= self.config.max_inflight {
+                    return None;
+                }
+            }
+            Flow::Snapshot(_) => return None,
+        }
+        let prev_index = progress.next.prev();
+        let Some(prev_term) = self.log.term_at(prev_index) else {
+            return self.begin_snapshot(to);
+        };
+        let entries = self.log.batch(progress.next, self.config.max_append_bytes);
+        if let Flow::Replicate { in_flight } = &mut progress.flow {
+            progress.next = progress.next.plus(entries.len());
+            in_flight.push_back(progress.next.prev());
+        }
+        Some(Message::Append(Append {
+            term: self.hard.term,
+            prev_index,
+            prev_term,
+            entries,
+            commit: self.commit,
+            round,
+        }))
+    }
+
+    /// Tells every follower who leads, up to where is committed, and which read round is the newest.
+    pub(super) fn heartbeat_all(&mut self, out: &mut Out) {
+        for at in 0..self.peers.len() {
+            let to = self.peers[at];
+            if let Some(message) = self.heartbeat(to) {
+                self.send(to, message, out);
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, to: NodeId) -> Option<Message> {
+        let Role::Leader(leadership) = &mut self.role else { return None };
+        let progress = leadership.followers.get(&to)?;
+        // Where the follower's next entry is gone, the base stands in: a refusal is an answer too.
+        let prev_index = progress.next.prev().max(self.log.base().0);
+        let prev_term = self.log.term_at(prev_index).expect("the log is kept from its base to its end");
+        Some(Message::Append(Append {
+            term: self.hard.term,
+            prev_index,
+            prev_term,
+            entries: Vec::new(),
+            commit: self.commit,
+            round: leadership.reads.round(),
+        }))
+    }
+
+    /// What a leader does as time goes by.
+    pub(super) fn on_leader_time(&mut self, out: &mut Out) {
+        let Role::Leader(leadership) = &mut self.role else { return };
+        if leadership.transfer.as_ref().is_some_and(|t| self.now >= t.until) {
+            leadership.transfer = None;
+        }
+        if self.now < leadership.heartbeat_at {
+            return;
+        }
+        leadership.heartbeat_at = Time(self.now.0.saturating_add(self.config.heartbeat_ns));
+        if !self.hears_quorum() {
+            self.become_follower(None, out);
+            return;
+        }
+        self.heartbeat_all(out);
+        self.resend_chunks(out);
+    }
+
+    /// Dissertation, section 6.2: a leader that a majority has not answered for an election timeout steps down.
+    fn hears_quorum(&self) -> bool {
+        let Role::Leader(leadership) = &self.role else { return false };
+        let window = self.config.election_timeout_ns;
+        let heard = leadership.followers.values().filter(|p| self.now.0 - p.heard.0 < window).count();
+        heard + 1 >= self.quorum()
+    }
+
+    pub(super) fn on_append(&mut self, from: NodeId, m: Append, out: &mut Out) {
+        if !is_well_formed(&m) {
+            return;
+        }
+        self.adopt_term(m.term, out);
+        if m.term < self.hard.term {
+            self.answer_append(from, 0, AppendOutcome::StaleTerm, out);
+            return;
+        }
+        self.hear_leader(from, out);
+        let round = m.round;
+        if m.prev_index > self.log.base().0 && self.log.term_at(m.prev_index) != Some(m.prev_term) {
+            let outcome = self.conflict_at(m.prev_index);
+            self.answer_append(from, round, outcome, out);
+            return;
+        }
+        let last_new = m.prev_index.plus(m.entries.len());
+        let leader_commit = m.commit;
+        let wrote = self.take_entries(m.entries, out);
+        self.commit_to(rules::follower_commit(self.commit, leader_commit, last_new), out);
+        self.acknowledge(from, round, last_new, wrote, out);
+    }
+
+    /// What a follower says when the entry before the first one sent is missing or another.
+    fn conflict_at(&self, prev_index: LogIndex) -> AppendOutcome {
+        let term = self.log.term_at(prev_index);
+        let first = match term {
+            Some(_) => self.log.first_of_term_at(prev_index),
+            None => self.log.last_index().next(),
+        };
+        AppendOutcome::Conflict { prev_index, term, first }
+    }
+
+    /// Paper, Figure 2, AppendEntries RPC, rules 3 and 4: cut the log only where it differs, append what is missing. Says
+    /// whether anything was written.
+    fn take_entries(&mut self, entries: Vec<Entry>, out: &mut Out) -> bool {
+        let mut wrote = false;
+        for entry in entries {
+            if entry.index <= self.log.base().0 {
+                continue;
+            }
+            match self.log.term_at(entry.index) {
+                Some(term) if term == entry.term => continue,
+                Some(_) => self.cut_from(entry.index, out),
+                None => {}
+            }
+            self.append(entry, out);
+            wrote = true;
+        }
+        wrote
+    }
+
+    fn cut_from(&mut self, from: LogIndex, out: &mut Out) {
+        if from <= self.commit {
+            // Leader completeness (paper, section 5.4.3) forbids it, unless a mutant broke a rule it rests on. Then the node
+            // must not stop here: the harness is to find the bug by what clients see.
+            assert!(self.rules.is_mutated(), "the leader's entry {from:?} differs from a committed one");
+            self.roll_back_to(from.prev(), out);
+        }
+        self.record_hard_state(out);
+        out.records.push(Record::Truncate(from));
+        self.log.truncate_from(from);
+        self.durability.cut(from.prev());
+    }
+
+    /// Acknowledges entries up to `last_new`, once they are durable.
+    fn acknowledge(&mut self, to: NodeId, round: u64, last_new: LogIndex, wrote: bool, out: &mut Out) {
+        let durable = self.durability.index();
+        if !wrote {
+            // Nothing new: what is durable is acknowledged at once; a message held back may soon acknowledge the rest.
+            self.answer_append(to, round, AppendOutcome::Match(last_new.min(durable)), out);
+            return;
+        }
+        let outcome = AppendOutcome::Match(last_new);
+        if self.rules.ack_may_leave_before_durable(last_new, durable) {
+            self.answer_append(to, round, outcome, out);
+        } else {
+            out.sync_wanted = true;
+            let reply = AppendReply { term: self.hard.term, round, outcome };
+            out.send_when_durable.push((to, Message::AppendReply(reply)));
+        }
+    }
+
+    pub(super) fn answer_append(&self, to: NodeId, round: u64, outcome: AppendOutcome, out: &mut Out) {
+        self.send(to, Message::AppendReply(AppendReply { term: self.hard.term, round, outcome }), out);
+    }
+
+    pub(super) fn on_append_reply(&mut self, from: NodeId, m: AppendReply, out: &mut Out) {
+        if self.adopt_term(m.term, out) || m.term < self.hard.term {
+            return;
+        }
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let Some(progress) = leadership.followers.get_mut(&from) else { return };
+        progress.heard = self.now;
+        progress.round = progress.round.max(m.round);
+        match m.outcome {
+            AppendOutcome::Match(index) => {
+                assert!(index <= self.log.last_index(), "{from:?} acknowledges {index:?}, which was never sent");
+                progress.on_match(index, self.log.base().0);
+            }
+            AppendOutcome::Conflict { prev_index, term, first } => {
+                progress.on_conflict(&self.log, prev_index, term, first);
+            }
+            AppendOutcome::Chunk { index, offset } => self.on_chunk_received(from, index, offset, out),
+            AppendOutcome::StaleTerm => {}
+        }
+        self.after_progress(from, out);
+    }
+
+    fn after_progress(&mut self, from: NodeId, out: &mut Out) {
+        self.advance_commit(out);
+        self.confirm_reads(out);
+        self.hand_over_if_ready(out);
+        if matches!(self.role, Role::Leader(_)) && !self.to_replicate.contains(&from) {
+            self.to_replicate.push_back(from);
+        }
+    }
+
+    /// Entries became durable here, and maybe a vote.
+    pub(super) fn on_durable(&mut self, ticket: Ticket, out: &mut Out) {
+        self.durability.confirm(ticket);
+        self.count_own_vote(out);
+        self.advance_commit(out);
+    }
+
+    /// Paper, Figure 2, "Leaders", last rule.
+    fn advance_commit(&mut self, out: &mut Out) {
+        let Role::Leader(leadership) = &self.role else { return };
+        let own = self.durability.index();
+        let mut reached: Vec<_> = leadership.followers.values().map(|p| p.matched).chain([own]).collect();
+        let reached = rules::reached_by_quorum(&mut reached);
+        if rules::may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
+            self.commit_to(reached, out);
+            self.start_read_round(out);
+        }
+    }
+
+    /// Commits and applies up to here.
+    pub(super) fn commit_to(&mut self, index: LogIndex, out: &mut Out) {
+        assert!(index >= self.commit, "the commit index never falls");
+        assert!(index <= self.log.last_index(), "only what is in the log is committed");
+        self.commit = index;
+        self.apply_committed(out);
+    }
+
+    /// Applies in order, each entry once, and answers the client whose command it is. Paper, section 5.3.
+    fn apply_committed(&mut self, out: &mut Out) {
+        while self.applied < self.commit {
+            let index = self.applied.next();
+            let entry = self.log.get(index).expect("what is committed and not applied is in the log");
+            // Memberships are carried along but never proposed: the voters are static.
+            let answer = match &entry.payload {
+                Payload::Command(command) => Some(self.machine.apply(index.0, command)),
+                Payload::Noop | Payload::Membership(_) => None,
+            };
+            self.applied = index;
+            if let Some(answer) = answer {
+                self.answer_proposal(index, answer, out);
+            }
+        }
+        self.answer_applied_reads(out);
+    }
+
+    /// Hands leadership over once the follower has everything.
+    pub(super) fn hand_over_if_ready(&mut self, out: &mut Out) {
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let Some(transfer) = &mut leadership.transfer else { return };
+        let ready = leadership.followers.get(&transfer.to).is_some_and(|p| p.matched == self.log.last_index());
+        if ready && !std::mem::replace(&mut transfer.told, true) {
+            let to = transfer.to;
+            self.send(to, Message::TimeoutNow { term: self.hard.term }, out);
+        }
+    }
+
+    /// This leadership is over. What became of its clients' commands is not known here: they may be committed yet. Reads had no
+    /// effect.
+    pub(super) fn abandon_clients(&mut self, leadership: Leadership, out: &mut Out) {
+        for Proposal { asker, .. } in leadership.proposals {
+            self.answer_command(asker, Err(Refusal::LeadershipLost), out);
+        }
+        for reader in leadership.reads.into_readers() {
+            self.refuse_read(reader, out);
+        }
+    }
+
+    fn answer_proposal(&mut self, index: LogIndex, answer: Answer, out: &mut Out) {
+        let Role::Leader(leadership) = &mut self.role else { return };
+        if leadership.proposals.front().is_some_and(|p| p.index == index) {
+            let asker = leadership.proposals.pop_front().expect("just seen").asker;
+            self.answer_command(asker, Ok(answer), out);
+        }
+    }
+}
+
+impl Progress {
+    /// The follower's log is the leader's up to here, durably.
+    fn on_match(&mut self, index: LogIndex, base: LogIndex) {
+        self.matched = self.matched.max(index);
+        match &mut self.flow {
+            Flow::Probe { .. } => self.flow = Flow::Replicate { in_flight: VecDeque::new() },
+            Flow::Snapshot(_) if self.matched >= base => {
+                self.flow = Flow::Replicate { in_flight: VecDeque::new() };
+            }
+            // The log moved on while this snapshot was under way: there is a newer one to send.
+            Flow::Snapshot(sending) if self.matched >= sending.index() => self.flow = Flow::Probe { waiting: false },
+            Flow::Snapshot(_) => return,
+            Flow::Replicate { in_flight } => {
+                while in_flight.front().is_some_and(|&last| last <= self.matched) {
+                    in_flight.pop_front();
+                }
+                self.next = self.next.max(self.matched.next());
+                return;
+            }
+        }
+        self.next = self.matched.next();
+    }
+
+    /// The follower lacks the entry at `rejected`, or has another there.
+    fn on_conflict(&mut self, log: &Log, rejected: LogIndex, term: Option<Term>, first: LogIndex) {
+        // What it has acknowledged since, or what is not the last question, says nothing new.
+        let is_news = match &self.flow {
+            Flow::Probe { .. } => rejected >= self.next.prev(),
+            Flow::Replicate { .. } => rejected > self.matched,
+            Flow::Snapshot(_) => false,
+        };
+        if is_news {
+            self.next = next_after_conflict(log, self.matched, rejected, term, first).min(self.next);
+            self.flow = Flow::Probe { waiting: false };
+        }
+    }
+}
+
+/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's.
+fn is_well_formed(m: &Append) -> bool {
+    let mut before = (m.prev_index, m.prev_term);
+    m.entries.iter().all(|entry| {
+        let fits = entry.index == before.0.next() && entry.term >= before.1 && entry.term <= m.term;
+        before = (entry.index, entry.term);
+        fits
+    })
+}

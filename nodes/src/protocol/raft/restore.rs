@@ -1,0 +1,140 @@
+//! Starting from what the disk holds.
+
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+
+use rand_pcg::Pcg64;
+
+use super::{
+    HardState, LogIndex, Raft, Record, Term, client,
+    durability::Durability,
+    election::Role,
+    gate::ForwardGate,
+    log::Log,
+    reads::FollowerReads,
+    rules::Rules,
+    types::{Snapshot, SnapshotImage},
+};
+use crate::{
+    machine::Machine,
+    protocol::{Config, RestoreError, Stored, Time},
+};
+
+/// What the records behind a snapshot add up to.
+struct Replayed {
+    hard: HardState,
+    life: u64,
+    log: Log,
+}
+
+impl Raft {
+    /// A follower with the promises of its earlier lives. What is committed above the snapshot it must learn anew.
+    pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
+        check_config(&config)?;
+        let (snapshot, machine) = match stored.snapshot {
+            Some(bytes) => {
+                let (snapshot, machine) = open_snapshot(&config, bytes)?;
+                (Some(snapshot), machine)
+            }
+            None => (None, Machine::new()),
+        };
+        let covered = snapshot.as_ref().map_or((LogIndex(0), Term(0)), |s| (s.index, s.term));
+        let replayed = replay(covered, stored.records)?;
+        let mut raft = Self {
+            peers: config.voters.iter().copied().filter(|&v| v != config.id).collect(),
+            rules: Rules::new(config.mutant),
+            rng,
+            now,
+            hard: replayed.hard,
+            hard_changed: false,
+            durability: Durability::new(replayed.log.last_index()),
+            log: replayed.log,
+            snapshot,
+            life: replayed.life + 1,
+            life_recorded: false,
+            machine,
+            commit: covered.0,
+            applied: covered.0,
+            role: Role::Follower,
+            leader: None,
+            leader_heard: None,
+            election_at: now,
+            gate: ForwardGate::default(),
+            next_forward: 0,
+            forwarded: BTreeMap::<u64, client::ForwardedCommand>::new(),
+            follower_reads: FollowerReads::default(),
+            arriving: None,
+            to_replicate: std::collections::VecDeque::new(),
+            config,
+        };
+        raft.reset_election_timer();
+        Ok(raft)
+    }
+}
+
+fn check_config(config: &Config) -> Result<(), RestoreError> {
+    let distinct: BTreeSet<_> = config.voters.iter().collect();
+    let problem = if !distinct.contains(&config.id) {
+        "this node is not among the voters"
+    } else if distinct.len() != config.voters.len() {
+        "a voter is named twice"
+    } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
+        "the election timeout must be longer than the heartbeat interval, and that not 0"
+    } else if config.max_inflight == 0 || config.max_pending == 0 {
+        "max_inflight and max_pending must not be 0"
+    } else {
+        return Ok(());
+    };
+    Err(RestoreError(format!("configuration: {problem}")))
+}
+
+fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {
+    let image: SnapshotImage =
+        postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
+    if image.format != SnapshotImage::FORMAT {
+        return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, SnapshotImage::FORMAT)));
+    }
+    if image.voters != config.voters {
+        return Err(RestoreError(format!("the snapshot's voters are {:?}, not {:?}", image.voters, config.voters)));
+    }
+    let machine = Machine::restore(&image.machine)
+        .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
+    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, machine))
+}
+
+fn replay(covered: (LogIndex, Term), records: Vec<Record>) -> Result<Replayed, RestoreError> {
+    let fail = |what: String| Err(RestoreError(what));
+    let mut replayed = Replayed { hard: HardState::default(), life: 0, log: Log::new(covered) };
+    for (at, record) in records.into_iter().enumerate() {
+        match record {
+            Record::Base(index, term) if at == 0 && index <= covered.0 => replayed.log = Log::new((index, term)),
+            Record::Base(index, _) => return fail(format!("the log cannot begin behind {} here", index.0)),
+            Record::HardState(hard) if hard.term < replayed.hard.term => {
+                return fail(format!("term {} comes after term {}", hard.term.0, replayed.hard.term.0));
+            }
+            Record::HardState(hard)
+                if hard.term == replayed.hard.term
+                    && replayed.hard.voted_for.is_some()
+                    && hard.voted_for != replayed.hard.voted_for =>
+            {
+                return fail(format!("two different votes in term {}", hard.term.0));
+            }
+            Record::HardState(hard) => replayed.hard = hard,
+            Record::Life(life) if life <= replayed.life => {
+                return fail(format!("life {life} comes after {}", replayed.life));
+            }
+            Record::Life(life) => replayed.life = life,
+            Record::Entry(entry) if entry.term > replayed.hard.term => {
+                return fail(format!("entry {} is of a term not yet seen", entry.index.0));
+            }
+            Record::Entry(entry) => replayed.log.restore(entry)?,
+            Record::Truncate(from) if from <= covered.0 || from > replayed.log.last_index() => {
+                return fail(format!("the log cannot be cut from {} on", from.0));
+            }
+            Record::Truncate(from) => replayed.log.truncate_from(from),
+        }
+    }
+    if replayed.log.term_at(covered.0) != Some(covered.1) {
+        return fail(format!("the log does not hold entry {} as the snapshot does", covered.0.0));
+    }
+    Ok(replayed)
+}
