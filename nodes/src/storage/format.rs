@@ -28,6 +28,7 @@ const KIND_RECORD: u8 = 0;
 const KIND_MARK: u8 = 1;
 const KIND_SNAPSHOT: u8 = 2;
 const KIND_END: u8 = 3;
+const MISPLACED: &str = "a mark of another place: what stood before it is missing";
 const MARK_PAYLOAD_BYTES: usize = 32;
 const MARK_BYTES: usize = RECORD_HEADER_BYTES + MARK_PAYLOAD_BYTES;
 const END_PAYLOAD_BYTES: usize = 16;
@@ -146,6 +147,10 @@ pub struct Damage {
 pub fn scan_segment(bytes: &[u8], segment: SegmentId) -> Result<Scan, Damage> {
     let mut scan = Scan { records: Vec::new(), good_bytes: 0, watermark: 0, torn: None };
     scan.torn = scan_good(bytes, segment, &mut scan.records, &mut scan.good_bytes, &mut scan.watermark);
+    if scan.torn == Some(MISPLACED) {
+        // No crash moves a whole mark: bytes before it are gone, here or in an earlier segment.
+        return Err(Damage { at: scan.good_bytes, reason: MISPLACED, watermark: scan.good_bytes });
+    }
     if let Some(reason) = scan.torn
         && let Some(watermark) = last_mark(bytes, segment, scan.good_bytes)
         && watermark > scan.good_bytes
@@ -175,7 +180,7 @@ fn scan_good(
         };
         match record.kind {
             KIND_MARK if is_mark(&bytes[record.payload.clone()], segment, at) => *watermark = mark_proves(at),
-            KIND_MARK => return Some("a mark of another place"),
+            KIND_MARK => return Some(MISPLACED),
             KIND_RECORD if at > SEGMENT_MAGIC.len() => records.push(record.payload.clone()),
             _ => return Some("a record of an unexpected kind"),
         }
