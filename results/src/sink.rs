@@ -211,8 +211,9 @@ impl HistorySink {
         let shared = Arc::new(Shared { start, state: Mutex::new(state), failure: OnceLock::new() });
         let recorder = Recorder { shared: Arc::clone(&shared) };
         let body = move || {
-            if let Err(error) = write_all(writer, &receiver) {
-                // Told before the channel closes, so that whoever finds it closed also finds the reason.
+            let mut waiting = Vec::new();
+            if let Err(error) = write_all(writer, &receiver, &mut waiting) {
+                // Told before the channel and those who wait are dropped: whoever finds that also finds the reason.
                 shared.failure.get_or_init(|| error.to_string());
             }
         };
@@ -263,9 +264,12 @@ impl<W: Write> Write for Batch<W> {
     }
 }
 
-/// Writes until all senders are gone or something fails. Dropping the receiver then makes every sender fail at once.
-fn write_all<W: HistoryOutput>(mut writer: HistoryWriter<Batch<W>>, events: &Receiver<Message>) -> io::Result<()> {
-    let mut waiting = Vec::new();
+/// Writes until all senders are gone or something fails. Dropping the receiver and `waiting` then makes everyone else fail at once.
+fn write_all<W: HistoryOutput>(
+    mut writer: HistoryWriter<Batch<W>>,
+    events: &Receiver<Message>,
+    waiting: &mut Vec<SyncSender<()>>,
+) -> io::Result<()> {
     while let Ok(first) = events.recv() {
         for message in std::iter::once(first).chain(events.try_iter()).take(BATCH_EVENTS_MAX) {
             match message {

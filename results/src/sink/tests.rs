@@ -219,3 +219,47 @@ fn a_full_queue_waits_and_loses_nothing() {
     assert_eq!(counts.events, 2 * operations as u64);
     assert_eq!(memory.read().history.operations().len() as i64, operations);
 }
+
+/// Names the file for the process that is to be killed.
+const VICTIM_FILE: &str = "TRUELINE_TEST_VICTIM_FILE";
+
+/// Records for ever, and says on its output how many operations it knows to be safe.
+#[test]
+#[ignore = "the other half of a_killed_process_loses_nothing_handed_over"]
+fn victim() {
+    let Some(path) = std::env::var_os(VICTIM_FILE) else { return };
+    let file = File::create_new(path).expect("a new file");
+    let sink = HistorySink::start(file, &MODEL, Instant::now()).expect("started");
+    let recorder = sink.recorder();
+    for value in 0..1_000_000 {
+        record_one(&recorder, 1, value).expect("recorded");
+        recorder.handed_over().expect("handed over");
+        println!("\nsafe {}", value + 1);
+    }
+}
+
+/// `kill -9` in the middle of it.
+#[test]
+fn a_killed_process_loses_nothing_handed_over() {
+    use std::{io::BufRead, process};
+    let root = tempfile::tempdir().expect("a directory");
+    let path = root.path().join("history.jsonl");
+    let mut child = process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "sink::tests::victim", "--ignored", "--nocapture"])
+        .env(VICTIM_FILE, &path)
+        .stdout(process::Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut output = io::BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let safe = |line: String| line.strip_prefix("safe ").and_then(|count| count.parse::<usize>().ok());
+    let before = output.by_ref().filter_map(safe).find(|&count| count >= 200).expect("it gets there");
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    // What it still said before it died counts too.
+    let last = output.filter_map(safe).last().unwrap_or(before);
+    let options = ReadOptions { keep_complete_lines: true, ..ReadOptions::default() };
+    let kept =
+        read_with(io::BufReader::new(File::open(&path).expect("there")), Format::Jsonl, &options).expect("a history");
+    let done = kept.history.operations().iter().filter(|operation| operation.ret != u64::MAX).count();
+    assert!((200..=last).contains(&before) && done >= last, "{done} of {last} operations are left");
+}

@@ -73,7 +73,11 @@ pub enum StatusError {
 /// # Errors
 /// When it does not answer soon, or not with a status.
 pub async fn status(base_url: &str) -> Result<NodeStatus, StatusError> {
-    let answer = open(base_url)?.get("/v1/status", deadline()).await;
+    status_within(base_url, STATUS_TIMEOUT).await
+}
+
+pub(super) async fn status_within(base_url: &str, timeout: Duration) -> Result<NodeStatus, StatusError> {
+    let answer = open(base_url)?.get("/v1/status", Instant::now() + timeout).await;
     let status: Status = parse(base_url, answer)?;
     let role = match status.role.as_str() {
         "leader" => Role::Leader,
@@ -97,7 +101,11 @@ pub async fn status(base_url: &str) -> Result<NodeStatus, StatusError> {
 /// # Errors
 /// When it does not answer soon, or not with a status.
 pub async fn status_etcd(base_url: &str) -> Result<NodeStatus, StatusError> {
-    let answer = open(base_url)?.post("/v3/maintenance/status", b"{}".to_vec(), deadline()).await;
+    status_etcd_within(base_url, STATUS_TIMEOUT).await
+}
+
+pub(super) async fn status_etcd_within(base_url: &str, timeout: Duration) -> Result<NodeStatus, StatusError> {
+    let answer = open(base_url)?.post("/v3/maintenance/status", b"{}".to_vec(), Instant::now() + timeout).await;
     let status: EtcdStatus = parse(base_url, answer)?;
     let id = status.header.member_id.0;
     let leader = Some(status.leader.0).filter(|&leader| leader != 0);
@@ -114,10 +122,6 @@ pub async fn status_etcd(base_url: &str) -> Result<NodeStatus, StatusError> {
 /// An own connection for each question: asking must not wake, hold or depend on a client's connection.
 fn open(base_url: &str) -> Result<Http, StatusError> {
     Http::new(base_url).map_err(|error| StatusError::BadUrl(error.to_string()))
-}
-
-fn deadline() -> Instant {
-    Instant::now() + STATUS_TIMEOUT
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(

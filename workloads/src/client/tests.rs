@@ -75,10 +75,19 @@ async fn always(status: u16, body: Json) -> String {
     serve(move |_, _| (status, body.to_string())).await
 }
 
-/// A server of raw bytes: `answer(how many connections came before, connection)` after a whole request was received.
+/// A server of raw bytes: `answer(connection)` after the first whole request on it was received. Counts connections.
 async fn raw<F, T>(answer: F) -> (String, Arc<AtomicUsize>)
 where
     F: Fn(TcpStream) -> T + Send + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    raw_by(move |_, stream| answer(stream)).await
+}
+
+/// The same, where the answer depends on the request.
+async fn raw_by<F, T>(answer: F) -> (String, Arc<AtomicUsize>)
+where
+    F: Fn(String, TcpStream) -> T + Send + 'static,
     T: Future<Output = ()> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -88,22 +97,22 @@ where
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            if receive_request(&mut stream).await {
+            if let Some(request) = receive_request(&mut stream).await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(answer(stream));
+                tokio::spawn(answer(request, stream));
             }
         }
     });
     (format!("http://{address}"), requests)
 }
 
-/// Reads one request with its body; false if the connection ended before.
-async fn receive_request(stream: &mut TcpStream) -> bool {
+/// Reads one request with its body; none if the connection ended before.
+async fn receive_request(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return false,
+            Ok(0) | Err(_) => return None,
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
         }
         let text = String::from_utf8_lossy(&bytes);
@@ -111,7 +120,7 @@ async fn receive_request(stream: &mut TcpStream) -> bool {
             let length =
                 head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0) {
-                return true;
+                return Some(text.into_owned());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::*;
+use super::{super::status::status_etcd_within, *};
 
 /// One key with its value and its modification revision, as the gateway shows them.
 #[derive(Debug, Default)]
@@ -231,10 +231,10 @@ async fn status_of_a_member() {
             mutant: None,
             fired: 0,
         };
-        assert_eq!(status_etcd(&base_url).await, Ok(wanted));
+        assert_eq!(status_etcd_within(&base_url, PATIENT).await, Ok(wanted));
     }
     let other = always(200, json!({})).await;
-    assert_eq!(status_etcd(&other).await, Err(StatusError::BadAnswer { base_url: other, status: 200 }));
+    assert_eq!(status_etcd_within(&other, PATIENT).await, Err(StatusError::BadAnswer { base_url: other, status: 200 }));
 }
 
 #[test]

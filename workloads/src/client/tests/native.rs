@@ -1,6 +1,6 @@
 //! The native interface, answer by answer.
 
-use super::*;
+use super::{super::status::status_within, *};
 
 async fn one(status: u16, body: Json, invocation: Invocation) -> Outcome {
     let base_url = always(status, body).await;
@@ -80,13 +80,16 @@ async fn status_of_a_node() {
         mutant: Some("raft-read-any-node".to_owned()),
         fired: 3,
     };
-    assert_eq!(status(&base_url).await, Ok(wanted));
+    assert_eq!(status_within(&base_url, PATIENT).await, Ok(wanted));
 }
 
 #[tokio::test]
 async fn no_status_is_an_error() {
     let down = nobody().await;
-    assert_eq!(status(&down).await, Err(StatusError::NoAnswer { base_url: down, reason: "connection-refused" }));
+    assert_eq!(
+        status_within(&down, PATIENT).await,
+        Err(StatusError::NoAnswer { base_url: down, reason: "connection-refused" })
+    );
     let (hangs, _) = raw(|stream| async move {
         std::future::pending::<()>().await;
         drop(stream);
@@ -94,6 +97,6 @@ async fn no_status_is_an_error() {
     .await;
     assert_eq!(status(&hangs).await, Err(StatusError::NoAnswer { base_url: hangs, reason: "timeout" }));
     let other = always(200, json!({"hello": "world"})).await;
-    assert_eq!(status(&other).await, Err(StatusError::BadAnswer { base_url: other, status: 200 }));
+    assert_eq!(status_within(&other, PATIENT).await, Err(StatusError::BadAnswer { base_url: other, status: 200 }));
     assert!(matches!(status("nonsense").await, Err(StatusError::BadUrl(_))));
 }
