@@ -122,7 +122,13 @@ fn a_refused_compare_and_set_that_saw_what_it_expected() {
 #[test]
 fn a_refused_compare_and_set_observes_what_it_saw() {
     let operations = vec![write(1, 0, 1, 1), write(1, 2, 3, 2), cas(2, 4, 7, 8).mismatched(5, Some(1.into()))];
-    rejected(&judge(ModelKind::CasRegister, operations), Anomaly::StaleRead, "register-zones", &[0, 1, 2], &["it saw 1"]);
+    rejected(
+        &judge(ModelKind::CasRegister, operations),
+        Anomaly::StaleRead,
+        "register-zones",
+        &[0, 1, 2],
+        &["it saw 1"],
+    );
 }
 
 #[test]

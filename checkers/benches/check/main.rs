@@ -1,7 +1,5 @@
 //! How long the judge takes.
 
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
-
 mod simulated;
 
 use checkers::history::{History, Value};
