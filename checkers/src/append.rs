@@ -141,7 +141,7 @@ impl<'a, 'h> Lists<'a, 'h> {
             if self.initial.contains(element) {
                 return Err(self.duplicated(index, element));
             }
-            let Some(&place) = appends.get(element) else { return Err(self.from_nowhere(index, element)) };
+            let Some(&place) = appends.get(element) else { return Err(self.unappended(index, element)) };
             if std::mem::replace(&mut seen[place], true) {
                 return Err(self.duplicated(index, element));
             }
@@ -242,7 +242,7 @@ impl<'a, 'h> Lists<'a, 'h> {
         self.about_one_read(Anomaly::DuplicatedAppend, "Duplicated append", index, &what, self.append_of(element))
     }
 
-    fn from_nowhere(&self, index: OpIndex, element: &Value) -> Outcome {
+    fn unappended(&self, index: OpIndex, element: &Value) -> Outcome {
         let failed = self
             .key
             .operations

@@ -66,13 +66,13 @@ pub fn generate(kind: ModelKind, shape: Shape, random: &mut Pcg64) -> Case {
     // Small domains make duplicate values.
     let domain = [3, 5, 1_000_000][random.random_range(0..3)];
     let mut operations = simulate(&spec, &shape, domain, random);
-    operations.sort_by_key(|operation| operation.invoke);
+    operations.sort_by_key(|operation| (operation.invoke, operation.ret));
     if random.random_range(0..100) < shape.corrupt {
         for _ in 0..random.random_range(1..=4) {
             corrupt(&mut operations, &spec, random);
         }
     }
-    operations.sort_by_key(|operation| operation.invoke);
+    operations.sort_by_key(|operation| (operation.invoke, operation.ret));
     Case { operations, spec }
 }
 
@@ -89,10 +89,8 @@ fn simulate(spec: &ModelSpec, shape: &Shape, domain: i64, random: &mut Pcg64) ->
     planned.sort_by_key(|plan| plan.effect.unwrap_or(u64::MAX));
     let mut state = start(spec);
     let mut written = vec![state.clone()];
-    let mut fresh = 100;
     let mut operations = Vec::new();
-    for plan in planned {
-        fresh += 1;
+    for (fresh, plan) in (101..).zip(planned) {
         let number = if domain > 1000 { fresh } else { random.random_range(0..domain) };
         let action = action(spec.model, number, &state, &written, random);
         if let Action::Write(new) | Action::Cas { new, .. } = &action {
