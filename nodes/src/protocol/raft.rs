@@ -189,6 +189,8 @@ impl Raft {
         }
         self.record_hard_state(out);
         self.compact_if_due(out);
+        // A message that is held back waits for all that was written before it, a compaction that nobody else waits for included.
+        out.sync_wanted |= !out.send_when_durable.is_empty();
         if out.persists() {
             self.durability.issue(self.log.last_index());
         }

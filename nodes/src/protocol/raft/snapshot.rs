@@ -119,7 +119,6 @@ impl Raft {
         let entries = self.log.entries().iter().cloned().map(Record::Entry);
         let snapshot = self.snapshot.as_ref().expect("stored only after one was taken").bytes.to_vec();
         out.compact = Some(Compact { snapshot, records: head.into_iter().chain(entries).collect() });
-        self.durability.hard_state_recorded();
     }
 
     /// The follower's next entry is gone: send it the snapshot.

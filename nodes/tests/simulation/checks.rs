@@ -1,0 +1,54 @@
+//! What a protocol's own invariants look like to the world: asked after every step, they say what was committed, or what is wrong.
+
+use nodes::{machine::Command, protocol::Protocol};
+
+/// One committed entry, told exactly once and in order of the log.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    pub index: u64,
+    /// None for an entry that the machine does not see.
+    pub command: Option<Command>,
+}
+
+/// How far a node's machine is.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub commit: u64,
+    pub applied: u64,
+    pub digest: u64,
+}
+
+/// The invariants of one protocol, over a whole cluster and all its lives.
+pub trait Checks<P: Protocol> {
+    /// What a message that waited for durability promises when it leaves.
+    type Promise: Copy;
+
+    fn new(nodes: usize) -> Self;
+
+    /// After a step of `node`; `news` gets what is committed now and was not before, anywhere.
+    fn after_step(&mut self, node: usize, core: &P, news: &mut Vec<Committed>) -> Result<Seen, String>;
+
+    /// After `node` came back with what its disk held; before its first step.
+    fn restarted(&mut self, node: usize, core: &P) -> Result<(), String>;
+
+    /// What messages promise that this step holds back until its records are durable.
+    fn promise(core: &P) -> Self::Promise;
+
+    /// Such a message has left.
+    fn promised(&mut self, node: usize, promise: Self::Promise);
+
+    /// The kind of a message, for traces and counts.
+    fn kind(message: &P::Message) -> &'static str;
+
+    /// Whether this message carries state instead of a log.
+    fn carries_snapshot(message: &P::Message) -> bool;
+
+    /// Who leads, as far as the nodes themselves believe; the newest leader if several do.
+    fn leader(&self) -> Option<usize>;
+
+    /// How many leaders there were.
+    fn leaders(&self) -> u64;
+
+    /// How often a node's log was replaced by a snapshot of another's.
+    fn snapshots_installed(&self) -> u64;
+}

@@ -1,0 +1,202 @@
+//! The protocol cores in a seeded simulation: thousands of schedules of lost, doubled and late messages, partitions, pauses,
+//! slow disks, and crashes at every persist point; the protocol's invariants and the clients' view are checked after every step.
+//!
+//! ```text
+//!   seed ──> schedule (knobs) ──> world (events, disks, network, clients) ──> checks (invariants)
+//!                                                                        └──> oracle (what clients may see)
+//! ```
+//!
+//! `TRUELINE_SIM_SEED=n` replays one schedule and prints all of it; `TRUELINE_SIM_SCHEDULES=n` runs that many; with
+//! `TRUELINE_SIM_MUTANT=id` the replayed schedule has that bug.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use nodes::{mutants::Mutant, protocol::raft::Raft};
+
+use crate::{
+    invariants::RaftChecks,
+    schedule::{Point, Schedule},
+    world::{Stats, Violation, World},
+};
+
+mod checks;
+mod client;
+mod disk;
+mod invariants;
+mod network;
+mod oracle;
+mod schedule;
+mod world;
+
+/// How many schedules a plain test run tries.
+const SCHEDULES: u64 = 10_000;
+/// A mutant that this many schedules do not expose counts as overlooked.
+const SCHEDULES_FOR_MUTANT: u64 = 3_000;
+
+type RaftWorld = World<Raft, RaftChecks>;
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value:?}")))
+}
+
+/// Runs one schedule; a failed assertion of the core is a violation like any other.
+fn run(schedule: Schedule, trace: bool) -> Result<Stats, Violation> {
+    let seed = schedule.seed;
+    catch_unwind(AssertUnwindSafe(|| RaftWorld::run(schedule, trace))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let what = format!("panic: {}", text.unwrap_or_default());
+        Err(Violation { seed, at: 0, what })
+    })
+}
+
+fn add(sum: &mut Stats, one: &Stats) {
+    sum.steps += one.steps;
+    sum.kills += one.kills;
+    sum.power_losses += one.power_losses;
+    sum.crashes_before_sync += one.crashes_before_sync;
+    sum.crashes_before_send += one.crashes_before_send;
+    sum.crashes_before_told += one.crashes_before_told;
+    sum.restarts += one.restarts;
+    sum.pauses += one.pauses;
+    sum.partitions += one.partitions;
+    sum.dropped += one.dropped;
+    sum.duplicated += one.duplicated;
+    sum.leaders += one.leaders;
+    sum.snapshots_sent += one.snapshots_sent;
+    sum.snapshots_installed += one.snapshots_installed;
+    sum.committed += one.committed;
+    sum.answers += one.answers;
+    sum.reads += one.reads;
+    sum.refusals += one.refusals;
+    sum.definite_refusals += one.definite_refusals;
+    sum.recovery_max = sum.recovery_max.max(one.recovery_max);
+}
+
+/// Runs the schedules `0..count` of this kind on all processors, until one fails.
+fn run_all(count: u64, schedule: impl Fn(u64) -> Schedule + Sync) -> Result<Stats, Violation> {
+    let next = AtomicU64::new(0);
+    let worker = || {
+        let mut sum = Stats::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= count {
+                return Ok(sum);
+            }
+            match run(schedule(seed), false) {
+                Ok(stats) => add(&mut sum, &stats),
+                Err(violation) => {
+                    next.store(count, Ordering::Relaxed);
+                    return Err(violation);
+                }
+            }
+        }
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let results: Vec<Result<Stats, Violation>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|worker| worker.join().expect("panics of the core are caught")).collect()
+    });
+    let mut sum = Stats::default();
+    for result in results {
+        add(&mut sum, &result?);
+    }
+    Ok(sum)
+}
+
+#[test]
+fn raft_keeps_its_promises_in_every_schedule() {
+    if let Some(seed) = from_environment("TRUELINE_SIM_SEED") {
+        let mutant = std::env::var("TRUELINE_SIM_MUTANT").ok().map(|id| id.parse().expect("a mutant"));
+        match run(Schedule::of(seed, mutant), true) {
+            Ok(stats) => eprintln!("{stats:#?}"),
+            Err(violation) => panic!("{violation}"),
+        }
+        return;
+    }
+    let count = from_environment("TRUELINE_SIM_SCHEDULES").unwrap_or(SCHEDULES);
+    let stats = run_all(count, |seed| Schedule::of(seed, None)).unwrap_or_else(|violation| panic!("{violation}"));
+    eprintln!("{count} schedules: {stats:#?}");
+    not_vacuous(count, &stats);
+}
+
+/// A simulation in which little happens proves little.
+fn not_vacuous(count: u64, stats: &Stats) {
+    for (what, happened, at_least) in [
+        ("leaders", stats.leaders, 2 * count),
+        ("kills", stats.kills, count),
+        ("power losses", stats.power_losses, count),
+        ("crashes before a sync", stats.crashes_before_sync, count / 10),
+        ("crashes before a send", stats.crashes_before_send, count / 10),
+        ("crashes before the core was told", stats.crashes_before_told, count / 10),
+        ("pauses", stats.pauses, count / 2),
+        ("partitions", stats.partitions, count),
+        ("dropped messages", stats.dropped, count),
+        ("duplicated messages", stats.duplicated, count),
+        ("snapshots installed", stats.snapshots_installed, count / 20),
+        ("entries committed", stats.committed, 5 * count),
+        ("commands answered", stats.answers, 5 * count),
+        ("reads answered", stats.reads, 2 * count),
+        ("definite refusals", stats.definite_refusals, count / 10),
+    ] {
+        assert!(happened >= at_least, "{what}: only {happened} in {count} schedules");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_schedule() {
+    for seed in 0..20 {
+        let one = run(Schedule::of(seed, None), false).unwrap_or_else(|violation| panic!("{violation}"));
+        let two = run(Schedule::of(seed, None), false).unwrap_or_else(|violation| panic!("{violation}"));
+        assert_eq!(one, two, "seed {seed}");
+    }
+}
+
+/// One quiet schedule again and again, each time with a crash at the next of its persist points.
+#[test]
+fn raft_survives_a_crash_at_every_persist_point() {
+    for seed in 0..3 {
+        let quiet = Schedule::with_one_crash(seed, None);
+        let (_, points) =
+            RaftWorld::run_counting_points(quiet, false).unwrap_or_else(|violation| panic!("{violation}"));
+        for point in Point::ALL {
+            let count = points[point as usize];
+            assert!(count > 20, "only {count} persist points of kind {point:?}");
+            let crashed = run_all(count, |at| Schedule::with_one_crash(seed, Some((point, at + 1))));
+            let stats = crashed.unwrap_or_else(|violation| panic!("a crash at some {point:?}: {violation}"));
+            assert_eq!(stats.kills + stats.power_losses, count, "one crash each");
+        }
+    }
+}
+
+/// The first schedule that exposes the bug, and how.
+fn hunt(mutant: Mutant) -> Violation {
+    let found = run_all(SCHEDULES_FOR_MUTANT, |seed| Schedule::of(seed, Some(mutant)));
+    let violation = found.expect_err("no schedule exposed the mutant");
+    eprintln!("{}: seed {}: {}", mutant.id(), violation.seed, violation.what);
+    violation
+}
+
+#[test]
+fn a_read_at_any_node_is_found_out() {
+    assert!(hunt(Mutant::RaftReadAnyNode).what.contains("stale read"));
+}
+
+#[test]
+fn a_read_without_proof_of_leadership_is_found_out() {
+    assert!(hunt(Mutant::RaftReadLocalLeader).what.contains("stale read"));
+}
+
+#[test]
+fn a_vote_without_a_look_at_the_log_is_found_out() {
+    hunt(Mutant::RaftVoteNoLogCheck);
+}
+
+#[test]
+fn an_acknowledgement_before_the_sync_is_found_out() {
+    hunt(Mutant::RaftAckBeforeFsync);
+}

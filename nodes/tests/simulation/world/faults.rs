@@ -1,0 +1,175 @@
+//! What goes wrong, and how it is put right again.
+
+use super::*;
+
+impl<P: Protocol, C: Checks<P>> World<P, C> {
+    pub(super) fn plan_fault(&mut self) {
+        let every = self.schedule.fault_every;
+        if every < u64::MAX {
+            let delay = self.rng.random_range(0..2 * every);
+            self.after(delay, Event::Fault);
+        }
+    }
+
+    pub(super) fn fault(&mut self) -> Outcome {
+        if self.healed {
+            return Ok(());
+        }
+        self.plan_fault();
+        let leader = self.checks.leader().filter(|_| self.rng.random_bool(0.6));
+        let node = leader.unwrap_or_else(|| self.rng.random_range(0..self.nodes.len()));
+        match self.rng.random_range(0..20) {
+            0..7 => {
+                let shape = self.network.partition(&mut self.rng, leader);
+                self.stats.partitions += 1;
+                trace!(self, "PARTITION {shape}");
+                Ok(())
+            }
+            7..11 => {
+                trace!(self, "NETWORK HEALS");
+                self.network.heal();
+                Ok(())
+            }
+            11..14 => self.crash(node, false),
+            14..16 => self.crash(node, true),
+            16..17 => (0..self.nodes.len()).try_for_each(|node| self.crash(node, true)),
+            _ => {
+                let pause = self.rng.random_range(0..4 * ELECTION_TIMEOUT);
+                trace!(self, "node {} PAUSES for {pause}", node + 1);
+                self.stats.pauses += 1;
+                self.nodes[node].paused_until = self.now + pause;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn crash_somehow(&mut self, node: usize) -> Outcome {
+        let power = self.rng.random_bool(0.5);
+        self.crash(node, power)
+    }
+
+    /// The process ends; with `power`, what it had not synced may have reached the disk in part.
+    pub(super) fn crash(&mut self, node: usize, power: bool) -> Outcome {
+        if self.nodes[node].core.take().is_none() {
+            return Ok(());
+        }
+        trace!(self, "node {} {}", node + 1, if power { "LOSES POWER" } else { "IS KILLED" });
+        self.stats.kills += u64::from(!power);
+        self.stats.power_losses += u64::from(power);
+        let state = &mut self.nodes[node];
+        if power {
+            state.disk.lose_power(&mut self.rng);
+        } else {
+            state.disk.lose_process();
+        }
+        state.held.clear();
+        state.paused_until = 0;
+        let mut waiting: Vec<Asker> = state.asked.drain().map(|(_, asker)| asker).collect();
+        // The map has no order of its own, and the clients draw from the generator.
+        waiting.sort_by_key(|asker| match asker {
+            Asker::Client(_, attempt) | Asker::Probe(attempt) => *attempt,
+        });
+        for asker in waiting {
+            match asker {
+                Asker::Client(client, attempt) if self.clients[client].waiting == Some(attempt) => {
+                    self.end_attempt(client, None);
+                }
+                Asker::Client(..) => {}
+                Asker::Probe(_) => self.after(HEARTBEAT, Event::Probe { node }),
+            }
+        }
+        let down = self.rng.random_range(0..=self.schedule.down_max);
+        self.after(down, Event::Restart { node });
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, node: usize) -> Outcome {
+        let drift = self.schedule.drift_ppm;
+        let offset = self.rng.random_range(0..1000 * MILLISECOND);
+        let ppm = 1_000_000 - drift + self.rng.random_range(0..=2 * drift);
+        let seed = self.rng.random();
+        let config = self.config(node);
+        let state = &mut self.nodes[node];
+        (state.clock_offset, state.clock_ppm) = (offset, ppm);
+        state.life += 1;
+        state.ticket = Ticket(0);
+        state.synced = Ticket(0);
+        state.syncing = None;
+        state.sync_again = false;
+        state.requests = 0;
+        state.wake = None;
+        self.stats.restarts += u64::from(state.life > 1);
+        trace!(self, "node {} STARTS, life {}", node + 1, self.nodes[node].life);
+        let state = &mut self.nodes[node];
+        let core = P::restore(config, state.disk.stored(), state.clock(self.now), seed)
+            .map_err(|error| format!("node {} does not start: {error}", node + 1))?;
+        self.checks.restarted(node, &core).map_err(|what| format!("node {} after its restart: {what}", node + 1))?;
+        state.core = Some(core);
+        self.step(node, Input::Tick)
+    }
+
+    fn config(&self, node: usize) -> Config {
+        Config {
+            id: NodeId(node as u64 + 1),
+            voters: (1..=self.schedule.nodes as u64).map(NodeId).collect(),
+            heartbeat_ns: HEARTBEAT,
+            election_timeout_ns: ELECTION_TIMEOUT,
+            snapshot_every: self.schedule.snapshot_every,
+            max_append_bytes: self.schedule.max_append_bytes,
+            max_inflight: self.schedule.max_inflight,
+            max_pending: self.schedule.max_pending,
+            mutant: self.schedule.mutant,
+        }
+    }
+
+    /// Nothing goes wrong any more; every node comes back, and each is asked to do something.
+    pub(super) fn heal(&mut self) -> Outcome {
+        trace!(self, "ALL HEALS");
+        self.healed = true;
+        self.network.heal();
+        self.schedule.loss = 0.0;
+        self.schedule.duplication = 0.0;
+        self.schedule.straggle = 0.0;
+        self.schedule.delay_max = MILLISECOND;
+        self.schedule.sync_max = MILLISECOND;
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].core.is_none() {
+                self.start(node)?;
+            }
+            self.after(0, Event::Probe { node });
+        }
+        Ok(())
+    }
+
+    /// Asks a node, after healing, until it has answered once.
+    pub(super) fn probe(&mut self, node: usize) -> Outcome {
+        if self.nodes[node].probed {
+            return Ok(());
+        }
+        if self.nodes[node].core.is_none() {
+            self.after(HEARTBEAT, Event::Probe { node });
+            return Ok(());
+        }
+        let value = Value::Int(i64::try_from(self.oracle.next_op()).expect("few operations"));
+        let operation = Operation::Append { key: "probe".into(), value };
+        let op = self.oracle.add(Request::Command(Command::Do { stamp: None, operation }));
+        let attempt = self.oracle.invoke(op);
+        self.ask(node, Asker::Probe(attempt), op)
+    }
+
+    pub(super) fn has_recovered(&self) -> bool {
+        let first = self.nodes[0].core.as_ref().map(|core| core.status().applied);
+        self.nodes.iter().all(|node| {
+            node.probed && node.asked.is_empty() && node.core.as_ref().map(|core| core.status().applied) == first
+        })
+    }
+
+    pub(super) fn liveness_failure(&self) -> String {
+        let mut what = format!("not recovered {RECOVERY_MAX} ns after all was healed:");
+        for (at, node) in self.nodes.iter().enumerate() {
+            let status = node.core.as_ref().map(Protocol::status);
+            what += &format!("\n  node {}: answered {}, {} waiting, {status:?}", at + 1, node.probed, node.asked.len());
+        }
+        what
+    }
+}
