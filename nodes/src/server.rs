@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     mutants::{Mutant, UnknownMutant},
-    protocol::{Config, NodeId, Protocol, RestoreError, Ticket},
+    protocol::{Config, NodeId, Protocol, RestoreError, Ticket, raft::Raft},
     storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
 };
 
@@ -128,6 +128,11 @@ impl NodeArgs {
             seed: id.0,
             power_loss_seed: id.0,
         }
+    }
+
+    /// Nodes that were given the same seed must not have the same election timeouts.
+    fn own_seed(&self) -> u64 {
+        self.seed.wrapping_add(self.id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     fn config(&self) -> Result<Config, RunError> {
@@ -228,7 +233,8 @@ impl RunError {
 /// When it cannot start; print the error, and exit with [`RunError::exit_code`].
 pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
     exit_on_panic();
-    let node: Node = match args.protocol.as_str() {
+    let node = match args.protocol.as_str() {
+        "raft" => Node::start::<Raft>(args, Ending::Process)?,
         other => return Err(RunError::Usage(format!("--protocol {other:?}: there is only raft"))),
     };
     let mutant = args.mutant.as_deref().unwrap_or("none");
@@ -291,7 +297,7 @@ impl Node {
         log_recovery(log, &recovery);
         let clock = Clock::start();
         let nodes = config.voters.clone();
-        let protocol = P::restore(config, stored, clock.now(), args.seed)?;
+        let protocol = P::restore(config, stored, clock.now(), args.own_seed())?;
 
         let (durable_sender, durable) = watch::channel(Ticket(0));
         let on_durable = move |ticket| {
