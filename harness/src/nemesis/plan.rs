@@ -34,6 +34,8 @@ const GAP_MS: std::ops::Range<u64> = 300..1_200;
 const DOWN_MS: std::ops::Range<u64> = 100..1_200;
 
 /// The lanes of a run: network faults beside process faults; one lane for all when a kind needs both hands.
+///
+/// The last fault of a lane may outlast `duration`: the run then heals it, so that recovery is measured from a real heal.
 #[must_use]
 pub fn plan(kinds: &[NemesisKind], duration: Duration, seed: u64) -> Vec<Lane> {
     let (network, process): (Vec<_>, Vec<_>) = kinds.iter().partition(|kind| **kind == NemesisKind::Partition);
@@ -63,9 +65,6 @@ fn lane_plan(kinds: &[NemesisKind], duration: Duration, seed: u64, lane: u64) ->
         let kind = bag.swap_remove(rng.random_range(0..bag.len()));
         let fault = fault(kind, &mut rng);
         let length: Duration = fault.script.iter().map(|step| step.after).sum();
-        if at + length > duration && !faults.is_empty() {
-            break;
-        }
         faults.push(Planned { at, fault });
         at += length + millis(&mut rng, GAP_MS);
     }
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_gets_its_turn_and_every_fault_ends_in_time() {
+    fn every_kind_gets_its_turn_and_faults_of_a_lane_do_not_overlap() {
         for seed in 0..50 {
             let lanes = plan(&NemesisKind::MIX, HALF_MINUTE, seed);
             assert_eq!(lanes.len(), 2);
@@ -170,8 +169,8 @@ mod tests {
                 let mut free = Duration::ZERO;
                 for planned in lane.faults {
                     assert!(planned.at >= free, "two faults of a lane overlap");
+                    assert!(planned.at < HALF_MINUTE);
                     free = planned.at + planned.fault.script.iter().map(|step| step.after).sum::<Duration>();
-                    assert!(free <= HALF_MINUTE);
                 }
             }
         }
