@@ -165,7 +165,11 @@ impl Run<'_> {
         let mut clients = JoinSet::new();
         for client in 0..self.config.concurrency {
             let worker = self.worker(client % self.cluster.count() + 1, u64::from(client))?;
-            let generator = Generator::new(&self.config.workload, self.config.seed, client);
+            let mut generator = Generator::new(&self.config.workload, self.config.seed, client);
+            // Every second client of a node is a reader.
+            if client / self.cluster.count() % 2 == 1 {
+                generator = generator.reads_only();
+            }
             clients.spawn(work(worker, generator, self.pace(client), stop.clone()));
         }
         Ok(clients)

@@ -167,6 +167,14 @@ impl Generator {
         }
     }
 
+    /// The same client, but it only reads. A client waits for each answer, so one that writes stands still at a server that has
+    /// lost its majority; whether such a server still answers reads is seen only by one that never writes.
+    #[must_use]
+    pub fn reads_only(mut self) -> Self {
+        self.spec.mix = Mix { reads: 100, writes: 0, cas: 0 };
+        self
+    }
+
     /// The next operation, when all clients together have begun so many.
     pub fn next(&mut self, begun: u64) -> Invocation {
         let place = self.issued * u64::from(self.spec.clients) + u64::from(self.client);

@@ -43,12 +43,12 @@ impl WorkloadKind {
         ModelSpec { model, initial: Value::Nil }
     }
 
-    /// The usual mix of operations.
+    /// The usual mix of operations of clients that do not only read.
     #[must_use]
     pub fn mix(self) -> Mix {
         match self {
-            Self::Register => Mix { reads: 50, writes: 35, cas: 15 },
-            Self::Append => Mix { reads: 50, writes: 50, cas: 0 },
+            Self::Register => Mix { reads: 30, writes: 45, cas: 25 },
+            Self::Append => Mix { reads: 30, writes: 70, cas: 0 },
         }
     }
 }

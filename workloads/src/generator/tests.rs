@@ -130,6 +130,12 @@ fn the_mix_is_as_asked() {
 }
 
 #[test]
+fn a_reader_only_reads() {
+    let mut reader = Generator::new(&WorkloadSpec::new(WorkloadKind::Register, 2), 1, 1).reads_only();
+    assert!((0..1_000).all(|begun| reader.next(begun).action == Action::Read));
+}
+
+#[test]
 fn appends_are_appends_and_reads() {
     let spec = WorkloadSpec::new(WorkloadKind::Append, 1);
     let operations = take(&spec, 3, 0, 500);
