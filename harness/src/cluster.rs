@@ -143,11 +143,13 @@ impl Cluster {
             std::fs::create_dir_all(&data_dir)
                 .map_err(|source| ClusterError::DataDir { path: data_dir.clone(), source })?;
             let address = network.node_address(id);
+            let listen_peer = SocketAddr::new(address, system.peer_port());
+            let reach = |to| if to == id { listen_peer } else { network.peer_address(id, to, system.peer_port()) };
             let place = NodePlace {
                 id,
                 listen_client: SocketAddr::new(address, system.client_port()),
-                listen_peer: SocketAddr::new(address, system.peer_port()),
-                peers: (1..=count).map(|to| (to, network.peer_address(id, to, system.peer_port()))).collect(),
+                listen_peer,
+                peers: (1..=count).map(|to| (to, reach(to))).collect(),
                 data_dir,
                 cluster: cluster.to_owned(),
                 seed: seed.wrapping_mul(1_000).wrapping_add(u64::from(id)),

@@ -1,6 +1,9 @@
 //! The command line of Trueline. Everything happens in the library; here it is decided what, and with which exit code.
 
-use std::process::ExitCode;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use results::exit::ExitCode as ResultsExit;
@@ -16,16 +19,19 @@ fn main() -> ExitCode {
             return if wrong || printed.is_err() { ResultsExit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    let outcome = match cli.command.unwrap_or_else(Command::default_run) {
-        Command::Run(args) => cli::run::execute(*args),
-        Command::Check(args) => cli::check::execute(&args),
-        Command::Node(args) => return cli::node::execute(args),
-    };
+    let command = cli.command.unwrap_or_else(Command::default_run);
+    // A panic of the harness is a harness error, and must not end in a code that stands for something else.
+    let outcome = catch_unwind(AssertUnwindSafe(|| match command {
+        Command::Run(args) => cli::run::execute(*args).map(ExitCode::from),
+        Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
+        Command::Node(args) => Ok(cli::node::execute(args)),
+    }));
     match outcome {
-        Ok(code) => code.into(),
-        Err(failure) => {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
             eprintln!("trueline: {:#}", failure.error);
             failure.code.into()
         }
+        Err(_) => ResultsExit::HarnessError.into(),
     }
 }

@@ -55,15 +55,9 @@ impl Page {
         self.line(format_args!(
             "{verdict}  {system}, {nodes} nodes, {workload} by {clients} clients, {duration}, seed {seed}"
         ));
-        self.line(format_args!("  {}", one_line(&summary.reason)));
-        if let Some(violation) = &summary.violation {
-            let anomaly = serde_json::to_value(violation.anomaly).ok();
-            let name = anomaly.as_ref().and_then(serde_json::Value::as_str).unwrap_or("violation").to_owned();
-            self.line(format_args!(
-                "  {name} on key {}: {}",
-                one_line(&violation.key),
-                one_line(&violation.description)
-            ));
+        // The checks below say why, each for itself.
+        if summary.checks.is_empty() {
+            self.line(format_args!("  {}", one_line(&summary.reason)));
         }
         if let Some(error) = &summary.harness_error {
             self.line(format_args!("  harness error: {}", one_line(error)));

@@ -82,7 +82,6 @@ fn a_valid_run() {
     assert_eq!(summary.conclude(), ExitCode::Valid);
     assert_snapshot!(render(&summary, false), @r"
     VALID  raft, 5 nodes, register by 10 clients, 30.2 s, seed 42
-      consistency: every key has a linearization
 
       consistency  valid    every key has a linearization
       liveness     valid    all nodes answered 0.8 s after the last heal
@@ -125,8 +124,6 @@ fn an_invalid_run() {
     assert_eq!(summary.checks.len(), 4, "judging again replaces");
     assert_snapshot!(render(&summary, false), @r#"
     INVALID  raft, 5 nodes, register by 10 clients, 30.2 s, seed 42
-      consistency: not linearizable
-      stale-read on key "k3": client 7 read 17 at 3.2 s, although client 2 had overwritten it by 18 at 3.1 s
 
       consistency  invalid  not linearizable
       liveness     valid    all nodes answered 0.8 s after the last heal
@@ -159,7 +156,6 @@ fn an_unknown_run() {
     assert_eq!(summary.conclude(), ExitCode::Unknown);
     assert_snapshot!(render(&summary, false), @r"
     UNKNOWN  raft, 5 nodes, register by 10 clients, 30.2 s, seed 42
-      consistency: the time budget of 60 s ended on key k7
 
       consistency  unknown  the time budget of 60 s ended on key k7
       liveness     valid    all nodes answered 0.8 s after the last heal
@@ -200,7 +196,6 @@ fn a_vacuous_run() {
     assert_eq!(summary.conclude(), ExitCode::Vacuous);
     assert_snapshot!(render(&summary, false), @r"
     VACUOUS  raft, 5 nodes, register by 1 clients, 0.0 s, seed 42
-      vacuity: faults were asked for and none landed; no append ever succeeded; no two operations were open at the same time
 
       consistency  valid    every key has a linearization
       vacuity      vacuous  faults were asked for and none landed; no append ever succeeded; no two operations were open at the same time
