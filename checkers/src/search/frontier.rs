@@ -20,8 +20,8 @@
 //!   outcome is unknown. (A compare-and-set that must happen is hidden in a branch of its own.)
 //! - *Of equal open calls, the one with the earliest deadline goes first* (separately inside and outside `optional`): in
 //!   an order that uses the later one first, the two can be exchanged.
-//! - *Domination.* Of configurations that are otherwise the same, the one that has used up fewer operations of unknown outcome
-//!   can do whatever the other can.
+//! - *Domination.* Same state; at least the same reads done; at most the same unknown operations used up; for the others a range
+//!   of done-sets that includes the other's. Whatever the dominated configuration can do, the dominating one can.
 
 use rustc_hash::FxHashMap;
 
@@ -54,9 +54,20 @@ struct Slots {
 struct Antichain<S> {
     /// The sets of unknown operations used up, none of which includes another.
     used: FxHashMap<Known<S>, Vec<Bits>>,
+    /// The last few of each state, in a ring: what else may dominate a new one.
+    recent: FxHashMap<S, Recent>,
     bytes: usize,
     count: usize,
 }
+
+#[derive(Default)]
+struct Recent {
+    ranges: Vec<(Bits, Bits)>,
+    next: usize,
+}
+
+/// How many configurations of the same state a new one is compared with, beyond those that differ in unknown operations only.
+const COMPARED: usize = 64;
 
 /// A configuration but for the unknown operations that it has used up.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -288,11 +299,14 @@ impl<S: Clone + Eq + std::hash::Hash> Forcing<S> {
 
 impl<S: Clone + Eq + std::hash::Hash> Antichain<S> {
     fn new() -> Self {
-        Self { used: FxHashMap::default(), bytes: 0, count: 0 }
+        Self { used: FxHashMap::default(), recent: FxHashMap::default(), bytes: 0, count: 0 }
     }
 
     /// False when the configuration, or one that dominates it, is already here.
     fn insert<M: Model<State = S>>(&mut self, config: &Config<S>, slots: &Slots, model: &M) -> bool {
+        if self.is_dominated(config, slots) {
+            return false;
+        }
         let (used, done) = config.done.split(&slots.unknown);
         let known = Known { state: config.state.clone(), done, optional: config.optional.clone() };
         let bytes = size_of::<(Known<S>, Vec<Bits>)>() + 8 + known.done.heap_bytes() + known.optional.heap_bytes();
@@ -313,6 +327,28 @@ impl<S: Clone + Eq + std::hash::Hash> Antichain<S> {
         true
     }
 
+    /// True when one of the last few dominates `config`; if not, `config` is the latest of them.
+    fn is_dominated(&mut self, config: &Config<S>, slots: &Slots) -> bool {
+        let recent = match self.recent.get_mut(&config.state) {
+            Some(recent) => recent,
+            None => {
+                self.bytes += 2 * size_of::<(S, Recent)>() + COMPARED * size_of::<(Bits, Bits)>();
+                self.recent.entry(config.state.clone()).or_default()
+            }
+        };
+        let range = (config.done.clone(), config.optional.clone());
+        if recent.ranges.iter().any(|other| dominates(other, &range, slots)) {
+            return true;
+        }
+        if recent.ranges.len() < COMPARED {
+            recent.ranges.push(range);
+        } else {
+            recent.ranges[recent.next] = range;
+            recent.next = (recent.next + 1) % COMPARED;
+        }
+        false
+    }
+
     fn into_configs(self) -> Vec<Config<S>> {
         let mut configs = Vec::with_capacity(self.count);
         for (known, antichain) in self.used {
@@ -324,4 +360,20 @@ impl<S: Clone + Eq + std::hash::Hash> Antichain<S> {
         }
         configs
     }
+}
+
+/// True when a configuration of the same state with range `a` can do whatever one with range `b` can.
+fn dominates(a: &(Bits, Bits), b: &(Bits, Bits), slots: &Slots) -> bool {
+    let words = a.0.words().max(a.1.words()).max(b.0.words()).max(b.1.words());
+    (0..words).all(|word| {
+        let (a_done, b_done) = (a.0.word(word), b.0.word(word));
+        let (a_most, b_most) = (a_done | a.1.word(word), b_done | b.1.word(word));
+        let reads = slots.reads.word(word);
+        let unknown = slots.unknown.word(word);
+        let others = !(reads | unknown);
+        b_done & reads & !a_done == 0
+            && a_done & unknown & !b_done == 0
+            && a_done & others & !b_done == 0
+            && b_most & others & !a_most == 0
+    })
 }
