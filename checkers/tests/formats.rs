@@ -330,7 +330,7 @@ fn a_completion_is_of_its_invocation() {
     assert_error!(result, HistoryError::Differs { line: 2, what: "value", .. }, "[1, 3]", "[1, 2]");
     let mut builder = HistoryBuilder::new();
     builder.push(Event::client(1, EventKind::Invoke, Function::Read, Value::Nil)).unwrap();
-    let elsewhere = Event { key: "y".into(), ..Event::client(1, EventKind::Ok, Function::Read, 1.into()) };
+    let elsewhere = Event { key: "y".into(), ..Event::client(1, EventKind::Ok, Function::Read, 1) };
     assert_error!(builder.push(elsewhere), HistoryError::Differs { line: 2, what: "key", .. }, "\"y\"", "null");
     // A completion that does not repeat the argument is as good.
     assert_eq!(events("1 invoke cas [1,2]\n1 ok cas null").unwrap().operations()[0].ret, 1);
@@ -420,7 +420,7 @@ fn written_lines_are_as_documented() {
     let model = ModelSpec { model: ModelKind::CasRegister, initial: 0.into() };
     let mut writer = HistoryWriter::new(Vec::new(), &model).unwrap();
     let (index, time) = (Some(1), Some(1_988_210));
-    let client = Event::client(3, EventKind::Ok, Function::Write, 17.into());
+    let client = Event::client(3, EventKind::Ok, Function::Write, 17);
     let event = Event { index, time, key: "x".into(), ..client };
     writer.write(&event).unwrap();
     let note = Some("kill n1".to_owned());
@@ -441,7 +441,7 @@ fn written_lines_are_as_documented() {
 #[test]
 fn an_event_that_no_reader_would_take_is_not_written() {
     let model = ModelSpec { model: ModelKind::Register, initial: Value::Nil };
-    let huge = Event::client(1, EventKind::Invoke, Function::Write, "x".repeat(LINE_BYTES_MAX).into());
+    let huge = Event::client(1, EventKind::Invoke, Function::Write, "x".repeat(LINE_BYTES_MAX));
     let mut writer = HistoryWriter::new(Vec::new(), &model).unwrap();
     let before = writer.get_ref().len();
     assert!(writer.write(&huge).is_err());

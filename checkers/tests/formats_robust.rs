@@ -1,5 +1,6 @@
 //! What readers must survive: any bytes, damaged files, files cut anywhere. And what is written is read back.
 
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use checkers::history::{
@@ -149,9 +150,8 @@ fn edn_cut_anywhere_keeps_its_complete_maps_and_says_that_it_was_cut() {
         for cut in 0..text.len() {
             let part = &text.as_bytes()[..cut];
             let kept = read_with(part, format, &lenient()).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-            // Every map but the nemesis' ends in a brace at the depth of one.
             let invoked = text[..text.floor_char_boundary(cut)]
-                .split(['\n', ']'])
+                .lines()
                 .filter(|map| map.contains(":invoke") && map.trim_end().ends_with('}'))
                 .count();
             assert_eq!(kept.history.operations().len(), invoked, "cut at {cut}");
@@ -180,6 +180,43 @@ fn a_log_cut_anywhere_keeps_its_complete_lines() {
         }
         let torn = !part.is_empty() && !part.ends_with(b"\n");
         assert_eq!(kept.truncated, torn.then_some(complete as u64 + 1), "cut at {cut}");
+    }
+}
+
+/// Hands out one byte at a time, is interrupted before each, and fails at the end.
+struct Bad<'a> {
+    bytes: &'a [u8],
+    interrupted: bool,
+}
+
+impl Read for Bad<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        match self.bytes.split_first() {
+            _ if self.interrupted => Err(ErrorKind::Interrupted.into()),
+            None => Err(io::Error::other("the disk is gone")),
+            Some((first, rest)) => {
+                (buffer[0], self.bytes) = (*first, rest);
+                Ok(1)
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_that_fails_is_reported_even_when_lenient() {
+    let jsonl = written(&sample());
+    let texts: [(&[u8], u64, Format); 4] = [
+        (&jsonl, 11, Format::Jsonl),
+        (EDN.split_at(EDN.len() - 1).0.as_bytes(), 5, Format::JepsenEdn),
+        (KV.as_bytes(), 5, Format::KvText),
+        (LOG.as_bytes(), 6, Format::JepsenLog),
+    ];
+    for (bytes, at, format) in texts {
+        for options in [ReadOptions::default(), lenient()] {
+            let result = read_with(BufReader::new(Bad { bytes, interrupted: false }), format, &options);
+            assert!(matches!(result, Err(HistoryError::Io { line, .. }) if line == at), "{format:?}: {result:?}");
+        }
     }
 }
 

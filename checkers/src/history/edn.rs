@@ -397,12 +397,11 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_edn() {
-        for text in ["[1 }", "{:a}", "\"\\q\"", "\"\\ud800\"", ":", "#_]", "\u{7f}[)"] {
+        for text in ["[1 }", "{:a}", "\"\\q\"", "\"\\ud800\"", "[: 1]", "#_]", "# a", "[)"] {
             let reader_says = Reader::new(text.as_bytes(), 1).next();
-            let second = text.starts_with('\u{7f}');
-            assert!(second || matches!(reader_says, Err(HistoryError::Malformed { .. })), "{text}: {reader_says:?}");
+            assert!(matches!(reader_says, Err(HistoryError::Malformed { .. })), "{text}: {reader_says:?}");
         }
-        for torn in ["[1 2", "{:a 1", "\"abc", "#_", "#", "\\", "[\"a\\"] {
+        for torn in [":", "[1 2", "{:a 1", "\"abc", "#_", "#", "\\", "[\"a\\"] {
             let reader_says = Reader::new(torn.as_bytes(), 1).next();
             assert!(matches!(reader_says, Err(HistoryError::Truncated { line: 1 })), "{torn}: {reader_says:?}");
         }

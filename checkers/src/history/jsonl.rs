@@ -88,7 +88,9 @@ fn parse<'a, T: Deserialize<'a>>(line: &Line<'a>) -> Result<T, Taken> {
         let text = error.to_string();
         let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
         let shown = HistoryError::malformed(line.number, format!("{text} (column {})", error.column()));
-        if error.is_data() { Taken::Refused(shown) } else { Taken::Unparsable(shown) }
+        // A torn line may break a rule of the format before its end is reached; what counts is whether it has one.
+        let json = serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok();
+        if json { Taken::Refused(shown) } else { Taken::Unparsable(shown) }
     })
 }
 
