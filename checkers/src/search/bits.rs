@@ -45,6 +45,26 @@ impl Bits {
         self.0.len()
     }
 
+    /// How many members are in `other` too.
+    pub(super) fn count_in(&self, other: &Self) -> usize {
+        self.0.iter().zip(&other.0).map(|(word, other)| (word & other).count_ones() as usize).sum()
+    }
+
+    /// The members that are in `other`, and those that are not.
+    pub(super) fn split(&self, other: &Self) -> (Self, Self) {
+        let part = |keep: fn(u64, u64) -> u64| {
+            let mut part =
+                Self(self.0.iter().enumerate().map(|(place, &word)| keep(word, other.word(place))).collect());
+            part.trim();
+            part
+        };
+        (part(|word, other| word & other), part(|word, other| word & !other))
+    }
+
+    pub(super) fn is_subset(&self, other: &Self) -> bool {
+        self.0.iter().enumerate().all(|(place, word)| word & !other.word(place) == 0)
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         if self.0.spilled() { 8 * self.0.capacity() } else { 0 }
@@ -76,6 +96,9 @@ mod tests {
         both.insert(3);
         both.insert(130);
         union.insert_all_except(&both, &short);
+        assert_eq!(both.split(&short), (short.clone(), union.clone()));
+        assert!(short.is_subset(&both) && !both.is_subset(&short) && union.is_subset(&both));
+        assert_eq!((both.count_in(&short), both.count_in(&both)), (1, 2));
         assert!(!union.contains(3) && union.contains(130));
     }
 }

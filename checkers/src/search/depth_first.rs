@@ -12,7 +12,7 @@
 //! is full the older half is forgotten, which may cost time and never an answer.
 //!
 //! Prunings, and why they lose nothing: a read that matches is placed at once and for good; of equal calls the earliest deadline
-//! goes first; a blind write of unknown outcome is placed only when it enables a candidate that is not blind (see the frontier).
+//! goes first; an operation of unknown outcome is placed only when it enables a candidate that is not blind (see the frontier).
 
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -251,7 +251,7 @@ impl<'p, M: Model> Search<'p, M> {
         let known_to = self.candidates.len();
         for entry in unknown.iter().copied() {
             let twin = self.candidates[from..].iter().any(|&other| self.same_call(entry, other));
-            if !twin && self.is_of_use(entry, from, known_to, &unknown) {
+            if !twin && self.is_of_use(entry, &state, from, known_to, &unknown) {
                 self.candidates.push(entry);
             }
         }
@@ -278,14 +278,10 @@ impl<'p, M: Model> Search<'p, M> {
         self.candidates.truncate(kept);
     }
 
-    /// False for a blind write of unknown outcome after which only another blind write could come: it would be overwritten unseen.
-    fn is_of_use(&self, entry: u32, from: usize, known_to: usize, unknown: &[u32]) -> bool {
+    /// False for an operation of unknown outcome after which only a blind write could come: it would be overwritten unseen.
+    fn is_of_use(&self, entry: u32, state: &M::State, from: usize, known_to: usize, unknown: &[u32]) -> bool {
         let model = &self.problem.model;
-        let call = self.problem.call(entry);
-        if !model.is_blind(call) {
-            return true;
-        }
-        let Some(state) = model.step(&model.initial(), call) else { return false };
+        let Some(state) = model.step(state, self.problem.call(entry)) else { return false };
         let enabled = |other: u32| {
             let call = self.problem.call(other);
             !model.is_blind(call) && model.step(&state, call).is_some()

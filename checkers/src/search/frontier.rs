@@ -15,14 +15,15 @@
 //!
 //! Why each pruning loses nothing:
 //! - *A read that matches is placed at once.* Any continuation without it is one with it, the read moved to the front.
-//! - *A blind write is placed off the path only when it enables an operation that is not blind.* Otherwise what follows it is
-//!   blind, so the write is hidden: covered by `optional` when it must happen, useless when its outcome is unknown.
+//! - *A blind write, or an operation of unknown outcome, is placed off the path only when it enables an operation that is not
+//!   blind.* Otherwise what follows it is blind, so it is hidden: covered by `optional` when it must happen, useless when its
+//!   outcome is unknown. (A compare-and-set that must happen is hidden in a branch of its own.)
 //! - *Of equal open calls, the one with the earliest deadline goes first* (separately inside and outside `optional`): in
 //!   an order that uses the later one first, the two can be exchanged.
 //! - *Domination.* Same state; at least the same reads done; at most the same unknown operations used up; for the others a range
 //!   of done-sets that includes the other's. Whatever the dominated configuration can do, the dominating one can.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::bits::Bits;
 use super::{Found, Meter, Problem};
@@ -49,21 +50,32 @@ struct Slots {
     must_blind: Bits,
 }
 
-/// A set of configurations without those that another one dominates.
+/// A set of configurations without those that use up more unknown operations than another one that is otherwise the same.
 struct Antichain<S> {
-    by_state: FxHashMap<S, Bucket>,
+    /// The sets of unknown operations used up, none of which includes another.
+    used: FxHashMap<Known<S>, Vec<Bits>>,
+    /// The last few of each state, in a ring: what else may dominate a new one.
+    recent: FxHashMap<S, Recent>,
     bytes: usize,
     count: usize,
 }
 
 #[derive(Default)]
-struct Bucket {
+struct Recent {
     ranges: Vec<(Bits, Bits)>,
-    seen: FxHashSet<(Bits, Bits)>,
+    next: usize,
 }
 
-/// How many configurations of the same state a new one is compared with. More would make the set smaller, and slower.
+/// How many configurations of the same state a new one is compared with, beyond those that differ in unknown operations only.
 const COMPARED: usize = 64;
+
+/// A configuration but for the unknown operations that it has used up.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Known<S> {
+    state: S,
+    done: Bits,
+    optional: Bits,
+}
 
 /// Decides `problem` by sweeping its events.
 pub(super) fn search<M: Model>(problem: &Problem<M>, meter: Meter<'_>) -> Found {
@@ -169,11 +181,11 @@ impl<M: Model> Sweep<'_, '_, M> {
 
     /// The configurations after the operation in `slot` has returned: those that have it done.
     fn force(&mut self, slot: usize, configs: Vec<Config<M::State>>) -> Result<Vec<Config<M::State>>, &'static str> {
-        let mut step = Forcing { slot, next: Antichain::new(), seen: Antichain::new(), stack: Vec::new() };
+        let mut step = Forcing { slot, next: Antichain::new(), seen: Antichain::new(), to_extend: Vec::new() };
         for config in configs {
             step.offer(config, &self.slots, &self.problem.model);
         }
-        while let Some(config) = step.stack.pop() {
+        while let Some(config) = step.pop() {
             self.bytes = step.next.bytes + step.seen.bytes;
             self.meter.step(self.bytes)?;
             for class in 0..self.open_classes.len() {
@@ -208,7 +220,8 @@ impl<M: Model> Sweep<'_, '_, M> {
         let call = self.problem.call(self.slots.entries[slot]?);
         let state = model.step(&config.state, call)?;
         let blind = model.is_blind(call);
-        if blind && !on_path && !self.enables(config, &state) {
+        let needs_a_use = blind || self.slots.unknown.contains(slot);
+        if needs_a_use && !on_path && !self.enables(config, slot, &state) {
             return None;
         }
         let mut next = Config { state, done: config.done.clone(), optional: config.optional.clone() };
@@ -235,12 +248,13 @@ impl<M: Model> Sweep<'_, '_, M> {
         }
     }
 
-    /// True when in `state` an open operation is possible that is not blind and that `config` has not done.
-    fn enables(&self, config: &Config<M::State>, state: &M::State) -> bool {
+    /// True when in `state` another open operation is possible that is not blind and that `config` has not done.
+    fn enables(&self, config: &Config<M::State>, by: usize, state: &M::State) -> bool {
         self.slots.entries.iter().enumerate().any(|(slot, entry)| {
             entry.is_some_and(|entry| {
                 let call = self.problem.call(entry);
-                !config.done.contains(slot)
+                slot != by
+                    && !config.done.contains(slot)
                     && !self.problem.model.is_blind(call)
                     && self.problem.model.step(state, call).is_some()
             })
@@ -253,7 +267,8 @@ struct Forcing<S> {
     slot: usize,
     next: Antichain<S>,
     seen: Antichain<S>,
-    stack: Vec<Config<S>>,
+    /// What is to be extended, by how many unknown operations it has used up: those with few go first, since they dominate.
+    to_extend: Vec<Vec<Config<S>>>,
 }
 
 impl<S: Clone + Eq + std::hash::Hash> Forcing<S> {
@@ -269,52 +284,78 @@ impl<S: Clone + Eq + std::hash::Hash> Forcing<S> {
             self.next.insert(&config, slots, model);
         }
         if self.seen.insert(&config, slots, model) {
-            self.stack.push(config);
+            let used = config.done.count_in(&slots.unknown);
+            if self.to_extend.len() <= used {
+                self.to_extend.resize_with(used + 1, Vec::new);
+            }
+            self.to_extend[used].push(config);
         }
+    }
+
+    fn pop(&mut self) -> Option<Config<S>> {
+        self.to_extend.iter_mut().find_map(Vec::pop)
     }
 }
 
 impl<S: Clone + Eq + std::hash::Hash> Antichain<S> {
     fn new() -> Self {
-        Self { by_state: FxHashMap::default(), bytes: 0, count: 0 }
+        Self { used: FxHashMap::default(), recent: FxHashMap::default(), bytes: 0, count: 0 }
     }
 
     /// False when the configuration, or one that dominates it, is already here.
     fn insert<M: Model<State = S>>(&mut self, config: &Config<S>, slots: &Slots, model: &M) -> bool {
-        let bucket = match self.by_state.get_mut(&config.state) {
-            Some(bucket) => bucket,
-            None => {
-                self.bytes += size_of::<S>() + size_of::<Bucket>() + model.heap_bytes(&config.state) + 16;
-                self.by_state.entry(config.state.clone()).or_default()
-            }
-        };
-        let range = (config.done.clone(), config.optional.clone());
-        let from = bucket.ranges.len().saturating_sub(COMPARED);
-        if bucket.ranges[from..].iter().any(|old| dominates(old, &range, slots)) || bucket.seen.contains(&range) {
+        if self.is_dominated(config, slots) {
             return false;
         }
-        // Twice: once in the list, once in the set.
-        self.bytes += 2 * (size_of::<(Bits, Bits)>() + 8 + range.0.heap_bytes() + range.1.heap_bytes());
-        let mut place = from;
-        while place < bucket.ranges.len() {
-            if dominates(&range, &bucket.ranges[place], slots) {
-                bucket.ranges.swap_remove(place);
-                self.count -= 1;
-            } else {
-                place += 1;
-            }
+        let (used, done) = config.done.split(&slots.unknown);
+        let known = Known { state: config.state.clone(), done, optional: config.optional.clone() };
+        let bytes = size_of::<(Known<S>, Vec<Bits>)>() + 8 + known.done.heap_bytes() + known.optional.heap_bytes();
+        let heap_bytes = model.heap_bytes(&known.state);
+        let antichain = self.used.entry(known).or_default();
+        if antichain.iter().any(|other| other.is_subset(&used)) {
+            return false;
         }
-        bucket.seen.insert(range.clone());
-        bucket.ranges.push(range);
+        if antichain.is_empty() {
+            self.bytes += 2 * bytes + heap_bytes;
+        }
+        let before = antichain.len();
+        antichain.retain(|other| !used.is_subset(other));
+        self.count -= before - antichain.len();
+        self.bytes += 2 * size_of::<Bits>() + used.heap_bytes();
+        antichain.push(used);
         self.count += 1;
         true
     }
 
+    /// True when one of the last few dominates `config`; if not, `config` is the latest of them.
+    fn is_dominated(&mut self, config: &Config<S>, slots: &Slots) -> bool {
+        let recent = match self.recent.get_mut(&config.state) {
+            Some(recent) => recent,
+            None => {
+                self.bytes += 2 * size_of::<(S, Recent)>() + COMPARED * size_of::<(Bits, Bits)>();
+                self.recent.entry(config.state.clone()).or_default()
+            }
+        };
+        let range = (config.done.clone(), config.optional.clone());
+        if recent.ranges.iter().any(|other| dominates(other, &range, slots)) {
+            return true;
+        }
+        if recent.ranges.len() < COMPARED {
+            recent.ranges.push(range);
+        } else {
+            recent.ranges[recent.next] = range;
+            recent.next = (recent.next + 1) % COMPARED;
+        }
+        false
+    }
+
     fn into_configs(self) -> Vec<Config<S>> {
         let mut configs = Vec::with_capacity(self.count);
-        for (state, bucket) in self.by_state {
-            for (done, optional) in bucket.ranges {
-                configs.push(Config { state: state.clone(), done, optional });
+        for (known, antichain) in self.used {
+            for used in antichain {
+                let mut done = known.done.clone();
+                done.insert_all_except(&used, &Bits::default());
+                configs.push(Config { state: known.state.clone(), done, optional: known.optional.clone() });
             }
         }
         configs

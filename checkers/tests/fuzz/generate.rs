@@ -44,13 +44,18 @@ impl Shape {
     }
 
     pub fn long(random: &mut Pcg64) -> Self {
-        let processes = random.random_range(2..=5);
+        // More than a few words of bits, at times.
+        let (processes, operations) = if random.random_range(0..5) == 0 {
+            (random.random_range(1..=3), 240)
+        } else {
+            (random.random_range(2..=5), 40)
+        };
         Self {
             processes,
-            operations_per_process: 40 / processes as usize,
+            operations_per_process: operations / processes as usize,
             duration_max: random.random_range(1..=6),
             pause_max: random.random_range(1..=9),
-            unknown: [0, 4, 8][random.random_range(0..3)],
+            unknown: if operations > 40 { 0 } else { [0, 4, 8][random.random_range(0..3)] },
             corrupt: 70,
         }
     }
