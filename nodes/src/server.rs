@@ -146,13 +146,18 @@ impl NodeArgs {
             return usage(format!("--peers must name node {} too, and nodes are counted from 1", self.id.0));
         }
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.election_timeout_ms || self.snapshot_every == 0 {
-            return usage("--heartbeat-ms must be above 0 and below --election-timeout-ms, --snapshot-every above 0".into());
+            return usage(
+                "--heartbeat-ms must be above 0 and below --election-timeout-ms, --snapshot-every above 0".into(),
+            );
         }
         let mutant = self.mutant.as_deref().map(Mutant::from_str).transpose()?;
         if let Some(mutant) = mutant
             && !self.allow_mutants
         {
-            return usage(format!("--mutant {} breaks a promise of this store on purpose; it needs --allow-mutants", mutant.id()));
+            return usage(format!(
+                "--mutant {} breaks a promise of this store on purpose; it needs --allow-mutants",
+                mutant.id()
+            ));
         }
         Ok(Config {
             id: self.id,
@@ -303,7 +308,8 @@ impl Node {
         let on_durable = move |ticket| {
             durable_sender.send_replace(ticket);
         };
-        let writer = Writer::spawn(wal, WriterOptions::default(), on_durable, move |end| on_storage_end(end, log, ending));
+        let writer =
+            Writer::spawn(wal, WriterOptions::default(), on_durable, move |end| on_storage_end(end, log, ending));
         let writer = writer.map_err(RunError::system("start the storage thread"))?;
         let power = writer.power_switch();
 
@@ -311,7 +317,10 @@ impl Node {
         let (status_sender, status) = watch::channel(protocol.status());
         let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
         let api = Api::new(inbox_sender.clone(), status);
-        let cut_power = { let seed = args.power_loss_seed; move || power.cut(seed) };
+        let cut_power = {
+            let seed = args.power_loss_seed;
+            move || power.cut(seed)
+        };
         let io = IoThread { identity, inbox: inbox_sender, api, ending, cut_power: Box::new(cut_power) };
         let (io, stop, started) = io.start(args)?;
 
@@ -414,7 +423,10 @@ where
                 }
             });
         };
-        let io = thread::Builder::new().name("io".to_owned()).spawn(body).map_err(RunError::system("start the I/O thread"))?;
+        let io = thread::Builder::new()
+            .name("io".to_owned())
+            .spawn(body)
+            .map_err(RunError::system("start the I/O thread"))?;
         let started = receiver.recv().expect("the thread reports before it ends")?;
         Ok((io, stop, started))
     }

@@ -120,11 +120,9 @@ fn leftovers_behind_the_end_are_cut() {
 #[test]
 fn a_segment_of_another_place_is_not_taken() {
     let (bytes, _) = segment(&[2]);
-    for other in [
-        SegmentId { generation: 1, ..FIRST },
-        SegmentId { number: 1, ..FIRST },
-        SegmentId { start: 5, ..FIRST },
-    ] {
+    for other in
+        [SegmentId { generation: 1, ..FIRST }, SegmentId { number: 1, ..FIRST }, SegmentId { start: 5, ..FIRST }]
+    {
         assert!(format::scan_segment(&bytes, other).is_err(), "{other:?}");
     }
 }

@@ -73,7 +73,9 @@ impl Api {
         match timeout(REQUEST_TIMEOUT, receiver).await {
             Ok(Ok(Reply::Refused(refusal))) => Err(ApiError::refused(kind, refusal)),
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_)) => Err(ApiError::unknown(kind, StatusCode::SERVICE_UNAVAILABLE, "stopping", "the node is ending")),
+            Ok(Err(_)) => {
+                Err(ApiError::unknown(kind, StatusCode::SERVICE_UNAVAILABLE, "stopping", "the node is ending"))
+            }
             Err(_) => Err(ApiError::refused(kind, Refusal::Timeout)),
         }
     }
