@@ -69,7 +69,7 @@ impl Cluster {
             clients: free_addresses(count),
             children: (0..count).map(|_| None).collect(),
             extra: BTreeMap::new(),
-            http: http,
+            http,
             runtime,
         }
     }
@@ -379,4 +379,42 @@ fn a_failed_write_ends_the_process() {
         assert!(Instant::now() < deadline, "the node lives on with a disk that does not work");
     };
     assert_eq!(status.code(), Some(74));
+}
+
+/// Not a check: prints what three nodes and 32 clients on one machine manage. Run it with `--release -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn throughput() {
+    const CLIENTS: usize = 32;
+    const REQUESTS: usize = 2_000;
+    let mut cluster = Cluster::start(3);
+    cluster.http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let leader = cluster.leader();
+    for (name, path, node) in [
+        ("writes at the leader", "write", Some(leader)),
+        ("writes at all nodes", "write", None),
+        ("reads at all nodes", "read", None),
+    ] {
+        let start = Instant::now();
+        cluster.runtime.block_on(async {
+            let tasks = (0..CLIENTS).map(|client| {
+                let url = format!("http://{}/v1/{path}", cluster.clients[node.unwrap_or(client % 3)]);
+                let http = cluster.http.clone();
+                let body = if path == "read" { json!({"key":"x"}) } else { json!({"key":"x","value":client}) };
+                tokio::spawn(async move {
+                    for _ in 0..REQUESTS {
+                        let answer = http.post(&url).json(&body).send().await.unwrap();
+                        assert_eq!(answer.status().as_u16(), 200);
+                        let _body = answer.bytes().await.unwrap();
+                    }
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.unwrap();
+            }
+        });
+        let rate = (CLIENTS * REQUESTS) as f64 / start.elapsed().as_secs_f64();
+        println!("{name}: {rate:.0}/s");
+    }
 }

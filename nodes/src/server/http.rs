@@ -109,7 +109,6 @@ pub async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()> {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/read", post(read))
