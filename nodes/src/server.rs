@@ -6,7 +6,7 @@
 //!   thread `storage` write-ahead log, group commit                                           (storage::writer)
 //! ```
 //!
-//! There is no orderly shutdown: a node may be killed at any moment, and is built for nothing else. A panic anywhere, a
+//! There is no orderly end: a node may be killed at any moment, and is built for nothing else. A panic anywhere, a
 //! failed sync, or a failed listener ends the whole process; half a node would lie to its peers.
 
 use std::{
@@ -15,15 +15,15 @@ use std::{
     path::PathBuf,
     process::{self, ExitCode},
     str::FromStr,
-    sync::mpsc::sync_channel,
     thread::{self, JoinHandle},
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     net::TcpListener,
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
 };
 
 use self::{
@@ -146,13 +146,18 @@ impl NodeArgs {
             return usage(format!("--peers must name node {} too, and nodes are counted from 1", self.id.0));
         }
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.election_timeout_ms || self.snapshot_every == 0 {
-            return usage("--heartbeat-ms must be above 0 and below --election-timeout-ms, --snapshot-every above 0".into());
+            return usage(
+                "--heartbeat-ms must be above 0 and below --election-timeout-ms, --snapshot-every above 0".into(),
+            );
         }
         let mutant = self.mutant.as_deref().map(Mutant::from_str).transpose()?;
         if let Some(mutant) = mutant
             && !self.allow_mutants
         {
-            return usage(format!("--mutant {} breaks a promise of this store on purpose; it needs --allow-mutants", mutant.id()));
+            return usage(format!(
+                "--mutant {} breaks a promise of this store on purpose; it needs --allow-mutants",
+                mutant.id()
+            ));
         }
         Ok(Config {
             id: self.id,
@@ -234,7 +239,7 @@ impl RunError {
 pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
     exit_on_panic();
     let node = match args.protocol.as_str() {
-        "raft" => Node::start::<Raft>(args, Ending::Process)?,
+        "raft" => Node::start::<Raft>(args)?,
         other => return Err(RunError::Usage(format!("--protocol {other:?}: there is only raft"))),
     };
     let mutant = args.mutant.as_deref().unwrap_or("none");
@@ -252,24 +257,14 @@ fn exit_on_panic() {
     }));
 }
 
-/// What ends when storage fails or power is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The process, at once.
-    Process,
-    /// Only the node: for tests that run several in one process. They take no signals.
-    Node,
-}
-
 /// A running node.
 pub struct Node {
     /// Where it serves clients.
     pub client_address: SocketAddr,
     /// Where it listens for peers.
     pub peer_address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    io: Option<JoinHandle<()>>,
-    core: Option<JoinHandle<()>>,
+    core: JoinHandle<()>,
+    _io: Runtime,
 }
 
 impl fmt::Debug for Node {
@@ -283,7 +278,7 @@ impl Node {
     ///
     /// # Errors
     /// When the arguments are wrong, the data directory cannot be used, or the system refuses something.
-    pub fn start<P>(args: &NodeArgs, ending: Ending) -> Result<Self, RunError>
+    pub fn start<P>(args: &NodeArgs) -> Result<Self, RunError>
     where
         P: Protocol + Send + 'static,
     {
@@ -303,7 +298,7 @@ impl Node {
         let on_durable = move |ticket| {
             durable_sender.send_replace(ticket);
         };
-        let writer = Writer::spawn(wal, WriterOptions::default(), on_durable, move |end| on_storage_end(end, log, ending));
+        let writer = Writer::spawn(wal, WriterOptions::default(), on_durable, move |end| on_storage_end(end, log));
         let writer = writer.map_err(RunError::system("start the storage thread"))?;
         let power = writer.power_switch();
 
@@ -311,34 +306,22 @@ impl Node {
         let (status_sender, status) = watch::channel(protocol.status());
         let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
         let api = Api::new(inbox_sender.clone(), status);
-        let cut_power = { let seed = args.power_loss_seed; move || power.cut(seed) };
-        let io = IoThread { identity, inbox: inbox_sender, api, ending, cut_power: Box::new(cut_power) };
-        let (io, stop, started) = io.start(args)?;
+        let seed = args.power_loss_seed;
+        let cut_power = Box::new(move || power.cut(seed));
+        let front = Front { identity, inbox: inbox_sender, api, cut_power };
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("io").enable_all().build();
+        let runtime = runtime.map_err(RunError::system("start the I/O thread"))?;
+        let Listening { client, peer, links } = runtime.block_on(front.listen(args))?;
 
-        let (client_address, peer_address, links) = (started.client, started.peer, started.links);
         let parts = Parts { protocol, clock, inbox, durable, writer, links, status: status_sender, log };
         let core = thread::Builder::new().name("core".to_owned()).spawn(move || run_core(parts));
         let core = core.map_err(RunError::system("start the core thread"))?;
-        Ok(Self { client_address, peer_address, stop: Some(stop), io: Some(io), core: Some(core) })
+        Ok(Self { client_address: client, peer_address: peer, core, _io: runtime })
     }
 
-    /// Waits for a node that never ends.
-    pub fn wait(mut self) {
-        if let Some(io) = self.io.take() {
-            let _panicked = io.join();
-        }
-    }
-
-    /// Ends the node as a kill would: what was not synced is lost. The data directory is free afterwards.
-    pub fn stop(self) {}
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        for thread in [self.io.take(), self.core.take()].into_iter().flatten() {
-            let _panicked = thread.join();
-        }
+    /// Waits for a node that never ends: whatever ends in it ends the process.
+    pub fn wait(self) {
+        let _panicked = self.core.join();
     }
 }
 
@@ -357,7 +340,7 @@ fn log_recovery(log: Log, recovery: &storage::Recovery) {
     }
 }
 
-fn on_storage_end(end: End, log: Log, ending: Ending) {
+fn on_storage_end(end: End, log: Log) {
     let code = match end {
         End::Closed => return,
         End::Failed(error) => {
@@ -369,78 +352,48 @@ fn on_storage_end(end: End, log: Log, ending: Ending) {
             EXIT_POWER_LOSS
         }
     };
-    if ending == Ending::Process {
-        process::exit(code.into());
-    }
+    process::exit(code.into());
 }
 
-struct IoThread<M> {
+/// What listens, and what it needs.
+struct Front<M> {
     identity: Identity,
     inbox: mpsc::Sender<Event<M>>,
     api: Api,
-    ending: Ending,
     cut_power: Box<dyn Fn() + Send>,
 }
 
-struct Started<M> {
+struct Listening<M> {
     client: SocketAddr,
     peer: SocketAddr,
     links: Links<M>,
 }
 
-impl<M> IoThread<M>
+impl<M> Front<M>
 where
-    M: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
+    M: Serialize + DeserializeOwned + Send + 'static,
 {
-    /// Starts the thread, and waits until it listens.
-    fn start(self, args: &NodeArgs) -> Result<(JoinHandle<()>, oneshot::Sender<()>, Started<M>), RunError> {
-        let (stop, stopped) = oneshot::channel();
-        let (sender, receiver) = sync_channel(1);
-        let args = args.clone();
-        let body = move || {
-            let runtime = match Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _gone = sender.send(Err(RunError::system("start the I/O runtime")(error)));
-                    return;
-                }
-            };
-            runtime.block_on(async {
-                let started = self.listen(&args).await;
-                let is_up = started.is_ok();
-                if sender.send(started).is_ok() && is_up {
-                    // Both an order to stop and the end of the handle are an end.
-                    let _either = stopped.await;
-                }
-            });
-        };
-        let io = thread::Builder::new().name("io".to_owned()).spawn(body).map_err(RunError::system("start the I/O thread"))?;
-        let started = receiver.recv().expect("the thread reports before it ends")?;
-        Ok((io, stop, started))
-    }
-
-    async fn listen(self, args: &NodeArgs) -> Result<Started<M>, RunError> {
+    /// Listens, and starts all tasks in the runtime of the caller.
+    async fn listen(self, args: &NodeArgs) -> Result<Listening<M>, RunError> {
         let at = |address: SocketAddr| RunError::system(format!("listen on {address}"));
         let peers = TcpListener::bind(args.listen_peer).await.map_err(at(args.listen_peer))?;
         let clients = TcpListener::bind(args.listen_client).await.map_err(at(args.listen_client))?;
         let client = clients.local_addr().map_err(at(args.listen_client))?;
         let peer = peers.local_addr().map_err(at(args.listen_peer))?;
 
-        if self.ending == Ending::Process {
-            let mut power = signal(SignalKind::user_defined1()).map_err(RunError::system("handle SIGUSR1"))?;
-            let cut_power = self.cut_power;
-            tokio::spawn(async move {
-                while power.recv().await.is_some() {
-                    cut_power();
-                }
-            });
-        }
+        let mut power = signal(SignalKind::user_defined1()).map_err(RunError::system("handle SIGUSR1"))?;
+        let cut_power = self.cut_power;
+        tokio::spawn(async move {
+            while power.recv().await.is_some() {
+                cut_power();
+            }
+        });
         let links = Links::start(&self.identity, &args.peers);
         tokio::spawn(links::accept(peers, self.identity, self.inbox));
         tokio::spawn(async move {
             let end = http::serve(clients, self.api).await;
             panic!("the client listener ended: {end:?}");
         });
-        Ok(Started { client, peer, links })
+        Ok(Listening { client, peer, links })
     }
 }

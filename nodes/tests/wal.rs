@@ -120,11 +120,9 @@ fn leftovers_behind_the_end_are_cut() {
 #[test]
 fn a_segment_of_another_place_is_not_taken() {
     let (bytes, _) = segment(&[2]);
-    for other in [
-        SegmentId { generation: 1, ..FIRST },
-        SegmentId { number: 1, ..FIRST },
-        SegmentId { start: 5, ..FIRST },
-    ] {
+    for other in
+        [SegmentId { generation: 1, ..FIRST }, SegmentId { number: 1, ..FIRST }, SegmentId { start: 5, ..FIRST }]
+    {
         assert!(format::scan_segment(&bytes, other).is_err(), "{other:?}");
     }
 }
@@ -408,5 +406,117 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+mod writer {
+    use std::{
+        sync::mpsc::{Receiver, channel},
+        time::Duration,
+    };
+
+    use nodes::{
+        protocol::{Compact, Ticket},
+        storage::{Job, Writer, WriterOptions, writer::End},
+    };
+
+    use super::*;
+
+    /// Longer than any test, so that only what is wanted is synced.
+    const NEVER: WriterOptions = WriterOptions {
+        lazy_sync_after: Duration::from_secs(3600),
+        lazy_sync_bytes: usize::MAX,
+        batch_bytes_max: 1 << 20,
+    };
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn spawn(path: &Path, options: WriterOptions) -> (Writer<String>, Receiver<Ticket>, Receiver<End>) {
+        let (durable_sender, durable) = channel();
+        let (end_sender, end) = channel();
+        let on_durable = move |ticket| durable_sender.send(ticket).unwrap();
+        let on_end = move |reason| end_sender.send(reason).unwrap();
+        (Writer::spawn(open(path).unwrap().log, options, on_durable, on_end).unwrap(), durable, end)
+    }
+
+    fn job(ticket: u64, sync_wanted: bool) -> Job<String> {
+        let records = vec![record(usize::try_from(ticket).unwrap() - 1)];
+        Job { ticket: Ticket(ticket), compact: None, records, sync_wanted }
+    }
+
+    #[test]
+    fn a_wanted_sync_makes_everything_before_it_durable() {
+        let dir = TempDir::new().unwrap();
+        let (writer, durable, _end) = spawn(dir.path(), NEVER);
+        writer.submit(vec![job(1, false), job(2, false)]).unwrap();
+        writer.submit(vec![job(3, true)]).unwrap();
+        assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(3)));
+        drop(writer);
+        assert_prefix(&open(dir.path()).unwrap().stored.records, 3);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_lost_with_the_process_and_never_called_durable() {
+        let dir = TempDir::new().unwrap();
+        let (writer, durable, end) = spawn(dir.path(), NEVER);
+        writer.submit(vec![job(1, true)]).unwrap();
+        assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(1)));
+        writer.submit(vec![job(2, false)]).unwrap();
+        drop(writer);
+        assert!(matches!(end.recv(), Ok(End::Closed)));
+        assert!(durable.recv().is_err());
+        assert_eq!(open(dir.path()).unwrap().stored.records.len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_synced_after_a_while_or_when_it_is_much() {
+        for options in [
+            WriterOptions { lazy_sync_after: Duration::from_millis(1), ..NEVER },
+            WriterOptions { lazy_sync_bytes: 1, ..NEVER },
+        ] {
+            let dir = TempDir::new().unwrap();
+            let (writer, durable, _end) = spawn(dir.path(), options);
+            writer.submit(vec![job(1, false)]).unwrap();
+            assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(1)));
+        }
+    }
+
+    #[test]
+    fn a_compaction_makes_its_ticket_durable() {
+        let dir = TempDir::new().unwrap();
+        let (writer, durable, _end) = spawn(dir.path(), NEVER);
+        let compact = Compact { snapshot: b"s".to_vec(), records: vec![record(0)] };
+        let compact = Job { ticket: Ticket(2), compact: Some(compact), records: Vec::new(), sync_wanted: false };
+        writer.submit(vec![job(1, false), compact]).unwrap();
+        assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(2)));
+        drop(writer);
+        let stored = open(dir.path()).unwrap().stored;
+        assert_eq!((stored.snapshot, stored.records), (Some(b"s".to_vec()), vec![record(0)]));
+    }
+
+    #[test]
+    fn after_a_power_loss_nothing_more_is_durable() {
+        let dir = TempDir::new().unwrap();
+        let (writer, durable, end) = spawn(dir.path(), NEVER);
+        writer.submit(vec![job(1, true)]).unwrap();
+        assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(1)));
+        writer.submit(vec![job(2, false), job(3, false)]).unwrap();
+        writer.power_switch().cut(7);
+        let Ok(End::PowerLoss { unsynced, survive }) = end.recv_timeout(PATIENCE) else { panic!("no power loss") };
+        assert!(survive <= unsynced && unsynced > 0);
+        assert!(durable.recv_timeout(PATIENCE).is_err());
+        drop(writer);
+        assert_prefix(&open(dir.path()).unwrap().stored.records, 1);
+    }
+
+    #[test]
+    fn a_failed_write_ends_the_thread() {
+        let dir = TempDir::new().unwrap();
+        let (writer, durable, end) = spawn(dir.path(), NEVER);
+        // Its first segment cannot be made.
+        fs::create_dir(dir.path().join("wal-0-0")).unwrap();
+        writer.submit(vec![job(1, true)]).unwrap();
+        let Ok(End::Failed(error)) = end.recv_timeout(PATIENCE) else { panic!("no failure") };
+        assert!(error.to_string().contains("wal-0-0"), "{error}");
+        assert!(durable.recv_timeout(PATIENCE).is_err());
     }
 }

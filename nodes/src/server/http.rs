@@ -73,7 +73,9 @@ impl Api {
         match timeout(REQUEST_TIMEOUT, receiver).await {
             Ok(Ok(Reply::Refused(refusal))) => Err(ApiError::refused(kind, refusal)),
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_)) => Err(ApiError::unknown(kind, StatusCode::SERVICE_UNAVAILABLE, "stopping", "the node is ending")),
+            Ok(Err(_)) => {
+                Err(ApiError::unknown(kind, StatusCode::SERVICE_UNAVAILABLE, "stopping", "the node is ending"))
+            }
             Err(_) => Err(ApiError::refused(kind, Refusal::Timeout)),
         }
     }
@@ -107,7 +109,6 @@ pub async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()> {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/read", post(read))

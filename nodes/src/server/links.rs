@@ -127,7 +127,12 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Writes what comes, until the connection breaks, or `Ok` when nobody can send any more.
-async fn pump<M: Serialize>(stream: TcpStream, hello: &Hello, queue: &mut mpsc::Receiver<M>, log: Log) -> io::Result<()> {
+async fn pump<M: Serialize>(
+    stream: TcpStream,
+    hello: &Hello,
+    queue: &mut mpsc::Receiver<M>,
+    log: Log,
+) -> io::Result<()> {
     let (mut reader, mut writer) = stream.into_split();
     let mut bytes = Vec::new();
     put_frame(&mut bytes, hello).map_err(io::Error::other)?;

@@ -212,7 +212,8 @@ fn mark_proves(at: usize) -> usize {
 
 fn is_mark(payload: &[u8], segment: SegmentId, at: usize) -> bool {
     let wanted = [segment.generation, segment.number, segment.start, at as u64];
-    payload.len() == MARK_PAYLOAD_BYTES && payload.chunks_exact(8).zip(wanted).all(|(word, want)| word == want.to_le_bytes())
+    payload.len() == MARK_PAYLOAD_BYTES
+        && payload.chunks_exact(8).zip(wanted).all(|(word, want)| word == want.to_le_bytes())
 }
 
 /// What a base file holds: where its snapshot and its records lie.
@@ -244,7 +245,9 @@ pub fn scan_base(bytes: &[u8], generation: u64) -> Result<Base, Damage> {
         match record.kind {
             KIND_SNAPSHOT if at == BASE_MAGIC.len() => base.snapshot = Some(payload.clone()),
             KIND_RECORD => base.records.push(payload.clone()),
-            KIND_END if is_end(&bytes[payload.clone()], generation, base.records.len()) && payload.end == bytes.len() => {
+            KIND_END
+                if is_end(&bytes[payload.clone()], generation, base.records.len()) && payload.end == bytes.len() =>
+            {
                 return Ok(base);
             }
             KIND_END => return bad(at, "the end does not fit what stands before it"),

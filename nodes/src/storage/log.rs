@@ -72,7 +72,8 @@ impl Log {
         recovery.snapshot_bytes = stored.snapshot.as_ref().map_or(0, Vec::len);
 
         let segment = SegmentId { generation, number: 0, start: 0 };
-        let mut log = Self { directory, segment, offset: 0, file: None, buffer: Vec::new(), segment_bytes: SEGMENT_BYTES };
+        let mut log =
+            Self { directory, segment, offset: 0, file: None, buffer: Vec::new(), segment_bytes: SEGMENT_BYTES };
         log.read_segments(&mut stored.records, &mut recovery)?;
         recovery.records = stored.records.len();
         Ok(Opened { log, stored, recovery })
@@ -102,7 +103,8 @@ impl Log {
             if let Some(reason) = scan.torn {
                 // The next segment is made only when this one is durable.
                 if place + 1 < numbers.len() {
-                    let detail = format!("bad record at byte {} ({reason}), and a later segment exists", scan.good_bytes);
+                    let detail =
+                        format!("bad record at byte {} ({reason}), and a later segment exists", scan.good_bytes);
                     return Err(StorageError::damaged(path, detail));
                 }
                 recovery.cut = Some(((bytes.len() - scan.good_bytes) as u64, reason));
@@ -213,7 +215,8 @@ impl Log {
     /// When the prefix cannot be written.
     pub fn lose_power(mut self, seed: u64) -> Result<(usize, usize), StorageError> {
         let unsynced = self.buffer.len();
-        let survive = Pcg64Mcg::seed_from_u64(seed.wrapping_add(self.segment.start + self.offset)).random_range(0..=unsynced);
+        let survive =
+            Pcg64Mcg::seed_from_u64(seed.wrapping_add(self.segment.start + self.offset)).random_range(0..=unsynced);
         if survive > 0 {
             self.write_out(survive)?;
         }
@@ -253,7 +256,8 @@ fn read_base<R: DeserializeOwned>(directory: &Directory, generation: u64) -> Res
     let path = directory.base(generation);
     let bytes = fs::read(&path).map_err(StorageError::io("read", &path))?;
     let base = format::scan_base(&bytes, generation).map_err(|e| StorageError::damaged(&path, e))?;
-    let records = base.records.iter().map(|payload| decode(&bytes[payload.clone()], &path)).collect::<Result<_, _>>()?;
+    let records =
+        base.records.iter().map(|payload| decode(&bytes[payload.clone()], &path)).collect::<Result<_, _>>()?;
     Ok(Stored { snapshot: base.snapshot.map(|range| bytes[range].to_vec()), records })
 }
 
