@@ -35,7 +35,8 @@ fn node() {
     let mut args = NodeArgs::new(id, peers, address("peer"), address("client"), fields["dir"].clone().into());
     args.mutant = fields.get("mutant").cloned();
     args.allow_mutants = fields.contains_key("allow");
-    args.snapshot_every = 50;
+    // Few, so that snapshots are met too.
+    args.snapshot_every = fields.get("snapshot").map_or(50, |every| every.parse().unwrap());
     let error = server::run(&args).expect_err("a node never ends well");
     eprintln!("error: {error}");
     std::process::exit(error.exit_code().into());
@@ -387,7 +388,9 @@ fn a_failed_write_ends_the_process() {
 fn throughput() {
     const CLIENTS: usize = 32;
     const REQUESTS: usize = 2_000;
-    let mut cluster = Cluster::start(3);
+    let mut cluster = Cluster::new(3);
+    cluster.extra.insert("snapshot", server::DEFAULT_SNAPSHOT_EVERY.to_string());
+    (0..3).for_each(|node| cluster.spawn(node));
     cluster.http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
     cluster.insist(0, "write", &json!({"key":"x","value":1}));
     let leader = cluster.leader();
