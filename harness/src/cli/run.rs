@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use nodes::mutants::{Mutant, UnknownMutant};
 use results::{exit::ExitCode, summary::render};
 use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
 
@@ -115,6 +116,9 @@ pub enum UsageError {
     /// A workload that cannot be.
     #[error(transparent)]
     Workload(#[from] workloads::generator::SpecError),
+    /// No such mutant.
+    #[error("{0}; there are {list}", list = Mutant::ALL.map(Mutant::id).join(", "))]
+    NoSuchMutant(#[from] UnknownMutant),
     /// Time that does not add up.
     #[error("--{0} must be longer than zero")]
     Zero(&'static str),
@@ -131,6 +135,10 @@ impl RunArgs {
         }
         if self.mutant.is_some() && self.system != SystemKind::Raft {
             return Err(UsageError::Mutant);
+        }
+        // Another build may have mutants of its own.
+        if let (Some(mutant), None) = (&self.mutant, &self.binary) {
+            mutant.parse::<Mutant>()?;
         }
         for (name, value) in [("time", self.time), ("timeout", self.timeout), ("recovery-bound", self.recovery_bound)] {
             if value.is_zero() {
