@@ -40,6 +40,9 @@ const READY_BOUND: Duration = Duration::from_secs(20);
 /// How long clients may take to finish their last operation, beyond their own timeout.
 const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
 
+/// How often the progress line is renewed.
+const SHOW_INTERVAL: Duration = Duration::from_millis(200);
+
 /// The final reads have at least this long.
 const FINAL_READS_MIN: Duration = Duration::from_secs(20);
 
@@ -202,7 +205,13 @@ impl Run<'_> {
                         break;
                     }
                 },
-                () = tokio::time::sleep(Duration::from_millis(200)) => self.show(start.elapsed()),
+                () = tokio::time::sleep(SHOW_INTERVAL) => {
+                    self.show(start.elapsed());
+                    // Without a history there is nothing to go on for; the clients, who stop at it, say why.
+                    if self.recorder.failed().is_some() {
+                        break;
+                    }
+                },
             }
         }
         // The receivers are in the lanes; if all have ended there is nobody left to tell.
