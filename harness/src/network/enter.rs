@@ -208,7 +208,7 @@ fn become_reaper(
     signals: &Signals,
 ) -> Entered {
     let outcome = set_up(namespaces, identity);
-    let words = report_bytes(outcome.as_ref().map(|()| ()).map_err(|(step, error)| (*step, error)));
+    let words = report_bytes(outcome.as_ref().copied().map_err(|(step, error)| (*step, error)));
     // Failing to write means that the outer died before the death signal was asked for: then nobody wants us.
     if report.write_all(&words).is_err() || outcome.is_err() {
         kernel::exit_now(EXIT_HARNESS_ERROR);
