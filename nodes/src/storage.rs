@@ -12,7 +12,7 @@
 //!   caches survive a killed process; without this a missing sync could never be seen.
 //! - **Compaction**: `base-(G+1).tmp` is written and synced, renamed (this is the moment of change), the directory synced;
 //!   then the next generation's segments begin, then the old files go. Recovery ignores tmp files and takes the newest base.
-//! - **Recovery** cuts a torn tail and refuses damage; [`format`] says which is which.
+//! - **Recovery** cuts a torn tail and refuses damage; [`mod@format`] says which is which.
 //! - **A failed write or sync ends the process.** After a failed sync nobody knows what is on the disk, and a second sync
 //!   may report success for pages that the kernel has dropped (Rebello and others, "Can Applications Recover from fsync
 //!   Failures?", USENIX ATC 2020).

@@ -106,6 +106,7 @@ impl Raft {
         };
         self.role = Role::Leader(Box::new(leadership));
         self.leader = Some(self.config.id);
+        self.give_up_on_earlier_leaders(out);
         self.arriving = None;
         self.gate.open(self.hard.term);
         self.append_own(Payload::Noop, out);
