@@ -60,7 +60,7 @@ impl RunConfig {
                 words.push(format!("--{flag} {value}"));
             }
         };
-        add("binary", self.binary.as_ref().map(|path| path.display().to_string()));
+        add("binary", self.binary.as_ref().map(|path| quoted(&path.display().to_string())));
         add("mutant", self.mutant.clone());
         add("nodes", Some(self.nodes.to_string()));
         add("workload", Some(self.workload.kind.to_string()));
@@ -70,12 +70,27 @@ impl RunConfig {
         add("concurrency", Some(self.concurrency.to_string()));
         add("rate", self.rate.map(|rate| rate.to_string()));
         add("nemesis", Some(self.nemeses.to_string()));
-        for (flag, duration) in [("timeout", self.timeout), ("warm-up", self.warm_up), ("time", self.time)] {
+        for (flag, duration) in [
+            ("timeout", self.timeout),
+            ("warm-up", self.warm_up),
+            ("time", self.time),
+            ("recovery-bound", self.recovery_bound),
+        ] {
             add(flag, Some(format!("{}ms", duration.as_millis())));
         }
         add("network", Some(self.network.to_string()));
         add("seed", Some(self.seed.to_string()));
         words.join(" ")
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -109,5 +124,18 @@ impl FromStr for NetworkKind {
             .into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| format!("no network is called {text:?}; there are fabric, proxy and auto"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("./target/debug/my-node"), "./target/debug/my-node");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }
