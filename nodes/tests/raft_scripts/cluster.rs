@@ -168,10 +168,6 @@ impl Cluster {
         self.replies.iter().find(|(_, id, _)| *id == request).map(|(_, _, reply)| reply)
     }
 
-    pub fn receive(&mut self, to: u64, from: u64, message: Message) {
-        self.step(NodeId(to), Input::Receive { from: NodeId(from), message });
-    }
-
     pub fn step(&mut self, id: NodeId, input: Input<Message>) {
         let mut out = Outputs::default();
         let node = self.node(id);

@@ -9,6 +9,7 @@ mod describe;
 mod figure2;
 mod mutants;
 mod script;
+mod snapshots;
 
 #[test]
 fn scripts() {

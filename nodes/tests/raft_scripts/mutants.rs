@@ -1,1 +1,166 @@
-//! x
+//! Each mutant breaks its rule, and `fired` counts it. The correct build, given the same, does not, and counts nothing.
+
+use nodes::{
+    mutants::Mutant,
+    protocol::{
+        Config, NodeId, Protocol, Reply, Request, Stored,
+        raft::{AppendOutcome, LogIndex, Message},
+    },
+};
+
+use crate::{
+    cluster::{Cluster, T_MS, config},
+    figure2::{Server, append, request_vote},
+};
+
+const CORRECT_AND: fn(Mutant) -> [Option<Mutant>; 2] = |mutant| [None, Some(mutant)];
+
+fn server(mutant: Option<Mutant>) -> Server {
+    Server::with(Config { mutant, ..config(1, 3) }, Stored::default())
+}
+
+fn read() -> Request {
+    Request::Read { key: "x".to_owned() }
+}
+
+/// Dissertation, section 6.4: a read needs a round; here a leader that is cut off answers at once.
+#[test]
+fn read_local_leader_skips_the_round() {
+    for mutant in CORRECT_AND(Mutant::RaftReadLocalLeader) {
+        let mut cluster = Cluster::new(3, mutant, |_| {});
+        cluster.elect(1);
+        cluster.isolate(NodeId(1));
+        let request = cluster.request(NodeId(1), read());
+        assert_eq!(cluster.reply(request).is_some(), mutant.is_some());
+        assert_eq!(cluster.raft(1).status().fired, u64::from(mutant.is_some()));
+        // A follower still asks the leader.
+        let request = cluster.request(NodeId(2), read());
+        assert_eq!(cluster.reply(request), None);
+        assert_eq!(cluster.raft(2).status().fired, 0);
+    }
+}
+
+/// Dissertation, section 6.4: a follower that is cut off answers from what it has applied.
+#[test]
+fn read_any_node_answers_anywhere() {
+    for mutant in CORRECT_AND(Mutant::RaftReadAnyNode) {
+        let mut cluster = Cluster::new(3, mutant, |_| {});
+        cluster.elect(1);
+        cluster.isolate(NodeId(3));
+        let request = cluster.request(NodeId(3), read());
+        assert_eq!(cluster.reply(request).is_some(), mutant.is_some());
+        assert_eq!(cluster.raft(3).status().fired, u64::from(mutant.is_some()));
+    }
+}
+
+/// Where the right rule would say yes too, nothing fires: a cluster of one needs no round.
+#[test]
+fn a_mutant_that_decides_rightly_does_not_fire() {
+    for mutant in [Mutant::RaftReadLocalLeader, Mutant::RaftReadAnyNode] {
+        let mut cluster = Cluster::new(1, Some(mutant), |_| {});
+        cluster.tick(NodeId(1));
+        let request = cluster.request(NodeId(1), read());
+        assert!(matches!(cluster.reply(request), Some(Reply::Value(_))));
+        assert_eq!(cluster.raft(1).status().fired, 0);
+    }
+    let mut server = server(Some(Mutant::RaftVoteNoLogCheck));
+    server.receive(2, request_vote(1, 0, 0));
+    assert_eq!(server.raft.status().fired, 0);
+}
+
+/// Paper, section 5.4.1: a candidate without the committed entry wins, and a committed write is gone.
+#[test]
+fn vote_no_log_check_elects_a_server_that_lacks_committed_entries() {
+    for mutant in CORRECT_AND(Mutant::RaftVoteNoLogCheck) {
+        let mut cluster = Cluster::new(3, mutant, |_| {});
+        cluster.elect(1);
+        cluster.isolate(NodeId(3));
+        let write = cluster.request(NodeId(1), crate::figure2::put(5));
+        cluster.stabilize();
+        assert!(cluster.reply(write).is_some(), "committed by 1 and 2");
+        cluster.cut.clear();
+        cluster.isolate(NodeId(1));
+        cluster.elect(3);
+        let leads = cluster.raft(3).view().is_leader;
+        assert_eq!(leads, mutant.is_some());
+        assert_eq!(cluster.raft(2).status().fired > 0, mutant.is_some(), "the voter's rule was the wrong one");
+        if leads {
+            // The harness must be able to see it: the voter follows the new leader instead of stopping.
+            let lost = cluster.request(NodeId(3), read());
+            cluster.stabilize();
+            assert_eq!(cluster.reply(lost), Some(&Reply::Value(nodes::machine::Value::Nil)));
+        }
+    }
+}
+
+/// The log check goes for pre-votes, too: one wrong rule, asked in two places.
+#[test]
+fn vote_no_log_check_fires_only_where_the_log_decides() {
+    let mut server = server(Some(Mutant::RaftVoteNoLogCheck));
+    server.receive(2, append(1, (0, 0), &[1], 0));
+    server.sync();
+    server.wait(2 * T_MS);
+    let before = server.raft.status().fired;
+    server.receive(2, request_vote(9, 0, 0));
+    assert_eq!(server.raft.status().fired, before + 1);
+    // A vote that another candidate has is not free, whatever the log: both rules refuse.
+    server.receive(3, request_vote(9, 0, 0));
+    assert_eq!(server.raft.status().fired, before + 1);
+}
+
+/// Figure 2, "updated on stable storage before responding": the success leaves at once, and nothing waits for the sync.
+#[test]
+fn ack_before_fsync_acknowledges_what_is_not_durable() {
+    for mutant in CORRECT_AND(Mutant::RaftAckBeforeFsync) {
+        let mut server = server(mutant);
+        // The term comes first, so that only the entries are at stake.
+        server.receive(2, append(1, (0, 0), &[], 0));
+        server.sync();
+        let out = server.receive(2, append(1, (0, 0), &[1, 1], 0));
+        let acknowledged = |messages: &[(NodeId, Message)]| {
+            messages
+                .iter()
+                .any(|(_, m)| matches!(m, Message::AppendReply(r) if r.outcome == AppendOutcome::Match(LogIndex(2))))
+        };
+        assert_eq!(acknowledged(&out.send), mutant.is_some());
+        assert_eq!(acknowledged(&out.send_when_durable), mutant.is_none());
+        assert_eq!(out.sync_wanted, mutant.is_none());
+        assert_eq!(server.raft.status().fired, u64::from(mutant.is_some()));
+        // Entries that were already there are acknowledged rightly.
+        server.sync();
+        server.receive(2, append(1, (0, 0), &[1, 1], 0));
+        assert_eq!(server.raft.status().fired, u64::from(mutant.is_some()));
+    }
+}
+
+/// The mutant's acknowledgement costs a committed write when the power fails on a majority.
+#[test]
+fn ack_before_fsync_loses_a_committed_write_with_the_power() {
+    for mutant in CORRECT_AND(Mutant::RaftAckBeforeFsync) {
+        let mut cluster = Cluster::new(3, mutant, |_| {});
+        cluster.elect(1);
+        cluster.isolate(NodeId(3));
+        let write = cluster.request(NodeId(1), crate::figure2::put(5));
+        cluster.stabilize();
+        assert!(cluster.reply(write).is_some());
+        cluster.crash(NodeId(1));
+        cluster.crash(NodeId(2));
+        cluster.start(NodeId(2));
+        cluster.cut.clear();
+        // The one that never had the write stands; only a voter that forgot it lets it win.
+        cluster.elect(3);
+        let read = cluster.request(NodeId(3), read());
+        cluster.stabilize();
+        let lost = cluster.reply(read) == Some(&Reply::Value(nodes::machine::Value::Nil));
+        assert_eq!(lost, mutant.is_some());
+    }
+}
+
+/// The names on the command line lead back to the mutants.
+#[test]
+fn names_are_unique_and_known() {
+    for mutant in Mutant::ALL {
+        assert_eq!(mutant.id().parse::<Mutant>().expect("known"), mutant);
+    }
+    assert!("raft-no-such-mutant".parse::<Mutant>().is_err());
+}

@@ -450,12 +450,13 @@ impl Progress {
 
     /// The follower lacks the entry at `rejected`, or has another there.
     fn on_conflict(&mut self, log: &Log, rejected: LogIndex, term: Option<Term>, first: LogIndex) {
-        // What it has acknowledged since, or what is not the last question, says nothing new.
-        let is_news = match &self.flow {
-            Flow::Probe { .. } => rejected >= self.next.prev(),
-            Flow::Replicate { .. } => rejected > self.matched,
-            Flow::Snapshot(_) => false,
-        };
+        // A refusal from before what it has acknowledged since, or of an earlier question, says nothing new.
+        let is_news = rejected > self.matched
+            && match &self.flow {
+                Flow::Probe { .. } => rejected >= self.next.prev(),
+                Flow::Replicate { .. } => true,
+                Flow::Snapshot(_) => false,
+            };
         if is_news {
             self.next = next_after_conflict(log, self.matched, rejected, term, first).min(self.next);
             self.flow = Flow::Probe { waiting: false };
