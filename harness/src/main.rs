@@ -1,1 +1,37 @@
-fn main() {}
+//! The command line of Trueline. Everything happens in the library; here it is decided what, and with which exit code.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use results::exit::ExitCode as ResultsExit;
+use trueline::cli::{self, Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; everything else here is a wrong command line.
+            let wrong = error.use_stderr();
+            let printed = error.print();
+            return if wrong || printed.is_err() { ResultsExit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let command = cli.command.unwrap_or_else(Command::default_run);
+    // A panic of the harness is a harness error, and must not end in a code that stands for something else.
+    let outcome = catch_unwind(AssertUnwindSafe(|| match command {
+        Command::Run(args) => cli::run::execute(*args).map(ExitCode::from),
+        Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
+        Command::Node(args) => Ok(cli::node::execute(args)),
+    }));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            eprintln!("trueline: {:#}", failure.error);
+            failure.code.into()
+        }
+        Err(_) => ResultsExit::HarnessError.into(),
+    }
+}

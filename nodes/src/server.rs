@@ -1,1 +1,399 @@
-//! Placeholder: being written.
+//! One node as a process: arguments, threads, exit codes.
+//!
+//! ```text
+//!   thread `io`      tokio, one thread: HTTP clients, peer links, the power-failure signal
+//!   thread `core`    the protocol: batches of steps                                          (driver)
+//!   thread `storage` write-ahead log, group commit                                           (storage::writer)
+//! ```
+//!
+//! There is no orderly end: a node may be killed at any moment, and is built for nothing else. A panic anywhere, a
+//! failed sync, or a failed listener ends the whole process; half a node would lie to its peers.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{self, ExitCode},
+    str::FromStr,
+    thread::{self, JoinHandle},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+use self::{
+    driver::{Clock, Driver, Event, INBOX_EVENTS_MAX, Parts},
+    http::Api,
+    links::{Identity, Links},
+    logging::Log,
+};
+use crate::{
+    mutants::{Mutant, UnknownMutant},
+    protocol::{Config, NodeId, Protocol, RestoreError, Ticket, raft::Raft},
+    storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
+};
+
+pub mod driver;
+pub mod frame;
+pub mod http;
+pub mod links;
+pub mod logging;
+
+/// Exit code: the arguments contradict each other.
+pub const EXIT_USAGE: u8 = 64;
+/// Exit code: what is stored is damaged, foreign, or of a newer format.
+pub const EXIT_DATA: u8 = 65;
+/// Exit code: an assertion failed.
+pub const EXIT_ASSERTION: u8 = 70;
+/// Exit code: an address or another resource of the system was refused.
+pub const EXIT_SYSTEM: u8 = 71;
+/// Exit code: another process has the data directory.
+pub const EXIT_LOCKED: u8 = 73;
+
+const APPEND_BYTES_MAX: usize = 256 << 10;
+const APPENDS_INFLIGHT_MAX: usize = 16;
+const REQUESTS_PENDING_MAX: usize = 4096;
+
+/// Everything `trueline node` takes. The comment of a field begins with its flag.
+#[derive(Clone, Debug)]
+pub struct NodeArgs {
+    /// `--protocol raft`.
+    pub protocol: String,
+    /// `--id 1`: this node, counted from 1.
+    pub id: NodeId,
+    /// `--peers 1=127.0.0.1:7101,2=127.0.0.1:7102`: all nodes, this one included, each with the address under which THIS
+    /// node reaches it. That may be a relay's, and may differ from node to node. Its own address here is not used.
+    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// `--listen-peer 127.0.0.1:7101`: where peers connect to.
+    pub listen_peer: SocketAddr,
+    /// `--listen-client 127.0.0.1:8101`: where clients connect to.
+    pub listen_client: SocketAddr,
+    /// `--data-dir PATH`: made if it is not there.
+    pub data_dir: PathBuf,
+    /// `--cluster NAME`: nodes of other clusters are refused. Default `trueline`.
+    pub cluster: String,
+    /// `--heartbeat-ms 50`.
+    pub heartbeat_ms: u64,
+    /// `--election-timeout-ms 300`: the shortest; real ones are random up to twice as long.
+    pub election_timeout_ms: u64,
+    /// `--snapshot-every 10000`: entries applied between two snapshots.
+    pub snapshot_every: u64,
+    /// `--mutant ID`: switch on one correctness bug.
+    pub mutant: Option<String>,
+    /// `--allow-mutants`: without it `--mutant` is refused.
+    pub allow_mutants: bool,
+    /// `--seed N`: for election timeouts. Default: the node's number.
+    pub seed: u64,
+    /// `--power-loss-seed N`: decides which prefix of the unsynced bytes survives SIGUSR1. Default: the seed.
+    pub power_loss_seed: u64,
+}
+
+/// Default of `--cluster`.
+pub const DEFAULT_CLUSTER: &str = "trueline";
+/// Default of `--heartbeat-ms`.
+pub const DEFAULT_HEARTBEAT_MS: u64 = 50;
+/// Default of `--election-timeout-ms`.
+pub const DEFAULT_ELECTION_TIMEOUT_MS: u64 = 300;
+/// Default of `--snapshot-every`.
+pub const DEFAULT_SNAPSHOT_EVERY: u64 = 10_000;
+
+impl NodeArgs {
+    /// Arguments with the defaults for everything that has one.
+    #[must_use]
+    pub fn new(
+        id: NodeId,
+        peers: Vec<(NodeId, SocketAddr)>,
+        listen_peer: SocketAddr,
+        listen_client: SocketAddr,
+        data_dir: PathBuf,
+    ) -> Self {
+        Self {
+            protocol: "raft".to_owned(),
+            id,
+            peers,
+            listen_peer,
+            listen_client,
+            data_dir,
+            cluster: DEFAULT_CLUSTER.to_owned(),
+            heartbeat_ms: DEFAULT_HEARTBEAT_MS,
+            election_timeout_ms: DEFAULT_ELECTION_TIMEOUT_MS,
+            snapshot_every: DEFAULT_SNAPSHOT_EVERY,
+            mutant: None,
+            allow_mutants: false,
+            seed: id.0,
+            power_loss_seed: id.0,
+        }
+    }
+
+    /// Nodes that were given the same seed must not have the same election timeouts.
+    fn own_seed(&self) -> u64 {
+        self.seed.wrapping_add(self.id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn config(&self) -> Result<Config, RunError> {
+        let usage = |what: String| Err(RunError::Usage(what));
+        let mut voters: Vec<NodeId> = self.peers.iter().map(|(peer, _)| *peer).collect();
+        voters.sort_unstable();
+        if voters.windows(2).any(|pair| pair[0] == pair[1]) {
+            return usage("--peers names a node twice".to_owned());
+        }
+        if !voters.contains(&self.id) || voters.contains(&NodeId(0)) {
+            return usage(format!("--peers must name node {} too, and nodes are counted from 1", self.id.0));
+        }
+        if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.election_timeout_ms || self.snapshot_every == 0 {
+            return usage(
+                "--heartbeat-ms must be above 0 and below --election-timeout-ms, --snapshot-every above 0".into(),
+            );
+        }
+        let mutant = self.mutant.as_deref().map(Mutant::from_str).transpose()?;
+        if let Some(mutant) = mutant
+            && !self.allow_mutants
+        {
+            return usage(format!(
+                "--mutant {} breaks a promise of this store on purpose; it needs --allow-mutants",
+                mutant.id()
+            ));
+        }
+        Ok(Config {
+            id: self.id,
+            voters,
+            heartbeat_ns: self.heartbeat_ms * 1_000_000,
+            election_timeout_ns: self.election_timeout_ms * 1_000_000,
+            snapshot_every: self.snapshot_every,
+            max_append_bytes: APPEND_BYTES_MAX,
+            max_inflight: APPENDS_INFLIGHT_MAX,
+            max_pending: REQUESTS_PENDING_MAX,
+            mutant,
+        })
+    }
+}
+
+/// A peer in `--peers` that does not read as `ID=HOST:PORT`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0:?} is not ID=ADDRESS:PORT, as in 2=127.0.0.1:7102")]
+pub struct PeerSyntax(pub String);
+
+/// Reads one element of `--peers`.
+///
+/// # Errors
+/// When it is not `ID=ADDRESS:PORT`.
+pub fn parse_peer(text: &str) -> Result<(NodeId, SocketAddr), PeerSyntax> {
+    let parsed = text.split_once('=').and_then(|(id, address)| Some((NodeId(id.parse().ok()?), address.parse().ok()?)));
+    parsed.ok_or_else(|| PeerSyntax(text.to_owned()))
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The arguments contradict each other.
+    #[error("{0}")]
+    Usage(String),
+    /// No such mutant.
+    #[error(transparent)]
+    Mutant(#[from] UnknownMutant),
+    /// What is stored cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What is stored contradicts itself.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The system refused an address, a thread or a signal handler.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was attempted.
+        action: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// The exit code that goes with it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Mutant(_) => EXIT_USAGE,
+            Self::Restore(_) => EXIT_DATA,
+            Self::System { .. } => EXIT_SYSTEM,
+            Self::Storage(StorageError::Locked { .. }) => EXIT_LOCKED,
+            Self::Storage(StorageError::Io { .. } | StorageError::Encode(_)) => EXIT_IO,
+            Self::Storage(_) => EXIT_DATA,
+        }
+    }
+
+    fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::System { action, source }
+    }
+}
+
+/// Runs a node in this process until the process ends. Prints one line when it serves.
+///
+/// # Errors
+/// When it cannot start; print the error, and exit with [`RunError::exit_code`].
+pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
+    exit_on_panic();
+    let node = match args.protocol.as_str() {
+        "raft" => Node::start::<Raft>(args)?,
+        other => return Err(RunError::Usage(format!("--protocol {other:?}: there is only raft"))),
+    };
+    let mutant = args.mutant.as_deref().unwrap_or("none");
+    println!("ready id={} client={} peer={} mutant={mutant}", args.id.0, node.client_address, node.peer_address);
+    node.wait();
+    Ok(ExitCode::from(EXIT_ASSERTION))
+}
+
+/// A failed assertion in any thread ends the process: what it believed was not so, and its peers must not hear more of it.
+fn exit_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        process::exit(EXIT_ASSERTION.into());
+    }));
+}
+
+/// A running node.
+pub struct Node {
+    /// Where it serves clients.
+    pub client_address: SocketAddr,
+    /// Where it listens for peers.
+    pub peer_address: SocketAddr,
+    core: JoinHandle<()>,
+    _io: Runtime,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("client_address", &self.client_address).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Recovers what is stored, and starts the threads. When this returns, the node listens.
+    ///
+    /// # Errors
+    /// When the arguments are wrong, the data directory cannot be used, or the system refuses something.
+    pub fn start<P>(args: &NodeArgs) -> Result<Self, RunError>
+    where
+        P: Protocol + Send + 'static,
+    {
+        let config = args.config()?;
+        let log = Log::new(args.id);
+        let mutant = config.mutant.map_or("none", Mutant::id);
+        log.line(format_args!("start protocol={} cluster={} mutant={mutant}", args.protocol, args.cluster));
+
+        let owner = Owner { cluster: args.cluster.clone(), node: args.id.0 };
+        let Opened { log: wal, stored, recovery } = storage::Log::open::<P::Record>(&args.data_dir, &owner)?;
+        log_recovery(log, &recovery);
+        let clock = Clock::start();
+        let nodes = config.voters.clone();
+        let protocol = P::restore(config, stored, clock.now(), args.own_seed())?;
+
+        let (durable_sender, durable) = watch::channel(Ticket(0));
+        let on_durable = move |ticket| {
+            durable_sender.send_replace(ticket);
+        };
+        let writer = Writer::spawn(wal, WriterOptions::default(), on_durable, move |end| on_storage_end(end, log));
+        let writer = writer.map_err(RunError::system("start the storage thread"))?;
+        let power = writer.power_switch();
+
+        let (inbox_sender, inbox) = mpsc::channel(INBOX_EVENTS_MAX);
+        let (status_sender, status) = watch::channel(protocol.status());
+        let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
+        let api = Api::new(inbox_sender.clone(), status);
+        let seed = args.power_loss_seed;
+        let cut_power = Box::new(move || power.cut(seed));
+        let front = Front { identity, inbox: inbox_sender, api, cut_power };
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("io").enable_all().build();
+        let runtime = runtime.map_err(RunError::system("start the I/O thread"))?;
+        let Listening { client, peer, links } = runtime.block_on(front.listen(args))?;
+
+        let parts = Parts { protocol, clock, inbox, durable, writer, links, status: status_sender, log };
+        let core = thread::Builder::new().name("core".to_owned()).spawn(move || run_core(parts));
+        let core = core.map_err(RunError::system("start the core thread"))?;
+        Ok(Self { client_address: client, peer_address: peer, core, _io: runtime })
+    }
+
+    /// Waits for a node that never ends: whatever ends in it ends the process.
+    pub fn wait(self) {
+        let _panicked = self.core.join();
+    }
+}
+
+fn run_core<P: Protocol>(parts: Parts<P>) {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a timer needs nothing from the system");
+    runtime.block_on(Driver::new(parts).run());
+}
+
+fn log_recovery(log: Log, recovery: &storage::Recovery) {
+    let storage::Recovery { generation, snapshot_bytes, records, segments, cut } = recovery;
+    log.line(format_args!(
+        "recovered generation={generation} snapshot-bytes={snapshot_bytes} records={records} segments={segments}"
+    ));
+    if let Some((bytes, reason)) = cut {
+        log.line(format_args!("cut a torn tail of {bytes} bytes: {reason}"));
+    }
+}
+
+fn on_storage_end(end: End, log: Log) {
+    let code = match end {
+        End::Closed => return,
+        End::Failed(error) => {
+            log.line(format_args!("fatal: {error}"));
+            EXIT_IO
+        }
+        End::PowerLoss { unsynced, survive } => {
+            log.line(format_args!("power loss: {survive} of {unsynced} unsynced bytes reached the file"));
+            EXIT_POWER_LOSS
+        }
+    };
+    process::exit(code.into());
+}
+
+/// What listens, and what it needs.
+struct Front<M> {
+    identity: Identity,
+    inbox: mpsc::Sender<Event<M>>,
+    api: Api,
+    cut_power: Box<dyn Fn() + Send>,
+}
+
+struct Listening<M> {
+    client: SocketAddr,
+    peer: SocketAddr,
+    links: Links<M>,
+}
+
+impl<M> Front<M>
+where
+    M: Serialize + DeserializeOwned + Send + 'static,
+{
+    /// Listens, and starts all tasks in the runtime of the caller.
+    async fn listen(self, args: &NodeArgs) -> Result<Listening<M>, RunError> {
+        let at = |address: SocketAddr| RunError::system(format!("listen on {address}"));
+        let peers = TcpListener::bind(args.listen_peer).await.map_err(at(args.listen_peer))?;
+        let clients = TcpListener::bind(args.listen_client).await.map_err(at(args.listen_client))?;
+        let client = clients.local_addr().map_err(at(args.listen_client))?;
+        let peer = peers.local_addr().map_err(at(args.listen_peer))?;
+
+        let mut power = signal(SignalKind::user_defined1()).map_err(RunError::system("handle SIGUSR1"))?;
+        let cut_power = self.cut_power;
+        tokio::spawn(async move {
+            while power.recv().await.is_some() {
+                cut_power();
+            }
+        });
+        let links = Links::start(&self.identity, &args.peers);
+        tokio::spawn(links::accept(peers, self.identity, self.inbox));
+        tokio::spawn(async move {
+            let end = http::serve(clients, self.api).await;
+            panic!("the client listener ended: {end:?}");
+        });
+        Ok(Listening { client, peer, links })
+    }
+}

@@ -1,1 +1,18 @@
-//! placeholder
+//! What happened: the run store, the history's way to disk, latencies, and the summary of a run.
+//!
+//! ```text
+//!   clients, nemesis ──> Recorder ──> HistorySink ──> history.jsonl ┐
+//!                        stamps       one thread                    │
+//!   clients ──> Latencies, Throughput, OperationTable               ├── RunDir in the Store
+//!                   └──────────┬─────────────────────> latencies.*  │
+//!   checks ────────────────> Summary ────────────────> verdict.json ┘
+//!                              └──> render: the terminal;  ExitCode
+//! ```
+
+pub mod check;
+pub mod exit;
+pub mod latency;
+pub mod sink;
+pub mod store;
+pub mod summary;
+pub mod tally;

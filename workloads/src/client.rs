@@ -1,10 +1,36 @@
-//! Carrying an operation to a server.
+//! Carrying an operation to a server, and saying honestly how it ended.
+//!
+//! ```text
+//!   Invocation ──> AnyClient ─┬─ NativeClient  POST /v1/…            ┐
+//!                             ├─ EtcdClient    POST /v3/kv/…         ├──> http ──> one connection, no retry, no redirect
+//!                             └─ (one arm per kind of server)        ┘
+//! ```
+//!
+//! | what came back | a write | a read |
+//! |---|---|---|
+//! | no connection came about: nothing was sent | `fail` | `fail` |
+//! | the server says "definitely not done" | `fail` | `fail` |
+//! | "not equal" to a compare-and-set | mismatch | |
+//! | no answer in time, a broken connection, an answer that makes no sense | `info` | `fail` |
+//!
+//! A write is `fail` only where it is certain that it had no effect and never will. A connection that is used again and
+//! breaks says nothing about the request on it, so that is `info` too.
 
 use std::time::Duration;
 
-use checkers::history::Completion;
+use checkers::history::{Action, Completion, Value};
 
-use crate::generator::Invocation;
+use crate::{generator::Invocation, record::MISMATCH};
+
+pub mod etcd;
+mod http;
+pub mod native;
+mod status;
+
+pub use etcd::{EtcdClient, EtcdReads};
+pub use http::ClientError;
+pub use native::NativeClient;
+pub use status::{NodeStatus, Role, StatusError, status, status_etcd};
 
 /// How an operation ended, and why if it did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +41,38 @@ pub struct Outcome {
     pub reason: Option<String>,
 }
 
+impl Outcome {
+    /// Done; for a read with the value.
+    #[must_use]
+    pub fn ok(value: Option<Value>) -> Self {
+        Self { completion: Completion::Ok(value), reason: None }
+    }
+
+    /// Definitely not done.
+    #[must_use]
+    pub fn fail(reason: impl Into<String>) -> Self {
+        Self { completion: Completion::Fail, reason: Some(reason.into()) }
+    }
+
+    /// Unknown.
+    #[must_use]
+    pub fn info(reason: impl Into<String>) -> Self {
+        Self { completion: Completion::Info, reason: Some(reason.into()) }
+    }
+
+    /// A compare-and-set that did not match.
+    #[must_use]
+    pub fn mismatch(observed: Option<Value>) -> Self {
+        Self { completion: Completion::Mismatch { observed }, reason: Some(MISMATCH.to_owned()) }
+    }
+
+    /// What an operation is whose answer did not come, or made no sense: a read constrains nothing, anything else may have happened.
+    #[must_use]
+    pub fn unanswered(action: &Action, reason: impl Into<String>) -> Self {
+        if *action == Action::Read { Self::fail(reason) } else { Self::info(reason) }
+    }
+}
+
 /// One client's connection to the one server it is pinned to. No redirects, no retries.
 pub trait Client: Send {
     /// Does one operation, and takes no longer than `timeout`.
@@ -22,3 +80,29 @@ pub trait Client: Send {
     /// A write whose answer did not come is `Info`, never `Fail`; a read whose answer did not come is `Fail`.
     fn invoke(&mut self, invocation: &Invocation, timeout: Duration) -> impl Future<Output = Outcome> + Send;
 }
+
+/// A client of any kind of server.
+#[derive(Debug)]
+pub enum AnyClient {
+    /// Of a node in the box, or of another build with the same interface.
+    Native(NativeClient),
+    /// Of etcd.
+    Etcd(EtcdClient),
+}
+
+impl Client for AnyClient {
+    async fn invoke(&mut self, invocation: &Invocation, timeout: Duration) -> Outcome {
+        match self {
+            Self::Native(client) => client.invoke(invocation, timeout).await,
+            Self::Etcd(client) => client.invoke(invocation, timeout).await,
+        }
+    }
+}
+
+/// How a JSON value of a server is a value of a history: none where a history has no such value.
+fn from_json(json: serde_json::Value) -> Option<Value> {
+    serde_json::from_value(json).ok()
+}
+
+#[cfg(test)]
+mod tests;

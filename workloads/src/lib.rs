@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!   seed ──> Generator ──> Invocation ──> Client (reqwest) ──> Outcome { completion, reason }
-//!             pure          key, action     own timeout         ok | fail | mismatch | info
+//!             pure    ^     key, action    own timeout           ok | fail | mismatch | info
+//!                     └──────────── observe ──────────────────────┤
+//!                                                                 └──> record::{invoke, complete} ──> history::Event
 //! ```
 
 pub mod client;
 pub mod generator;
+pub mod kind;
+pub mod record;

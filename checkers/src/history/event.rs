@@ -1,5 +1,7 @@
 //! One recorded event: the invocation or the completion of an operation, in Jepsen's words.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Value;
@@ -8,6 +10,12 @@ use super::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProcessId(pub u64);
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Who made the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +38,19 @@ pub enum EventKind {
     Fail,
     /// Its outcome is unknown: it may take effect at any later time, or never.
     Info,
+}
+
+impl EventKind {
+    /// From its word in a history.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "invoke" => EventKind::Invoke,
+            "ok" => EventKind::Ok,
+            "fail" => EventKind::Fail,
+            "info" => EventKind::Info,
+            _ => return None,
+        })
+    }
 }
 
 /// What was asked for.
@@ -58,6 +79,40 @@ pub enum Function {
     Txn,
 }
 
+impl Function {
+    /// Every function with its word in a history.
+    pub(super) const WORDS: [(&'static str, Function); 10] = [
+        ("read", Function::Read),
+        ("write", Function::Write),
+        ("cas", Function::Cas),
+        ("append", Function::Append),
+        ("add", Function::Add),
+        ("enqueue", Function::Enqueue),
+        ("dequeue", Function::Dequeue),
+        ("acquire", Function::Acquire),
+        ("release", Function::Release),
+        ("txn", Function::Txn),
+    ];
+
+    /// From its word in a history.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, function)| *function)
+    }
+
+    /// Its word in a history.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        // The list is in the order of the variants; the test below holds that.
+        Self::WORDS[self as usize].0
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// One line of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -81,4 +136,37 @@ pub struct Event {
     pub reason: Option<String>,
     /// Free text of a nemesis event.
     pub note: Option<String>,
+}
+
+impl Event {
+    /// An event of a client process, without anything optional.
+    #[must_use]
+    pub fn client(process: u64, kind: EventKind, function: Function, value: impl Into<Value>) -> Self {
+        Event {
+            index: None,
+            time: None,
+            process: Process::Client(ProcessId(process)),
+            kind,
+            function: Some(function),
+            key: Value::Nil,
+            value: value.into(),
+            observed: None,
+            reason: None,
+            note: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_has_its_own_word() {
+        for (word, function) in Function::WORDS {
+            assert_eq!(function.word(), word);
+            assert_eq!(Function::from_word(word), Some(function));
+            assert_eq!(serde_json::to_string(&function).unwrap(), format!("\"{word}\""));
+        }
+    }
 }

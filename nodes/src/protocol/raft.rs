@@ -20,7 +20,7 @@
 //! - The voters never change. Types and snapshot carry a membership, but nothing proposes one.
 //! - A command that came through another server is put into the log at most once, without help of the replicated state: it names
 //!   the term in which its receiver leads, and is taken only in that leadership, which lies within one life of one process; there
-//!   a window of seen names ([`gate`]) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
+//!   a window of seen names (`gate`) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
 //!
 //! [`rules`] holds the safety rules; the other modules do what they allow.
 

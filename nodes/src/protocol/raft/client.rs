@@ -7,7 +7,7 @@
 //!
 //! A command is passed on once; one that came from another node is never passed on again.
 
-use super::{Forward, LogIndex, Message, Out, Payload, Raft, election::Role, reads::Reader, replication::Transfer};
+use super::{Forward, LogIndex, Message, Out, Payload, Raft, Term, election::Role, reads::Reader, replication::Transfer};
 use crate::{
     machine::{Answer, Command},
     protocol::{NodeId, Refusal, Reply, Request, RequestId, Time},
@@ -37,6 +37,8 @@ pub(super) struct Proposal {
 pub(super) struct ForwardedCommand {
     client: RequestId,
     to: NodeId,
+    /// The term in which `to` led.
+    term: Term,
     until: Time,
 }
 
@@ -101,7 +103,7 @@ impl Raft {
     fn forward(&mut self, leader: NodeId, client: RequestId, command: Command, out: &mut Out) {
         self.next_forward += 1;
         let id = self.next_forward;
-        self.forwarded.insert(id, ForwardedCommand { client, to: leader, until: self.forward_deadline() });
+        self.forwarded.insert(id, ForwardedCommand { client, to: leader, term: self.hard.term, until: self.forward_deadline() });
         let message = Forward { term: self.hard.term, life: self.life, id, command };
         self.send(leader, Message::Forward(message), out);
     }
@@ -155,6 +157,16 @@ impl Raft {
             out.replies.push((first.remove().client, Reply::Refused(Refusal::ForwardLost)));
         }
         self.expire_reads(out);
+    }
+
+    /// The leader of the current term is known, so there is no use in waiting for one before it. What was passed on to that one may
+    /// still be committed, by the new one: unknown.
+    pub(super) fn give_up_on_earlier_leaders(&mut self, out: &mut Out) {
+        let term = self.hard.term;
+        while let Some(first) = self.forwarded.first_entry().filter(|e| e.get().term < term) {
+            out.replies.push((first.remove().client, Reply::Refused(Refusal::ForwardLost)));
+        }
+        self.give_up_earlier_reads(out);
     }
 
     /// When [`Self::expire_clients`] has something to do next.

@@ -195,6 +195,9 @@ impl Raft {
             self.hard.term,
             self.leader
         );
+        if self.leader.is_none() {
+            self.give_up_on_earlier_leaders(out);
+        }
         self.become_follower(Some(from), out);
         self.leader_heard = Some(self.now);
         self.reset_election_timer();

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LogIndex, Message, Out, Raft, election::Role, rules::ReadState};
+use super::{LogIndex, Message, Out, Raft, Term, election::Role, rules::ReadState};
 use crate::protocol::{NodeId, Refusal, Reply, RequestId, Time};
 
 /// Who wants to read.
@@ -59,7 +59,7 @@ impl LeaderReads {
 #[derive(Debug, Default)]
 pub(super) struct FollowerReads {
     last_id: u64,
-    /// By name; names and deadlines ascend together.
+    /// By name; names, terms and deadlines ascend together.
     asked: BTreeMap<u64, FollowerRead>,
     /// Those for which the leader answered: what must be applied first, and the name.
     ready_at: BTreeSet<(LogIndex, u64)>,
@@ -69,6 +69,8 @@ pub(super) struct FollowerReads {
 struct FollowerRead {
     client: RequestId,
     key: String,
+    /// The term in which the leader was asked.
+    term: Term,
     until: Time,
 }
 
@@ -84,6 +86,12 @@ impl FollowerReads {
     /// Takes out one read that the leader never answered in time, or that was never applied up to.
     fn pop_expired(&mut self, now: Time) -> Option<RequestId> {
         let first = self.asked.first_entry().filter(|e| e.get().until <= now)?;
+        Some(first.remove().client)
+    }
+
+    /// Takes out one read that a leader of an earlier term was asked for.
+    fn pop_earlier(&mut self, term: Term) -> Option<RequestId> {
+        let first = self.asked.first_entry().filter(|e| e.get().term < term)?;
         Some(first.remove().client)
     }
 }
@@ -177,7 +185,7 @@ impl Raft {
         let reads = &mut self.follower_reads;
         reads.last_id += 1;
         let id = reads.last_id;
-        reads.asked.insert(id, FollowerRead { client, key, until });
+        reads.asked.insert(id, FollowerRead { client, key, term: self.hard.term, until });
         self.send(leader, Message::ReadIndex { life: self.life, id }, out);
     }
 
@@ -215,6 +223,13 @@ impl Raft {
             if let Some(read) = self.follower_reads.asked.remove(&id) {
                 out.replies.push((read.client, Reply::Value(self.machine.read(&read.key))));
             }
+        }
+    }
+
+    /// See [`Raft::give_up_on_earlier_leaders`]. A read has no effect, so it is simply not done.
+    pub(super) fn give_up_earlier_reads(&mut self, out: &mut Out) {
+        while let Some(client) = self.follower_reads.pop_earlier(self.hard.term) {
+            out.replies.push((client, Reply::Refused(Refusal::NotLeader)));
         }
     }
 

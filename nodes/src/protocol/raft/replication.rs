@@ -106,6 +106,7 @@ impl Raft {
         };
         self.role = Role::Leader(Box::new(leadership));
         self.leader = Some(self.config.id);
+        self.give_up_on_earlier_leaders(out);
         self.arriving = None;
         self.gate.open(self.hard.term);
         self.append_own(Payload::Noop, out);
@@ -223,10 +224,12 @@ impl Raft {
         self.resend_chunks(out);
     }
 
-    /// Dissertation, section 6.2: a leader that a majority has not answered for an election timeout steps down.
+    /// Dissertation, section 6.2: a leader that a majority has not answered for an election timeout steps down. The timeout is
+    /// the longest one: before that, its followers may still wait for it. Nothing else rests on this; reads prove leadership
+    /// themselves.
     fn hears_quorum(&self) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
-        let window = self.config.election_timeout_ns;
+        let window = self.config.election_timeout_ns.saturating_mul(2);
         let heard = leadership.followers.values().filter(|p| self.now.0 - p.heard.0 < window).count();
         heard + 1 >= self.quorum()
     }

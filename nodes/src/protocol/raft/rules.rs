@@ -2,7 +2,7 @@
 //!
 //! "The paper" is Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version); "the
 //! dissertation" is Ongaro, "Consensus: Bridging Theory and Practice". A mutant replaces exactly one of these by the wrong rule
-//! next to it; who asks a rule goes through [`Rules`], which counts how often the wrong one decided otherwise.
+//! next to it; who asks a rule goes through `Rules`, which counts how often the wrong one decided otherwise.
 
 use std::collections::BTreeSet;
 

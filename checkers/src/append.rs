@@ -1,0 +1,317 @@
+//! Append lists: the longest read gives the order, and one sweep checks it against real time.
+//!
+//! ```text
+//!   longest read   [7, 3, 9]
+//!   groups         reads of [] ─ append 7 ─ reads of [7] ─ append 3 ─ reads of [7, 3] ─ append 9 ─ reads of all ─ the rest
+//!   reject         an operation that returned before one of an earlier group was invoked
+//! ```
+//!
+//! With every element appended at most once, each read must be a prefix of the longest. *The rest* are acknowledged appends
+//! that the longest read does not hold: they come after everything observed, in any order among themselves; a lost append shows
+//! there. An append of unknown outcome that no read holds is dropped. Where an element is appended twice, and for texts, the
+//! searches decide.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::check::{KeyHistory, Outcome, Searcher};
+use crate::describe::{Clock, before, deed_with_times, key_phrase, value};
+use crate::history::{Action, Completion, OpIndex, Operation, Value};
+use crate::model::{list, text};
+use crate::register::operation;
+use crate::search::{Entry, NEVER, Problem};
+use crate::verdict::Anomaly;
+
+/// A list as the history has it: absent is empty.
+fn elements(value: &Value) -> &[Value] {
+    match value {
+        Value::List(elements) => elements,
+        _ => &[],
+    }
+}
+
+/// A text as the history has it: absent is empty.
+fn words(value: &Value) -> Arc<str> {
+    match value {
+        Value::Text(text) => text.as_str().into(),
+        _ => "".into(),
+    }
+}
+
+/// Judges one list.
+pub(crate) fn judge(key: &KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
+    let lists = Lists::new(key, elements(initial));
+    if searcher.may_be_fast()
+        && let Some(appends) = lists.unique_appends()
+    {
+        return (lists.judge(&appends).err().unwrap_or(Outcome::Valid), "list-order");
+    }
+    searcher.search(key, &lists.problem())
+}
+
+/// Judges one text. There is no fast test.
+pub(crate) fn judge_text(key: &KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
+    let entries = key.operations.iter().filter_map(|(index, operation)| {
+        let call = match (&operation.action, &operation.completion) {
+            (_, Completion::Fail | Completion::Mismatch { .. }) => return None,
+            (Action::Read, Completion::Ok(Some(seen))) => text::Call::Get(words(seen)),
+            (Action::Write(new), _) => text::Call::Put(words(new)),
+            (Action::Append(new), _) => text::Call::Append(words(new)),
+            _ => return None,
+        };
+        Some(entry(*index, operation, call))
+    });
+    searcher.search(key, &Problem::new(text::Text { initial: words(initial) }, entries.collect()))
+}
+
+fn entry<C>(index: OpIndex, operation: &Operation, call: C) -> Entry<C> {
+    let ret = if operation.completion == Completion::Info { NEVER } else { operation.ret };
+    Entry { index, invoke: operation.invoke, ret, call }
+}
+
+struct Lists<'a, 'h> {
+    key: &'a KeyHistory<'h>,
+    initial: &'h [Value],
+    /// The appends that happened or may have.
+    appends: Vec<(OpIndex, &'h Operation, &'h Value)>,
+    reads: Vec<(OpIndex, &'h Operation, &'h [Value])>,
+}
+
+impl<'a, 'h> Lists<'a, 'h> {
+    fn new(key: &'a KeyHistory<'h>, initial: &'h [Value]) -> Self {
+        let (mut appends, mut reads) = (Vec::new(), Vec::new());
+        for &(index, operation) in &key.operations {
+            match (&operation.action, &operation.completion) {
+                (Action::Append(new), Completion::Ok(_) | Completion::Info) => appends.push((index, operation, new)),
+                (Action::Read, Completion::Ok(Some(seen))) => reads.push((index, operation, elements(seen))),
+                _ => {}
+            }
+        }
+        Self { key, initial, appends, reads }
+    }
+
+    /// Each element's append by its place in `appends`; `None` when an element is appended twice or there from the start.
+    fn unique_appends(&self) -> Option<FxHashMap<&'h Value, usize>> {
+        let mut unique = FxHashMap::with_capacity_and_hasher(self.appends.len(), rustc_hash::FxBuildHasher);
+        for (place, (_, _, element)) in self.appends.iter().enumerate() {
+            if unique.insert(*element, place).is_some() {
+                return None;
+            }
+        }
+        (!self.initial.iter().any(|element| unique.contains_key(element))).then_some(unique)
+    }
+
+    fn judge(&self, appends: &FxHashMap<&'h Value, usize>) -> Result<(), Outcome> {
+        let longest = self.reads.iter().max_by_key(|(_, _, list)| list.len()).copied();
+        let order = match longest {
+            Some((index, _, list)) => self.order(appends, index, list)?,
+            None => Vec::new(),
+        };
+        let mut by_length: Vec<Vec<usize>> = vec![Vec::new(); order.len() + 1];
+        for (place, &(index, _, list)) in self.reads.iter().enumerate() {
+            let (longest, longest_list) = longest.map_or((index, list), |(index, _, list)| (index, list));
+            if !longest_list.starts_with(list) || list.len() < self.initial.len() {
+                return Err(self.not_a_prefix(appends, (index, list), (longest, longest_list)));
+            }
+            by_length[list.len() - self.initial.len()].push(place);
+        }
+        self.sweep(&order, &by_length)
+    }
+
+    /// The appends that made the longest read, in its order.
+    fn order(
+        &self,
+        appends: &FxHashMap<&'h Value, usize>,
+        index: OpIndex,
+        list: &'h [Value],
+    ) -> Result<Vec<usize>, Outcome> {
+        let Some(appended) = list.strip_prefix(self.initial) else {
+            return Err(self.about_one_read(
+                Anomaly::LostWrite,
+                "Lost write",
+                index,
+                "the list began with other elements",
+                None,
+            ));
+        };
+        let mut seen = vec![false; self.appends.len()];
+        let mut order = Vec::with_capacity(appended.len());
+        for element in appended {
+            if self.initial.contains(element) {
+                return Err(self.duplicated(index, element));
+            }
+            let Some(&place) = appends.get(element) else { return Err(self.unappended(index, element)) };
+            if std::mem::replace(&mut seen[place], true) {
+                return Err(self.duplicated(index, element));
+            }
+            order.push(place);
+        }
+        Ok(order)
+    }
+
+    fn sweep(&self, order: &[usize], by_length: &[Vec<usize>]) -> Result<(), Outcome> {
+        let mut latest: Option<OpIndex> = None;
+        let mut observed = vec![false; self.appends.len()];
+        for (length, reads) in by_length.iter().enumerate() {
+            if let Some(&append) = length.checked_sub(1).and_then(|place| order.get(place)) {
+                observed[append] = true;
+                self.next_group(&mut latest, std::iter::once(self.appends[append].0))?;
+            }
+            self.next_group(&mut latest, reads.iter().map(|&read| self.reads[read].0))?;
+        }
+        let rest = self
+            .appends
+            .iter()
+            .zip(&observed)
+            .filter(|((_, operation, _), observed)| !**observed && operation.completion != Completion::Info);
+        self.next_group(&mut latest, rest.map(|((index, _, _), _)| *index))
+    }
+
+    /// Checks a group against the latest invocation of all earlier groups, then adds its own.
+    fn next_group(
+        &self,
+        latest: &mut Option<OpIndex>,
+        group: impl Iterator<Item = OpIndex> + Clone,
+    ) -> Result<(), Outcome> {
+        if let Some(earlier) = *latest {
+            let invoke = operation(self.key, earlier).invoke;
+            let ends_before = |index: &OpIndex| {
+                let later = operation(self.key, *index);
+                later.completion != Completion::Info && later.ret < invoke
+            };
+            if let Some(later) = group.clone().find(ends_before) {
+                return Err(self.out_of_order(earlier, later));
+            }
+        }
+        // Indexes are in order of invocation.
+        *latest = group.chain(*latest).max();
+        Ok(())
+    }
+
+    fn problem(&self) -> Problem<list::List> {
+        let mut numbers: FxHashMap<&Value, u32> = FxHashMap::default();
+        let mut number = |element: &'h Value| {
+            let next = u32::try_from(numbers.len()).expect("elements are counted in u32");
+            *numbers.entry(element).or_insert(next)
+        };
+        let initial: Arc<[u32]> = self.initial.iter().map(&mut number).collect();
+        let mut entries: Vec<Entry<list::Call>> = Vec::with_capacity(self.key.operations.len());
+        let mut read = rustc_hash::FxHashSet::default();
+        for &(index, operation, list) in &self.reads {
+            let list: Arc<[u32]> = list.iter().map(&mut number).collect();
+            read.extend(list.iter().copied());
+            entries.push(entry(index, operation, list::Call::Read(list)));
+        }
+        for &(index, operation, element) in &self.appends {
+            let element = number(element);
+            // A list only grows: what no read holds was appended after all of them, or never.
+            if operation.completion != Completion::Info || read.contains(&element) {
+                entries.push(entry(index, operation, list::Call::Append(element)));
+            }
+        }
+        Problem::new(list::List { initial }, entries)
+    }
+
+    fn deed(&self, index: OpIndex) -> String {
+        deed_with_times(operation(self.key, index), Clock::of(self.key))
+    }
+
+    fn invalid(&self, anomaly: Anomaly, operations: Vec<OpIndex>, words: String) -> Outcome {
+        Outcome::invalid(self.key, anomaly, operations, words)
+    }
+
+    fn about_one_read(
+        &self,
+        anomaly: Anomaly,
+        name: &str,
+        index: OpIndex,
+        what: &str,
+        other: Option<OpIndex>,
+    ) -> Outcome {
+        let sentence = format!("{name} on {}: {}: {what}.", key_phrase(self.key.key), self.deed(index));
+        self.invalid(anomaly, std::iter::once(index).chain(other).collect(), sentence)
+    }
+
+    fn append_of(&self, element: &Value) -> Option<OpIndex> {
+        self.appends.iter().find(|(_, _, other)| *other == element).map(|(index, _, _)| *index)
+    }
+
+    fn duplicated(&self, index: OpIndex, element: &Value) -> Outcome {
+        let what = format!("the list holds {} twice, which was appended once", value(element));
+        self.about_one_read(Anomaly::DuplicatedAppend, "Duplicated append", index, &what, self.append_of(element))
+    }
+
+    fn unappended(&self, index: OpIndex, element: &Value) -> Outcome {
+        let failed = self
+            .key
+            .operations
+            .iter()
+            .find(|(_, operation)| matches!(&operation.action, Action::Append(new) if new == element));
+        match failed {
+            Some((failed, _)) => {
+                let what = format!("the list holds {}, but {} definitely failed", value(element), self.deed(*failed));
+                self.about_one_read(Anomaly::Phantom, "Phantom", index, &what, Some(*failed))
+            }
+            None => {
+                let what = format!("the list holds {}, which nobody appended", value(element));
+                self.about_one_read(Anomaly::ReadOfUnwritten, "Read of an unwritten value", index, &what, None)
+            }
+        }
+    }
+
+    /// Why a read that is not a prefix of the longest is wrong: by itself if it is, else by the first place where the two differ.
+    fn not_a_prefix(
+        &self,
+        appends: &FxHashMap<&'h Value, usize>,
+        (index, list): (OpIndex, &'h [Value]),
+        (longest, longest_list): (OpIndex, &'h [Value]),
+    ) -> Outcome {
+        if let Err(by_itself) = self.order(appends, index, list) {
+            return by_itself;
+        }
+        let place = list.iter().zip(longest_list).take_while(|(a, b)| a == b).count();
+        let (here, there) = (value(&list[place]), value(&longest_list[place]));
+        let mut operations = vec![index, longest];
+        operations
+            .extend([&list[place], &longest_list[place]].into_iter().filter_map(|element| self.append_of(element)));
+        let (anomaly, name) = if longest_list.contains(&list[place]) {
+            (Anomaly::ReorderedAppend, "Reordered append")
+        } else {
+            (Anomaly::LostWrite, "Lost write")
+        };
+        let sentence = format!(
+            "{name} on {}: {} and {} disagree: at place {place} one holds {here}, the other {there}.",
+            key_phrase(self.key.key),
+            self.deed(index),
+            self.deed(longest),
+        );
+        self.invalid(anomaly, operations, sentence)
+    }
+
+    /// `later` returned before `earlier` was invoked, though the lists say that `earlier` took effect first.
+    fn out_of_order(&self, earlier: OpIndex, later: OpIndex) -> Outcome {
+        let clock = Clock::of(self.key);
+        let (early, late) = (operation(self.key, earlier), operation(self.key, later));
+        let in_time = before(late, early, clock);
+        let is_observed = |element: &Value| self.reads.iter().any(|(_, _, list)| list.contains(element));
+        let (anomaly, name, what) = match (&early.action, &late.action) {
+            (_, Action::Append(new)) if !is_observed(new) => {
+                (Anomaly::LostWrite, "Lost write", format!("no read ever held the acknowledged {}", value(new)))
+            }
+            (Action::Read, _) => {
+                (Anomaly::StaleRead, "Stale read", "the list it returned was an older one by then".into())
+            }
+            (_, Action::Append(new)) => {
+                (Anomaly::ReorderedAppend, "Reordered append", format!("the reads hold {} after the other", value(new)))
+            }
+            _ => (
+                Anomaly::ReadFromFuture,
+                "Read from the future",
+                "the read already held what was appended later".into(),
+            ),
+        };
+        let sentence = format!("{name} on {}: {in_time}, yet {what}.", key_phrase(self.key.key));
+        self.invalid(anomaly, vec![earlier, later], sentence)
+    }
+}

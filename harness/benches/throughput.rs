@@ -1,0 +1,137 @@
+//! Acknowledged writes a second of the systems that are here, side by side in one run: three nodes, 32 clients, synced to disk.
+//!
+//! ```text
+//!   cargo bench -p trueline --bench throughput          systems in turn, A B B A B A, then a table with medians and the ratio
+//! ```
+//!
+//! Both systems get the same network, the same clients and the same directory, so that only they differ. Absolute figures are
+//! those of this machine, clients included; the ratio is what to look at.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use checkers::history::ProcessId;
+use clap::Parser;
+use results::sink::HistorySink;
+use tokio::{sync::watch, task::JoinSet};
+use trueline::{
+    cli::run::RunArgs,
+    cluster::{Cluster, ClusterPaths},
+    config::RunConfig,
+    load::{Pace, Tally, Worker, work},
+    network::{Kind, Network, NetworkPlan, enter::enter},
+    system::{SystemKind, system},
+};
+use workloads::generator::{Generator, Mix};
+
+const CLIENTS: u32 = 32;
+const NODES: u32 = 3;
+const WARM_UP: Duration = Duration::from_secs(1);
+const MEASURED: Duration = Duration::from_secs(5);
+const TURNS: [SystemKind; 6] = [
+    SystemKind::Raft,
+    SystemKind::Etcd,
+    SystemKind::Etcd,
+    SystemKind::Raft,
+    SystemKind::Raft,
+    SystemKind::Etcd,
+];
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn main() -> anyhow::Result<()> {
+    // Before there is any thread: the process forks into its namespaces.
+    let network = Kind::Fabric(enter()?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut rates: Vec<(SystemKind, f64)> = Vec::new();
+    println!("{:>8}  {:>12}  {:>10}  {:>10}", "system", "ok writes/s", "p50 ms", "p99 ms");
+    for kind in TURNS {
+        let (rate, p50, p99) = runtime.block_on(measure(kind, network)).with_context(|| format!("measuring {kind}"))?;
+        println!("{kind:>8}  {rate:>12.0}  {p50:>10.2}  {p99:>10.2}");
+        rates.push((kind, rate));
+    }
+    let median = |kind| {
+        let mut of_kind: Vec<f64> = rates.iter().filter(|(of, _)| *of == kind).map(|(_, rate)| *rate).collect();
+        of_kind.sort_by(f64::total_cmp);
+        of_kind[of_kind.len() / 2]
+    };
+    let (raft, etcd) = (median(SystemKind::Raft), median(SystemKind::Etcd));
+    println!("median: raft {raft:.0}, etcd {etcd:.0}, ratio {:.2}", raft / etcd);
+    Ok(())
+}
+
+fn config(kind: SystemKind) -> anyhow::Result<RunConfig> {
+    let (nodes, clients) = (NODES.to_string(), CLIENTS.to_string());
+    let system = kind.to_string();
+    // Cargo's own `--bench` is not for us, so the flags are made here. Nodes run from the binary, not from this bench.
+    let mut words = vec!["bench", "--nodes", &nodes, "--concurrency", &clients, "--system", &system, "--seed", "1"];
+    if kind == SystemKind::Raft {
+        words.extend(["--binary", env!("CARGO_BIN_EXE_trueline")]);
+    }
+    let mut config = Flags::parse_from(words).run.config()?;
+    config.workload.mix = Mix { reads: 0, writes: 100, cas: 0 };
+    Ok(config)
+}
+
+async fn measure(kind: SystemKind, network: Kind) -> anyhow::Result<(f64, f64, f64)> {
+    let config = config(kind)?;
+    let system = system(&config)?;
+    // Beside the crate, so that it is on the disk that runs are stored on, and not in memory.
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR"))?;
+    let paths = ClusterPaths { logs: directory.path().join("logs"), data: directory.path().join("data") };
+    std::fs::create_dir(&paths.logs)?;
+    let plan = NetworkPlan {
+        nodes: NODES,
+        peer_port: system.peer_port(),
+        client_port: system.client_port(),
+        seed: 1,
+        kind: network,
+    };
+    let network = Arc::new(Network::start(&plan)?);
+    let cluster = Cluster::new(system, network, NODES, 1, "bench", &paths)?;
+    cluster.start_all()?;
+    cluster.wait_ready(Duration::from_secs(20), &paths.logs).await?;
+
+    let history = std::fs::File::create(directory.path().join("history.jsonl"))?;
+    let sink = HistorySink::start(history, &config.workload.kind.model(), Instant::now())?;
+    let begun = Arc::new(AtomicU64::new(0));
+    let run = async |length: Duration, first_process: u64| -> anyhow::Result<(Tally, Duration)> {
+        let (stop, stopped) = watch::channel(false);
+        let mut clients = JoinSet::new();
+        let begin = Instant::now();
+        for client in 0..CLIENTS {
+            let worker = Worker {
+                client: cluster.system().client(cluster.client_address(client % NODES + 1))?,
+                process: ProcessId(first_process + u64::from(client)),
+                stride: 1_000_000,
+                timeout: config.timeout,
+                recorder: sink.recorder(),
+                begun: Arc::clone(&begun),
+                tally: Tally::default(),
+            };
+            let generator = Generator::new(&config.workload, config.seed, client);
+            clients.spawn(work(worker, generator, Pace::Closed, stopped.clone()));
+        }
+        tokio::time::sleep(length).await;
+        stop.send_replace(true);
+        let mut tally = Tally::default();
+        while let Some(worked) = clients.join_next().await {
+            tally.merge(worked??);
+        }
+        Ok((tally, begin.elapsed()))
+    };
+    run(WARM_UP, 0).await?;
+    let (tally, took) = run(MEASURED, 1_000).await?;
+    cluster.stop();
+    sink.finish()?;
+    let ok: u64 = tally.operations.by_function.values().map(|counts| counts.ok).sum();
+    let row = tally.latencies.table().into_iter().next().context("no operation ended")?;
+    Ok((ok as f64 / took.as_secs_f64(), row.p50_ns as f64 / 1e6, row.p99_ns as f64 / 1e6))
+}

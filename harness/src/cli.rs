@@ -1,0 +1,91 @@
+//! The command line, as typed.
+
+use clap::{Parser, Subcommand};
+
+pub mod check;
+pub mod node;
+pub mod run;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    valid
+  1    invalid: not linearizable, no recovery, or a node ended by itself
+  2    unknown: a budget ended, or a checker crashed
+  3    vacuous: nothing was tested
+  254  the command line, or what it names, is wrong
+  255  the harness itself failed";
+
+/// Finds out whether a replicated system keeps its promise of one true line of history.
+#[derive(Debug, Parser)]
+#[command(name = "trueline", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do; without it, `run` with its defaults.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster, work it, break it, and judge what its clients saw
+    Run(Box<run::RunArgs>),
+    /// Judge a history file
+    Check(check::CheckArgs),
+    /// Run one node (what `run` spawns)
+    Node(node::NodeCommandArgs),
+}
+
+impl Command {
+    /// What happens without a subcommand.
+    #[must_use]
+    pub fn default_run() -> Self {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            args: run::RunArgs,
+        }
+        Self::Run(Box::new(Defaults::parse_from(["trueline"]).args))
+    }
+}
+
+/// A duration as people write it: `500ms`, `30s`, `2m`, `1h`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let wrong = || format!("{text:?} is no duration; write a whole number and a unit: 500ms, 30s, 2m, 1h");
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(millis).map(std::time::Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `trueline node`: one node process.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use nodes::{protocol::NodeId, server::NodeArgs};
+
+const EXAMPLES: &str = "\
+Example, a cluster of one:
+  trueline node --protocol raft --id 1 --peers 1=127.0.0.1:7002 --listen-peer 127.0.0.1:7002 \\
+      --listen-client 127.0.0.1:7001 --data-dir /tmp/node1
+
+SIGUSR1 is a power loss: a part of what was not synced is written, and the process ends at once.
+What a node must take and answer to be tested is documented in docs/node-contract.md.";
+
+/// Flags of `trueline node`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct NodeCommandArgs {
+    /// The protocol to speak
+    #[arg(long, default_value = "raft", value_name = "NAME")]
+    pub protocol: String,
+    /// This node's number in the cluster
+    #[arg(long)]
+    pub id: u64,
+    /// All nodes, this one included, as ID=ADDRESS: under which address this node reaches each for peer traffic
+    #[arg(long, value_delimiter = ',', value_parser = parse_peer, required = true, value_name = "LIST")]
+    pub peers: Vec<(u64, SocketAddr)>,
+    /// Where to listen for peers
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_peer: SocketAddr,
+    /// Where to listen for clients
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_client: SocketAddr,
+    /// Where to keep log and snapshots
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Nodes of another cluster name are not talked to
+    #[arg(long, default_value = "trueline", value_name = "NAME")]
+    pub cluster: String,
+    /// Between two heartbeats of a leader, milliseconds
+    #[arg(long, default_value_t = 50)]
+    pub heartbeat_ms: u64,
+    /// Shortest election timeout T, milliseconds; real ones are random between T and 2T
+    #[arg(long, default_value_t = 300)]
+    pub election_timeout_ms: u64,
+    /// Take a snapshot after this many applied entries
+    #[arg(long, default_value_t = 10_000)]
+    pub snapshot_every: u64,
+    /// Decides this node's election timeouts and what a power loss leaves
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Switch one correctness bug on
+    #[arg(long, value_name = "ID", requires = "allow_mutants")]
+    pub mutant: Option<String>,
+    /// Needed with --mutant, so that no bug is switched on by accident
+    #[arg(long)]
+    pub allow_mutants: bool,
+}
+
+fn parse_peer(text: &str) -> Result<(u64, SocketAddr), String> {
+    let wrong = || format!("{text:?} is no peer; write ID=ADDRESS, such as 2=127.0.0.1:7002");
+    let (id, address) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((id.parse().map_err(|_| wrong())?, address.parse().map_err(|_| wrong())?))
+}
+
+/// Runs the node until its process is ended. The exit codes are those of `docs/node-contract.md`.
+#[must_use]
+pub fn execute(args: NodeCommandArgs) -> ExitCode {
+    let id = args.id;
+    let outcome = nodes::server::run(&NodeArgs {
+        protocol: args.protocol,
+        id: NodeId(args.id),
+        peers: args.peers.into_iter().map(|(id, address)| (NodeId(id), address)).collect(),
+        listen_peer: args.listen_peer,
+        listen_client: args.listen_client,
+        data_dir: args.data_dir,
+        cluster: args.cluster,
+        heartbeat_ms: args.heartbeat_ms,
+        election_timeout_ms: args.election_timeout_ms,
+        snapshot_every: args.snapshot_every,
+        mutant: args.mutant,
+        allow_mutants: args.allow_mutants,
+        seed: args.seed,
+        power_loss_seed: args.seed,
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("node {id} did not start: {error}");
+        ExitCode::from(error.exit_code())
+    })
+}

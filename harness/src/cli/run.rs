@@ -1,0 +1,225 @@
+//! `trueline run`.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use nodes::mutants::{Mutant, UnknownMutant};
+use results::{exit::ExitCode, summary::render};
+use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
+
+use super::parse_duration;
+use crate::{
+    conduct::conduct,
+    config::{NetworkKind, RunConfig},
+    failure::Failure,
+    nemesis::Nemeses,
+    network::{Kind, enter::enter},
+    progress::Progress,
+    run::kinds,
+    system::{System, SystemKind, system},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  trueline run                                          five Raft nodes, all faults, half a minute
+  trueline run --nemesis partition,kill --time 2m --seed 7
+  trueline run --workload append --nodes 3 --rate 500
+  trueline run --binary ./target/debug/mynode           your own build (docs/node-contract.md)
+  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH";
+
+/// Flags of `trueline run`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The system under test
+    #[arg(long, default_value = "raft", value_name = "NAME")]
+    pub system: SystemKind,
+    /// The server's executable [default: this program for raft, `etcd` from PATH for etcd]
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<PathBuf>,
+    /// Switch one correctness bug on in every node, to see the harness find it
+    #[arg(long, value_name = "ID")]
+    pub mutant: Option<String>,
+    /// How many nodes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub nodes: u32,
+    /// What clients do: register (read, write, compare-and-set) or append (lists)
+    #[arg(long, default_value = "register", value_name = "NAME")]
+    pub workload: WorkloadKind,
+    /// How many keys are in use at a time [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub keys: Option<u32>,
+    /// After about this many operations a key is left and a fresh one taken [default: 1000, append: 300]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub ops_per_key: Option<u32>,
+    /// Reads: linearizable, or serializable (etcd only: stale by design)
+    #[arg(long, default_value = "linearizable", value_name = "KIND")]
+    pub reads: EtcdReads,
+    /// How many clients, each pinned to one node [default: two for every node]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+    /// Open loop: this many operations a second over all clients [default: closed loop, as fast as answers come]
+    #[arg(long, value_name = "OPS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+    /// A client gives up an operation after this
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub timeout: Duration,
+    /// What to break: none, all, or a list of partition, kill, pause, power, stale-candidate
+    #[arg(long, default_value = "all", value_name = "LIST")]
+    pub nemesis: Nemeses,
+    /// How long to work the cluster under faults
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    pub time: Duration,
+    /// Load without faults before that
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub warm_up: Duration,
+    /// After healing, every node must answer within this
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub recovery_bound: Duration,
+    /// Decides operations and fault plan [default: drawn, and printed]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// fabric (network namespaces), proxy (relays on loopback), or auto: fabric where the kernel allows it
+    #[arg(long, default_value = "auto", value_name = "KIND")]
+    pub network: NetworkKind,
+    /// Where runs are stored
+    #[arg(long, default_value = "results/runs", value_name = "DIR")]
+    pub store: PathBuf,
+    /// Keep the nodes' data directories (they are always kept when the verdict is not valid)
+    #[arg(long)]
+    pub keep_data: bool,
+    /// How long judging may take
+    #[arg(long, default_value = "2m", value_parser = parse_duration)]
+    pub check_time: Duration,
+    /// How much memory judging may take, MiB
+    #[arg(long, default_value_t = 4096, value_name = "MIB")]
+    pub check_memory: usize,
+    /// No progress line
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Flags that do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// Reads that the system does not offer.
+    #[error("--reads serializable is for --system etcd; {0} answers every read linearizably")]
+    Reads(SystemKind),
+    /// A mutant of somebody else's binary.
+    #[error("--mutant switches a bug on in the built-in nodes; it goes with --system raft")]
+    Mutant,
+    /// A workload that cannot be.
+    #[error(transparent)]
+    Workload(#[from] workloads::generator::SpecError),
+    /// No such mutant.
+    #[error("{0}; there are {list}", list = Mutant::ALL.map(Mutant::id).join(", "))]
+    NoSuchMutant(#[from] UnknownMutant),
+    /// Time that does not add up.
+    #[error("--{0} must be longer than zero")]
+    Zero(&'static str),
+}
+
+impl RunArgs {
+    /// The run that these flags mean.
+    ///
+    /// # Errors
+    /// When flags contradict each other.
+    pub fn config(self) -> Result<RunConfig, UsageError> {
+        if self.reads == EtcdReads::Serializable && self.system != SystemKind::Etcd {
+            return Err(UsageError::Reads(self.system));
+        }
+        if self.mutant.is_some() && self.system != SystemKind::Raft {
+            return Err(UsageError::Mutant);
+        }
+        // Another build may have mutants of its own.
+        if let (Some(mutant), None) = (&self.mutant, &self.binary) {
+            mutant.parse::<Mutant>()?;
+        }
+        for (name, value) in [("time", self.time), ("timeout", self.timeout), ("recovery-bound", self.recovery_bound)] {
+            if value.is_zero() {
+                return Err(UsageError::Zero(name));
+            }
+        }
+        let concurrency = self.concurrency.unwrap_or(2 * self.nodes);
+        // After healing, one probe for each node issues operations too.
+        let mut workload = WorkloadSpec::new(self.workload, concurrency + self.nodes);
+        workload.keys = self.keys.unwrap_or(workload.keys);
+        workload.ops_per_key = self.ops_per_key.unwrap_or(workload.ops_per_key);
+        workload.validate()?;
+        Ok(RunConfig {
+            system: self.system,
+            binary: self.binary,
+            mutant: self.mutant,
+            nodes: self.nodes,
+            workload,
+            reads: self.reads,
+            concurrency,
+            rate: self.rate,
+            timeout: self.timeout,
+            nemeses: self.nemesis,
+            warm_up: self.warm_up,
+            time: self.time,
+            recovery_bound: self.recovery_bound,
+            // Six digits are enough to tell runs apart, and short enough to say aloud.
+            seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
+            network: self.network,
+            store: self.store,
+            keep_data: self.keep_data,
+            check_time: self.check_time,
+            check_memory_mib: self.check_memory,
+        })
+    }
+}
+
+/// Carries a run out from set-up to summary, and prints it.
+///
+/// # Errors
+/// When flags make no sense, or the harness fails.
+pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
+    let quiet = args.quiet;
+    let config = args.config().map_err(Failure::usage)?;
+    let system = system(&config).map_err(Failure::usage)?;
+    let kinds = kinds(&config.nemeses, &*system)
+        .map_err(|kind| Failure::usage(anyhow!("{} cannot suffer the nemesis {kind}", config.system)))?;
+    system.check_network(config.network).map_err(|why| Failure::usage(anyhow!(why)))?;
+    // Before there is any thread: the process forks into its namespaces.
+    let network = choose_network(&config, &*system)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime").map_err(Failure::harness)?;
+    let progress = Progress::new(quiet);
+    let conducted = runtime.block_on(conduct(&config, system, &kinds, network, &progress));
+    progress.finish();
+    // A status question that is still waiting must not delay the end.
+    runtime.shutdown_background();
+    let (summary, exit) = conducted.map_err(Failure::harness)?;
+    let colour = std::io::stdout().is_terminal();
+    std::io::stdout()
+        .write_all(render(&summary, colour).as_bytes())
+        .context("cannot print the summary")
+        .map_err(Failure::harness)?;
+    Ok(exit)
+}
+
+/// The fabric where it is wanted and to be had, else the proxy, with a notice of what is missing.
+fn choose_network(config: &RunConfig, system: &dyn System) -> Result<Kind, Failure> {
+    let unavailable = match config.network {
+        NetworkKind::Proxy => return Ok(Kind::Proxy),
+        NetworkKind::Fabric | NetworkKind::Auto => match enter() {
+            Ok(entered) => return Ok(Kind::Fabric(entered)),
+            Err(unavailable) => unavailable,
+        },
+    };
+    if config.network == NetworkKind::Fabric {
+        return Err(Failure::harness(unavailable));
+    }
+    system.check_network(NetworkKind::Proxy).map_err(|why| Failure::usage(anyhow!("{unavailable}; {why}")))?;
+    eprintln!(
+        "trueline: {unavailable}\ntrueline: going on with --network proxy: relays on loopback, which can cut and delay links \
+         but not lose, double or reorder single packets"
+    );
+    Ok(Kind::Proxy)
+}

@@ -1,0 +1,113 @@
+//! A run as meant: every choice made, nothing left to guess. Made from the flags, stored in the manifest.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use workloads::{client::EtcdReads, generator::WorkloadSpec};
+
+use crate::{nemesis::Nemeses, system::SystemKind};
+
+/// Everything that decides what a run does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Which system is tested.
+    pub system: SystemKind,
+    /// Its executable, if not the built-in one.
+    pub binary: Option<PathBuf>,
+    /// The one wrong rule switched on in every node, for testing the harness.
+    pub mutant: Option<String>,
+    /// How many nodes.
+    pub nodes: u32,
+    /// What clients do.
+    pub workload: WorkloadSpec,
+    /// How reads are asked for.
+    pub reads: EtcdReads,
+    /// Closed loop: how many clients. With a rate: how many share it.
+    pub concurrency: u32,
+    /// Open loop: operations a second over all clients.
+    pub rate: Option<u32>,
+    /// A client gives up an operation after this.
+    pub timeout: Duration,
+    /// What is broken.
+    pub nemeses: Nemeses,
+    /// Load without faults, before them.
+    pub warm_up: Duration,
+    /// How long faults go on.
+    pub time: Duration,
+    /// After the last heal, every node must answer within this.
+    pub recovery_bound: Duration,
+    /// Decides the operations and the fault plan.
+    pub seed: u64,
+    /// How nodes are connected.
+    pub network: NetworkKind,
+    /// Where runs are stored.
+    pub store: PathBuf,
+    /// Keep the nodes' data directories even when the verdict is valid.
+    pub keep_data: bool,
+    /// How long the checkers may take.
+    pub check_time: Duration,
+    /// How much memory they may take, MiB.
+    pub check_memory_mib: usize,
+}
+
+impl RunConfig {
+    /// The command line that means this run.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut words = vec!["trueline run".to_owned(), format!("--system {}", self.system)];
+        let mut add = |flag: &str, value: Option<String>| {
+            if let Some(value) = value {
+                words.push(format!("--{flag} {value}"));
+            }
+        };
+        add("binary", self.binary.as_ref().map(|path| path.display().to_string()));
+        add("mutant", self.mutant.clone());
+        add("nodes", Some(self.nodes.to_string()));
+        add("workload", Some(self.workload.kind.to_string()));
+        add("keys", Some(self.workload.keys.to_string()));
+        add("ops-per-key", Some(self.workload.ops_per_key.to_string()));
+        add("reads", (self.reads != EtcdReads::Linearizable).then(|| self.reads.to_string()));
+        add("concurrency", Some(self.concurrency.to_string()));
+        add("rate", self.rate.map(|rate| rate.to_string()));
+        add("nemesis", Some(self.nemeses.to_string()));
+        for (flag, duration) in [("timeout", self.timeout), ("warm-up", self.warm_up), ("time", self.time)] {
+            add(flag, Some(format!("{}ms", duration.as_millis())));
+        }
+        add("network", Some(self.network.to_string()));
+        add("seed", Some(self.seed.to_string()));
+        words.join(" ")
+    }
+}
+
+/// How nodes are to be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// Network namespaces and a switch for every packet.
+    Fabric,
+    /// Relays on loopback.
+    Proxy,
+    /// The fabric where the kernel allows it, else the proxy.
+    Auto,
+}
+
+impl fmt::Display for NetworkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fabric => "fabric",
+            Self::Proxy => "proxy",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+impl FromStr for NetworkKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Fabric, Self::Proxy, Self::Auto]
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("no network is called {text:?}; there are fabric, proxy and auto"))
+    }
+}

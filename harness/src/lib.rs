@@ -1,0 +1,25 @@
+//! The controller of Trueline and its command line: clusters, network, nemeses, phases of a run.
+//!
+//! ```text
+//!   cli ──> config ──> run ──┬── cluster ── process, network   nodes and what is between them
+//!                            ├── nemesis ── plan, lanes        what is broken, when
+//!                            ├── load                          clients
+//!                            ├── monitor                       who leads
+//!                            └── judge ──> results             verdict, summary, files
+//! ```
+
+pub mod cli;
+pub mod cluster;
+pub mod conduct;
+pub mod config;
+pub mod failure;
+pub mod journal;
+pub mod judge;
+pub mod load;
+pub mod monitor;
+pub mod nemesis;
+pub mod network;
+pub mod process;
+pub mod progress;
+pub mod run;
+pub mod system;

@@ -1,0 +1,216 @@
+//! The clients of a run: each pinned to one node, one operation at a time, everything recorded.
+//!
+//! ```text
+//!   worker:  generator ──> invocation recorded ──> client ──> completion recorded ──> generator.observe
+//!               ▲ pace: at once (closed loop), or at its intended moments (open loop)
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use checkers::history::{Action, Completion, Function, ProcessId};
+use results::{
+    latency::{Ending, Latencies, Throughput},
+    sink::{Recorder, SinkError},
+    tally::OperationTable,
+};
+use tokio::{sync::watch, time::Instant};
+use workloads::{
+    client::{AnyClient, Client, Outcome},
+    generator::{Generator, Invocation},
+    record,
+};
+
+/// After an operation that did not reach its server a client waits this long, so as not to spin on a closed port.
+const BACK_OFF: Duration = Duration::from_millis(10);
+
+/// What was counted while working.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Operations by kind and outcome.
+    pub operations: OperationTable,
+    /// How long they took.
+    pub latencies: Latencies,
+    /// Successes by second.
+    pub throughput: Throughput,
+    /// The keys that were touched.
+    pub keys: BTreeSet<String>,
+}
+
+impl Tally {
+    /// Adds another worker's.
+    pub fn merge(&mut self, other: Self) {
+        self.operations.merge(&other.operations);
+        self.latencies.merge(&other.latencies);
+        self.throughput.merge(&other.throughput);
+        self.keys.extend(other.keys);
+    }
+}
+
+/// One client and what it needs.
+pub struct Worker {
+    /// Speaks to its node.
+    pub client: AnyClient,
+    /// Its process of the moment; a new one is `stride` further.
+    pub process: ProcessId,
+    /// How many processes there are at a time in the whole run.
+    pub stride: u64,
+    /// It gives up an operation after this.
+    pub timeout: Duration,
+    /// Where everything is written down.
+    pub recorder: Recorder,
+    /// How many operations were begun in the whole run.
+    pub begun: Arc<AtomicU64>,
+    /// What it has counted.
+    pub tally: Tally,
+}
+
+impl Worker {
+    /// Does one operation and records both its ends. Without an intended start (nanoseconds of the recorder) it is now.
+    ///
+    /// # Errors
+    /// When the history can no longer be kept.
+    pub async fn perform(&mut self, invocation: &Invocation, intended: Option<u64>) -> Result<Outcome, SinkError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let sent = self.recorder.record(record::invoke(self.process, invocation))?;
+        let outcome = self.client.invoke(invocation, self.timeout).await;
+        let done = self.recorder.record(record::complete(self.process, invocation, &outcome))?;
+        self.count(invocation, &outcome, intended.unwrap_or(sent).min(sent), sent, done);
+        if record::ends_process(&outcome) {
+            self.process.0 += self.stride;
+        }
+        Ok(outcome)
+    }
+
+    fn count(&mut self, invocation: &Invocation, outcome: &Outcome, intended: u64, sent: u64, done: u64) {
+        let function = match invocation.action {
+            Action::Read => Function::Read,
+            Action::Write(_) => Function::Write,
+            Action::Cas { .. } => Function::Cas,
+            Action::Append(_) => Function::Append,
+        };
+        self.tally.operations.add(function, &outcome.completion, outcome.reason.as_deref());
+        let ending = if answered(outcome) { Ending::Answered } else { Ending::Unanswered };
+        self.tally.latencies.record(function, ending, intended, sent, done);
+        if matches!(outcome.completion, Completion::Ok(_)) {
+            self.tally.throughput.record(done);
+        }
+        if !self.tally.keys.contains(&invocation.key) {
+            self.tally.keys.insert(invocation.key.clone());
+        }
+    }
+}
+
+/// Whether the server did what was asked, or said why a condition did not hold.
+fn answered(outcome: &Outcome) -> bool {
+    matches!(outcome.completion, Completion::Ok(_) | Completion::Mismatch { .. })
+}
+
+/// When a client issues its operations.
+#[derive(Clone, Copy, Debug)]
+pub enum Pace {
+    /// The next one as soon as the last one has ended.
+    Closed,
+    /// One every so often, whether or not the last one has ended in time; the first one after `offset`.
+    Open {
+        /// Between two intended starts.
+        interval: Duration,
+        /// Spreads the clients over the interval.
+        offset: Duration,
+    },
+}
+
+/// Works until told to stop; an operation under way is finished first.
+///
+/// # Errors
+/// When the history can no longer be kept.
+pub async fn work(
+    mut worker: Worker,
+    mut generator: Generator,
+    pace: Pace,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Tally, SinkError> {
+    let (start, start_ns) = (Instant::now(), worker.recorder.now());
+    let mut wait = if let Pace::Open { offset, .. } = pace { offset } else { Duration::ZERO };
+    while wait_until(start + wait, &mut stop).await {
+        let invocation = generator.next(worker.begun.load(Ordering::Relaxed));
+        let intended = match pace {
+            Pace::Open { .. } => Some(start_ns + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+            Pace::Closed => None,
+        };
+        let outcome = worker.perform(&invocation, intended).await?;
+        generator.observe(&invocation, &outcome);
+        wait = match pace {
+            Pace::Open { interval, .. } => wait + interval,
+            Pace::Closed if answered(&outcome) => Duration::ZERO,
+            Pace::Closed => start.elapsed() + BACK_OFF,
+        };
+    }
+    Ok(worker.tally)
+}
+
+/// Whether the moment came before the stop.
+async fn wait_until(moment: Instant, stop: &mut watch::Receiver<bool>) -> bool {
+    if *stop.borrow() {
+        return false;
+    }
+    if moment <= Instant::now() {
+        return true;
+    }
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => false,
+        () = tokio::time::sleep_until(moment) => true,
+    }
+}
+
+/// Works a node until it has answered one operation that goes through its log, and says when; none at the deadline.
+///
+/// # Errors
+/// When the history can no longer be kept.
+pub async fn probe(
+    mut worker: Worker,
+    mut generator: Generator,
+    deadline: Instant,
+) -> Result<(Option<Instant>, Tally), SinkError> {
+    while Instant::now() < deadline {
+        let invocation = generator.next(worker.begun.load(Ordering::Relaxed));
+        let outcome = worker.perform(&invocation, None).await?;
+        generator.observe(&invocation, &outcome);
+        if !answered(&outcome) {
+            tokio::time::sleep(BACK_OFF).await;
+        } else if invocation.action != Action::Read {
+            return Ok((Some(Instant::now()), worker.tally));
+        }
+    }
+    Ok((None, worker.tally))
+}
+
+/// Reads every key until it was answered once; gives back how many were not by the deadline.
+///
+/// # Errors
+/// When the history can no longer be kept.
+pub async fn read_all(
+    mut worker: Worker,
+    keys: Arc<BTreeSet<String>>,
+    deadline: Instant,
+) -> Result<(usize, Tally), SinkError> {
+    let mut left = keys.len();
+    for key in keys.iter() {
+        let invocation = Invocation { key: key.clone(), action: Action::Read };
+        while !answered(&worker.perform(&invocation, None).await?) {
+            if Instant::now() >= deadline {
+                return Ok((left, worker.tally));
+            }
+            tokio::time::sleep(BACK_OFF).await;
+        }
+        left -= 1;
+    }
+    Ok((left, worker.tally))
+}

@@ -1,0 +1,342 @@
+//! One run, phase by phase.
+//!
+//! ```text
+//!   set-up ─> warm-up ─> load with faults ─> heal ─> recovery ─> final reads ─> judging ─> summary
+//!     │          └──────── clients work ─────────────────┘
+//!     └ processes, network                     Ctrl-C: straight to heal
+//! ```
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use checkers::history::ProcessId;
+use results::sink::{Recorder, SinkError};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+use workloads::{client::ClientError, generator::Generator};
+
+use crate::{
+    cluster::{Cluster, ClusterError, Crash},
+    config::RunConfig,
+    load::{Pace, Tally, Worker, probe, read_all, work},
+    monitor::Monitor,
+    nemesis::{
+        Nemeses, NemesisKind,
+        lane::{self, Journal, LaneContext},
+        plan::plan,
+    },
+    progress::Progress,
+    system::System,
+};
+
+/// How long the cluster may take to come up.
+const READY_BOUND: Duration = Duration::from_secs(20);
+
+/// How long clients may take to finish their last operation, beyond their own timeout.
+const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
+
+/// How often the progress line is renewed.
+const SHOW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The final reads have at least this long.
+const FINAL_READS_MIN: Duration = Duration::from_secs(20);
+
+/// Why a run could not be carried through.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A node could not be handled.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// A client could not be made.
+    #[error("cannot make a client: {0}")]
+    Client(#[from] ClientError),
+    /// The history could not be kept.
+    #[error(transparent)]
+    History(#[from] SinkError),
+    /// A client did not come back from an operation.
+    #[error("clients were still busy {0:?} after they were told to stop, although each operation has a timeout")]
+    ClientsHang(Duration),
+}
+
+/// What the phases have brought to light, before anything is judged.
+#[derive(Debug)]
+pub struct Observed {
+    /// What all clients counted.
+    pub tally: Tally,
+    /// How long the clients worked.
+    pub load_time: Duration,
+    /// From the last heal until every node had answered; none if one did not within the bound.
+    pub recovery: Option<Duration>,
+    /// Nodes that did not answer within the bound.
+    pub silent_nodes: Vec<u32>,
+    /// Final reads asked for, and those that were never answered.
+    pub final_reads: (usize, usize),
+    /// Nodes that ended by themselves.
+    pub crashes: Vec<Crash>,
+    /// How often leadership passed on.
+    pub leader_changes: u64,
+    /// How often a mutated rule decided otherwise than the correct one, at least.
+    pub fired: u64,
+    /// Packets or connections that link rules kept from passing.
+    pub dropped: u64,
+    /// Ended by Ctrl-C or SIGTERM.
+    pub interrupted: bool,
+}
+
+impl Observed {
+    /// Whether faults of this name broke anything: a cut that kept no packet from passing has not.
+    #[must_use]
+    pub fn landed(&self, name: &str) -> bool {
+        !name.starts_with("partition") || self.dropped > 0
+    }
+}
+
+/// What every phase needs.
+pub struct Run<'a> {
+    /// What was asked for.
+    pub config: &'a RunConfig,
+    /// Whom to work and break.
+    pub cluster: Arc<Cluster>,
+    /// Who leads.
+    pub monitor: Monitor,
+    /// Where operations are written down.
+    pub recorder: Recorder,
+    /// Where faults are written down.
+    pub journal: Arc<dyn Journal>,
+    /// Where people look.
+    pub progress: &'a Progress,
+    /// Becomes true on Ctrl-C and SIGTERM.
+    pub interrupt: watch::Receiver<bool>,
+    /// Where the nodes' logs are.
+    pub logs: PathBuf,
+    /// How many operations were begun.
+    pub begun: Arc<AtomicU64>,
+}
+
+/// The kinds of faults that a run asks for and its system can suffer.
+///
+/// # Errors
+/// The kind asked for by name that the system cannot suffer.
+pub fn kinds(nemeses: &Nemeses, system: &dyn System) -> Result<Vec<NemesisKind>, NemesisKind> {
+    let can = system.faults();
+    match nemeses {
+        Nemeses::None => Ok(Vec::new()),
+        Nemeses::All => Ok(NemesisKind::MIX.into_iter().filter(|kind| can.contains(kind)).collect()),
+        Nemeses::These(kinds) => match kinds.iter().find(|kind| !can.contains(kind)) {
+            Some(kind) => Err(*kind),
+            None => Ok(kinds.clone()),
+        },
+    }
+}
+
+impl Run<'_> {
+    /// Clients, probes and final readers all have process numbers of their own.
+    fn stride(&self) -> u64 {
+        u64::from(self.config.concurrency) + 2 * u64::from(self.cluster.count())
+    }
+
+    fn worker(&self, node: u32, process: u64) -> Result<Worker, RunError> {
+        Ok(Worker {
+            client: self.cluster.system().client(self.cluster.client_address(node))?,
+            process: ProcessId(process),
+            stride: self.stride(),
+            timeout: self.config.timeout,
+            recorder: self.recorder.clone(),
+            begun: Arc::clone(&self.begun),
+            tally: Tally::default(),
+        })
+    }
+
+    fn pace(&self, client: u32) -> Pace {
+        match self.config.rate {
+            None => Pace::Closed,
+            Some(rate) => {
+                let clients = f64::from(self.config.concurrency);
+                let interval = Duration::from_secs_f64(clients / f64::from(rate));
+                Pace::Open { interval, offset: interval.mul_f64(f64::from(client) / clients) }
+            }
+        }
+    }
+
+    /// The clients, at work until `stop`.
+    fn start_clients(&self, stop: &watch::Receiver<bool>) -> Result<JoinSet<Result<Tally, SinkError>>, RunError> {
+        let mut clients = JoinSet::new();
+        for client in 0..self.config.concurrency {
+            let worker = self.worker(client % self.cluster.count() + 1, u64::from(client))?;
+            let mut generator = Generator::new(&self.config.workload, self.config.seed, client);
+            // Every second client of a node is a reader.
+            if client / self.cluster.count() % 2 == 1 {
+                generator = generator.reads_only();
+            }
+            clients.spawn(work(worker, generator, self.pace(client), stop.clone()));
+        }
+        Ok(clients)
+    }
+
+    /// Carries the plan of faults out, and heals in any case.
+    async fn break_things(&self, kinds: &[NemesisKind]) -> Result<(), RunError> {
+        let context = LaneContext {
+            cluster: Arc::clone(&self.cluster),
+            monitor: self.monitor.clone(),
+            journal: Arc::clone(&self.journal),
+            numbers: Arc::new(Mutex::new(0)),
+        };
+        let start = Instant::now();
+        let end = start + self.config.time;
+        let (stop, stopped) = watch::channel(false);
+        let mut lanes = JoinSet::new();
+        for lane in plan(kinds, self.config.time, self.config.seed) {
+            lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
+        }
+        let mut failed = None;
+        let mut interrupt = self.interrupt.clone();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => break,
+                _ = interrupt.wait_for(|interrupted| *interrupted) => break,
+                Some(ended) = lanes.join_next() => {
+                    if let Err(error) = ended.expect("a lane does not panic") {
+                        failed = Some(error);
+                        break;
+                    }
+                },
+                () = tokio::time::sleep(SHOW_INTERVAL) => {
+                    self.show(start.elapsed());
+                    // Without a history there is nothing to go on for; the clients, who stop at it, say why.
+                    if self.recorder.failed().is_some() {
+                        break;
+                    }
+                },
+            }
+        }
+        // The receivers are in the lanes; if all have ended there is nobody left to tell.
+        let _ = stop.send(true);
+        while let Some(ended) = lanes.join_next().await {
+            failed = failed.or(ended.expect("a lane does not panic").err());
+        }
+        context.heal().await?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn show(&self, elapsed: Duration) {
+        self.progress.say(format!(
+            "{:>2.0} of {} s, {} operations, {} leader changes",
+            elapsed.as_secs_f64(),
+            self.config.time.as_secs(),
+            self.begun.load(Ordering::Relaxed),
+            self.monitor.leader_changes(),
+        ));
+    }
+
+    /// Probes every node until it answers; gives the time since the heal and the nodes that stayed silent.
+    async fn recover(&self, tally: &mut Tally) -> Result<(Option<Duration>, Vec<u32>), RunError> {
+        let healed = Instant::now();
+        let deadline = healed + self.config.recovery_bound;
+        let mut probes = Vec::new();
+        for node in 1..=self.cluster.count() {
+            let client = self.config.concurrency + node - 1;
+            let worker = self.worker(node, u64::from(client))?;
+            let generator = Generator::new(&self.config.workload, self.config.seed, client);
+            probes.push((node, tokio::spawn(probe(worker, generator, deadline))));
+        }
+        let mut slowest = Some(Duration::ZERO);
+        let mut silent = Vec::new();
+        for (node, probe) in probes {
+            let (answered, theirs) = probe.await.expect("a probe does not panic")?;
+            tally.merge(theirs);
+            if answered.is_none() {
+                silent.push(node);
+            }
+            slowest = slowest.zip(answered).map(|(slowest, at)| slowest.max(at - healed));
+        }
+        Ok((slowest, silent))
+    }
+
+    /// Reads every key through every node; gives how many reads that was and how many were never answered.
+    async fn final_reads(&self, tally: &mut Tally, silent: &[u32]) -> Result<(usize, usize), RunError> {
+        let keys = Arc::new(tally.keys.clone());
+        let deadline = Instant::now() + self.config.recovery_bound.max(FINAL_READS_MIN);
+        let mut readers = Vec::new();
+        for node in (1..=self.cluster.count()).filter(|node| !silent.contains(node)) {
+            let process = self.config.concurrency + self.cluster.count() + node - 1;
+            let worker = self.worker(node, u64::from(process))?;
+            readers.push(tokio::spawn(read_all(worker, Arc::clone(&keys), deadline)));
+        }
+        let asked = readers.len() * keys.len();
+        let mut unanswered = 0;
+        for reader in readers {
+            let (left, theirs) = reader.await.expect("a reader does not panic")?;
+            unanswered += left;
+            tally.merge(theirs);
+        }
+        Ok((asked, unanswered))
+    }
+
+    /// Waits for the clients to finish the operation they are at.
+    async fn gather(&self, clients: &mut JoinSet<Result<Tally, SinkError>>, tally: &mut Tally) -> Result<(), RunError> {
+        let bound = self.config.timeout + CLIENTS_END_SLACK;
+        let all = async {
+            while let Some(ended) = clients.join_next().await {
+                tally.merge(ended.expect("a client does not panic")?);
+            }
+            Ok(())
+        };
+        tokio::time::timeout(bound, all).await.map_err(|_| RunError::ClientsHang(bound))?
+    }
+
+    /// All phases with clients in them, from starting the nodes to stopping them.
+    ///
+    /// # Errors
+    /// When nodes, clients or history cannot be handled; nothing is known about the system then.
+    pub async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
+        self.progress.phase("set-up");
+        self.cluster.start_all()?;
+        self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
+
+        let (stop_clients, clients_stopped) = watch::channel(false);
+        let (stop_monitor, monitor_stopped) = watch::channel(false);
+        let monitor = tokio::spawn(self.monitor.clone().watch(Arc::clone(&self.cluster), monitor_stopped));
+        let load_start = Instant::now();
+        let mut clients = self.start_clients(&clients_stopped)?;
+
+        self.progress.phase("warm-up");
+        tokio::select! {
+            () = tokio::time::sleep(self.config.warm_up) => {},
+            _ = self.interrupt.wait_for(|interrupted| *interrupted) => {},
+        }
+        self.progress.phase("faults");
+        self.break_things(kinds).await?;
+
+        self.progress.phase("recovery");
+        let mut tally = Tally::default();
+        let (recovery, silent_nodes) = self.recover(&mut tally).await?;
+        // The receivers live in the clients, which end with it.
+        let _ = stop_clients.send(true);
+        self.gather(&mut clients, &mut tally).await?;
+        let load_time = load_start.elapsed();
+
+        self.progress.phase("final reads");
+        let final_reads = self.final_reads(&mut tally, &silent_nodes).await?;
+        let _ = stop_monitor.send(true);
+        monitor.await.expect("the monitor does not panic");
+        let crashes = self.cluster.crashes()?;
+        self.cluster.stop();
+        Ok(Observed {
+            tally,
+            load_time,
+            recovery,
+            silent_nodes,
+            final_reads,
+            crashes,
+            leader_changes: self.monitor.leader_changes(),
+            fired: self.monitor.fired(),
+            dropped: self.cluster.network().links().snapshot().values().map(|link| link.counts.dropped).sum(),
+            interrupted: *self.interrupt.borrow(),
+        })
+    }
+}

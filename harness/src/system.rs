@@ -1,0 +1,178 @@
+//! What can be tested. A new system is one file that implements [`System`], and one line in [`SystemKind`].
+//!
+//! ```text
+//!   SystemKind ──> System ── command(node) ──> a process
+//!                        ├── client(node)  ──> a client pinned to it
+//!                        └── faults()      ──> what it can suffer
+//! ```
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+use workloads::client::{AnyClient, ClientError, NodeStatus};
+
+use crate::{
+    config::{NetworkKind, RunConfig},
+    nemesis::NemesisKind,
+};
+
+mod etcd;
+mod native;
+
+/// The systems that are known by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemKind {
+    /// The Raft nodes in the box, or another build with the same contract.
+    Raft,
+    /// An unmodified etcd server.
+    Etcd,
+}
+
+impl SystemKind {
+    /// Every system.
+    pub const ALL: [Self; 2] = [Self::Raft, Self::Etcd];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+impl fmt::Display for SystemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SystemKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| format!("no system is called {text:?}; there are raft and etcd"))
+    }
+}
+
+/// Where one node lives and whom it reaches how.
+#[derive(Clone, Debug)]
+pub struct NodePlace {
+    /// The node's number, from 1.
+    pub id: u32,
+    /// Where it listens for clients.
+    pub listen_client: SocketAddr,
+    /// Where it listens for peers.
+    pub listen_peer: SocketAddr,
+    /// Under which address it reaches each node for peer traffic, itself included.
+    pub peers: Vec<(u32, SocketAddr)>,
+    /// Its own directory.
+    pub data_dir: PathBuf,
+    /// Names this run's cluster.
+    pub cluster: String,
+    /// Differs from node to node and run to run.
+    pub seed: u64,
+}
+
+/// A program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// A system under test.
+pub trait System: Send + Sync {
+    /// Its standard port for clients.
+    fn client_port(&self) -> u16;
+
+    /// Its standard port for peers.
+    fn peer_port(&self) -> u16;
+
+    /// How one node is started.
+    fn command(&self, place: &NodePlace) -> Invocation;
+
+    /// A client pinned to the node at this address.
+    ///
+    /// # Errors
+    /// When the client cannot be built.
+    fn client(&self, address: SocketAddr) -> Result<AnyClient, ClientError>;
+
+    /// What the node at this address says of itself; none if it does not answer soon.
+    fn status(&self, address: SocketAddr) -> StatusFuture;
+
+    /// The faults it can suffer and still be held to its promises.
+    fn faults(&self) -> &'static [NemesisKind];
+
+    /// Whether it can be tested over this network; the reason if not.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn check_network(&self, _network: NetworkKind) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What [`System::status`] gives.
+pub type StatusFuture = std::pin::Pin<Box<dyn Future<Output = Option<NodeStatus>> + Send>>;
+
+/// The executable is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum MissingBinary {
+    /// The path that was given leads nowhere.
+    #[error("--binary {} is not an executable file", .0.display())]
+    Given(PathBuf),
+    /// Not in PATH.
+    #[error("there is no `{program}` in PATH; install it (on Debian and Ubuntu: apt-get install {package}) or give its path with --binary")]
+    NotInPath {
+        /// What was looked for.
+        program: &'static str,
+        /// What to install.
+        package: &'static str,
+    },
+    /// The path of this program itself cannot be found.
+    #[error("cannot find this program's own path to start nodes with: {0}; give it with --binary")]
+    Myself(std::io::Error),
+}
+
+/// The system that a run asks for.
+///
+/// # Errors
+/// When its executable is not there.
+pub fn system(config: &RunConfig) -> Result<Box<dyn System>, MissingBinary> {
+    match config.system {
+        SystemKind::Raft => Ok(Box::new(native::Native::new(config)?)),
+        SystemKind::Etcd => Ok(Box::new(etcd::Etcd::new(config)?)),
+    }
+}
+
+/// The given executable, if it is one.
+fn given(path: &Path) -> Result<PathBuf, MissingBinary> {
+    let found = path.canonicalize().ok().filter(|path| is_executable(path));
+    found.ok_or_else(|| MissingBinary::Given(path.to_owned()))
+}
+
+fn in_path(program: &'static str, package: &'static str) -> Result<PathBuf, MissingBinary> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|candidate| is_executable(candidate))
+        .ok_or(MissingBinary::NotInPath { program, package })
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

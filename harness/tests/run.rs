@@ -1,0 +1,152 @@
+//! Whole runs of the binary: what they find, how they end, and that nothing is left behind.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Nodes must be up within this.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Everything must be gone within this after the harness was killed.
+const GONE_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn command(store: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trueline"));
+    command.args(["run", "--quiet", "--store"]).arg(store).args(flags);
+    command
+}
+
+fn run(store: &Path, flags: &[&str]) -> Output {
+    command(store, flags).output().expect("trueline can be started")
+}
+
+#[track_caller]
+fn ends_with(output: &Output, code: i32, words: &[&str]) {
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+/// The processes that have the store's path in their command line: the harness and its nodes.
+fn processes(store: &Path) -> Vec<String> {
+    let store = store.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(command_line) = fs::read(entry.path().join("cmdline")) else { continue };
+        let command_line = String::from_utf8_lossy(&command_line).replace('\0', " ");
+        if command_line.contains(store) {
+            found.push(command_line);
+        }
+    }
+    found
+}
+
+/// Waits for a named condition.
+#[track_caller]
+fn wait_for(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < timeout, "{what}: not within {timeout:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn the_run(store: &Path) -> std::path::PathBuf {
+    fs::read_dir(store).unwrap().next().expect("a run").unwrap().path()
+}
+
+fn start_and_wait_for_load(store: &Path, network: &str) -> Child {
+    let flags = ["--time", "60s", "--nodes", "3", "--network", network, "--seed", "1"];
+    let harness = command(store, &flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("operations in the history", START_TIMEOUT, || {
+        let run = fs::read_dir(store).ok().and_then(|mut runs| runs.next()?.ok());
+        run.and_then(|run| fs::metadata(run.path().join("history.jsonl")).ok()).is_some_and(|file| file.len() > 100_000)
+    });
+    harness
+}
+
+fn kill_9_leaves_nothing(network: &str) {
+    let store = tempfile::tempdir().unwrap();
+    let mut harness = start_and_wait_for_load(store.path(), network);
+    assert!(processes(store.path()).len() > 3, "the nodes should be there by now");
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    wait_for("all processes gone", GONE_TIMEOUT, || processes(store.path()).is_empty());
+
+    // Nothing that was written is lost: the history up to there can be judged.
+    let history = the_run(store.path()).join("history.jsonl");
+    let output = Command::new(env!("CARGO_BIN_EXE_trueline"))
+        .args(["check", "--keep-complete-lines"])
+        .arg(history)
+        .output()
+        .unwrap();
+    ends_with(&output, 0, &["valid"]);
+}
+
+#[test]
+fn kill_9_of_the_harness_leaves_nothing_behind() {
+    kill_9_leaves_nothing("auto");
+}
+
+#[test]
+fn kill_9_of_the_harness_leaves_nothing_behind_with_relays() {
+    kill_9_leaves_nothing("proxy");
+}
+
+#[test]
+fn an_interrupted_run_heals_judges_and_cleans_up() {
+    let store = tempfile::tempdir().unwrap();
+    let harness = start_and_wait_for_load(store.path(), "auto");
+    // To the outer process alone, as a supervisor would: it hands the signal down.
+    kill_process(Pid::from_child(&harness), Signal::TERM).unwrap();
+    let output = harness.wait_with_output().unwrap();
+    ends_with(&output, 2, &["UNKNOWN", "interrupted after"]);
+    assert_eq!(processes(store.path()), [""; 0]);
+    assert!(the_run(store.path()).join("verdict.json").exists());
+}
+
+#[test]
+fn a_correct_cluster_is_valid_and_leaves_no_data() {
+    let store = tempfile::tempdir().unwrap();
+    ends_with(&run(store.path(), &["--time", "5s", "--nodes", "3", "--seed", "11"]), 0, &["VALID"]);
+    let run = the_run(store.path());
+    for file in ["manifest.json", "history.jsonl", "schedule.jsonl", "verdict.json", "latencies.hdr", "nodes/1.log"] {
+        assert!(run.join(file).exists(), "{file} is missing");
+    }
+    assert!(!run.join("data").exists(), "the nodes' data was left behind");
+}
+
+#[test]
+fn lists_through_relays_are_valid() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "5s", "--nodes", "3", "--seed", "12", "--workload", "append", "--network", "proxy"];
+    ends_with(&run(store.path(), &flags), 0, &["VALID"]);
+}
+
+#[test]
+fn reads_answered_by_any_node_are_found() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "5s", "--nodes", "3", "--seed", "13", "--mutant", "raft-read-any-node"];
+    ends_with(&run(store.path(), &flags), 1, &["INVALID", "tale read", "raft-read-any-node"]);
+    assert!(the_run(store.path()).join("data").exists(), "after a violation the nodes' data is kept");
+}
+
+#[test]
+fn a_run_in_which_no_fault_can_land_is_vacuous() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "3s", "--nodes", "1", "--seed", "14", "--nemesis", "partition"];
+    ends_with(&run(store.path(), &flags), 3, &["VACUOUS", "none landed"]);
+}
+
+#[test]
+fn a_binary_that_is_no_node_is_a_harness_error_with_its_log() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "3s", "--nodes", "1", "--binary", "/bin/false"];
+    ends_with(&run(store.path(), &flags), 255, &["ended by itself", "node logs"]);
+}

@@ -1,0 +1,423 @@
+//! Nodes as real processes: the client API, signals, exit codes, and what survives them.
+//!
+//! The test program runs itself as a node: with `TRUELINE_TEST_NODE` set, the test [`node`] does not test but serves.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Read as _},
+    net::{SocketAddr, TcpListener},
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nodes::{
+    protocol::{NodeId, Status},
+    server::{self, NodeArgs},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const ENV: &str = "TRUELINE_TEST_NODE";
+
+#[test]
+fn node() {
+    let Ok(text) = std::env::var(ENV) else { return };
+    // A test that fails half-way leaves nothing behind.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+    let fields: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
+    let peers = fields["peers"].split(',').map(|peer| server::parse_peer(peer).unwrap()).collect();
+    let id = NodeId(fields["id"].parse().unwrap());
+    let address = |name: &str| fields[name].parse().unwrap();
+    let mut args = NodeArgs::new(id, peers, address("peer"), address("client"), fields["dir"].clone().into());
+    args.mutant = fields.get("mutant").cloned();
+    args.allow_mutants = fields.contains_key("allow");
+    // Few, so that snapshots are met too.
+    args.snapshot_every = fields.get("snapshot").map_or(50, |every| every.parse().unwrap());
+    let error = server::run(&args).expect_err("a node never ends well");
+    eprintln!("error: {error}");
+    std::process::exit(error.exit_code().into());
+}
+
+/// Some nodes, and a client.
+struct Cluster {
+    dir: TempDir,
+    peers: Vec<SocketAddr>,
+    clients: Vec<SocketAddr>,
+    children: Vec<Option<Child>>,
+    extra: BTreeMap<&'static str, String>,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Free ports. Somebody may take one before the node does, but the kernel does not hand them out again so soon.
+fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
+}
+
+impl Cluster {
+    fn new(count: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // A kept connection would outlive the process at its other end.
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap();
+        Self {
+            dir: TempDir::new().unwrap(),
+            peers: free_addresses(count),
+            clients: free_addresses(count),
+            children: (0..count).map(|_| None).collect(),
+            extra: BTreeMap::new(),
+            http,
+            runtime,
+        }
+    }
+
+    fn start(count: usize) -> Self {
+        let mut cluster = Self::new(count);
+        (0..count).for_each(|node| cluster.spawn(node));
+        cluster
+    }
+
+    fn data_dir(&self, node: usize) -> PathBuf {
+        self.dir.path().join(format!("n{}", node + 1))
+    }
+
+    fn command(&self, node: usize) -> Command {
+        let peers: Vec<_> =
+            self.peers.iter().enumerate().map(|(at, address)| format!("{}={address}", at + 1)).collect();
+        let mut fields = self.extra.clone();
+        fields.insert("id", (node + 1).to_string());
+        fields.insert("peers", peers.join(","));
+        fields.insert("peer", self.peers[node].to_string());
+        fields.insert("client", self.clients[node].to_string());
+        fields.insert("dir", self.data_dir(node).to_str().unwrap().to_owned());
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "node", "--nocapture", "--test-threads=1"]);
+        command.env(ENV, serde_json::to_string(&fields).unwrap());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command
+    }
+
+    /// Starts a node, and waits for its ready line.
+    fn spawn(&mut self, node: usize) {
+        let mut child = self.command(node).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.by_ref().map(Result::unwrap).find(|line| line.contains("ready ")).expect("a ready line");
+        let wanted = format!("ready id={} client={} peer={} mutant=", node + 1, self.clients[node], self.peers[node]);
+        assert!(ready.contains(&wanted), "{ready:?}");
+        // Its later output goes nowhere, but must have somewhere to go.
+        std::thread::spawn(move || lines.for_each(drop));
+        self.children[node] = Some(child);
+    }
+
+    /// Starts a node that must refuse; its exit code and its last words.
+    fn refused(&self, node: usize) -> (i32, String) {
+        let mut child = self.command(node).stderr(Stdio::piped()).spawn().unwrap();
+        let mut words = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+        (child.wait().unwrap().code().expect("it ended by itself"), words)
+    }
+
+    /// Sends a signal to a node that ends it; how it ended.
+    fn end(&mut self, node: usize, signal: Signal) -> std::process::ExitStatus {
+        let mut child = self.children[node].take().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        child.wait().unwrap()
+    }
+
+    fn post(&self, node: usize, path: &str, body: &Value) -> (u16, Value) {
+        let url = format!("http://{}/v1/{path}", self.clients[node]);
+        self.runtime.block_on(async {
+            let answer = self.http.post(url).json(body).send().await.unwrap();
+            (answer.status().as_u16(), answer.json().await.unwrap())
+        })
+    }
+
+    fn status(&self, node: usize) -> Status {
+        let url = format!("http://{}/v1/status", self.clients[node]);
+        self.runtime.block_on(async { self.http.get(url).send().await.unwrap().json().await.unwrap() })
+    }
+
+    /// Asks until it is done; only for what may be done twice.
+    fn insist(&self, node: usize, path: &str, body: &Value) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.post(node, path, body) {
+                (200, answer) => return answer,
+                (503 | 504, _) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                other => panic!("{path} {body}: {other:?}"),
+            }
+        }
+    }
+
+    fn leader(&self) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let up = (0..self.children.len()).filter(|&node| self.children[node].is_some());
+            if let Some(leader) = up.into_iter().find(|&node| self.status(node).role == "leader") {
+                return leader;
+            }
+            assert!(Instant::now() < deadline, "no leader");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().flatten() {
+            let _dead_already = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+}
+
+#[test]
+fn every_request_does_what_it_says() {
+    let cluster = Cluster::start(3);
+    let empty = json!({});
+    assert_eq!(cluster.insist(0, "write", &json!({"key":"x","value":17})), empty);
+    for node in 0..3 {
+        assert_eq!(cluster.insist(node, "read", &json!({"key":"x"})), json!({"value":17}));
+        assert_eq!(cluster.insist(node, "read", &json!({"key":"none"})), json!({"value":null}));
+    }
+    let cas = |node, old, new| cluster.post(node, "cas", &json!({"key":"x","old":old,"new":new}));
+    assert_eq!(cas(1, 17, 18), (200, json!({"swapped":true})));
+    assert_eq!(cas(2, 17, 19), (200, json!({"swapped":false,"observed":18})));
+    assert_eq!(cluster.post(0, "append", &json!({"key":"l","value":1})), (200, empty.clone()));
+    assert_eq!(cluster.post(1, "append", &json!({"key":"l","value":2})), (200, empty.clone()));
+    let txn = json!({"ops":[["append","l",3],["r","l",null],["w","z","text"]]});
+    assert_eq!(
+        cluster.post(2, "txn", &txn),
+        (200, json!({"ops":[["append","l",3],["r","l",[1,2,3]],["w","z","text"]]}))
+    );
+
+    let (code, session) = cluster.post(1, "session", &empty);
+    assert_eq!(code, 200);
+    let once = json!({"key":"l","value":4,"session":session["session"],"seq":1});
+    assert_eq!(cluster.post(0, "append", &once), (200, empty.clone()));
+    assert_eq!(cluster.post(2, "append", &once), (200, empty.clone()));
+    assert_eq!(cluster.post(0, "read", &json!({"key":"l"})), (200, json!({"value":[1,2,3,4]})));
+
+    let other = (cluster.leader() + 1) % 3;
+    let leader = cluster.leader();
+    assert_eq!(cluster.post(leader, "transfer", &json!({"to":other + 1})), (200, empty));
+    let deadline = Instant::now() + PATIENCE;
+    while cluster.status(other).role != "leader" {
+        assert!(Instant::now() < deadline, "leadership was not handed over");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn errors_say_what_they_mean() {
+    let cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let long_key = "k".repeat(1025);
+    let bad = [
+        ("read", json!({})),
+        ("read", json!({"key":""})),
+        ("read", json!({"key":long_key})),
+        ("read", json!({"key":"x","more":1})),
+        ("write", json!({"key":"x","value":1.5})),
+        ("write", json!({"key":"x","value":{"a":1}})),
+        ("write", json!({"key":"x","value":1,"session":1})),
+        ("write", json!({"key":"x","value":1,"session":1,"seq":0})),
+        ("txn", json!({"ops":[["delete","x",null]]})),
+        ("txn", json!({"ops":[["r","x",1]]})),
+    ];
+    for (path, body) in bad {
+        let (code, answer) = cluster.post(0, path, &body);
+        assert_eq!(
+            (code, &answer["error"]["outcome"], &answer["error"]["code"]),
+            (400, &json!("fail"), &json!("bad-request"))
+        );
+    }
+    let expect = |path, body: Value, code, name| {
+        let (status, answer) = cluster.post(0, path, &body);
+        assert_eq!((status, answer["error"]["code"].as_str()), (code, Some(name)), "{path}: {answer}");
+        assert_eq!(answer["error"]["outcome"], "fail");
+    };
+    expect("append", json!({"key":"x","value":1}), 409, "wrong-type");
+    expect("append", json!({"key":"l","value":1,"session":77,"seq":1}), 409, "unknown-session");
+    expect("nothing", json!({}), 404, "bad-request");
+    expect("status", json!({}), 405, "bad-request");
+    assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
+}
+
+#[test]
+fn a_large_body_is_refused() {
+    let cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let url = format!("http://{}/v1/write", cluster.clients[0]);
+    let body = json!({"key":"x","value":"y".repeat(2 << 20)});
+    // The node answers and closes without reading the rest: the answer may be lost on the way, but the write is not done.
+    if let Ok(answer) = cluster.runtime.block_on(async { cluster.http.post(url).json(&body).send().await }) {
+        assert_eq!(answer.status().as_u16(), 413);
+    }
+    assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
+}
+
+#[test]
+fn without_a_majority_nothing_is_done() {
+    let mut cluster = Cluster::new(3);
+    cluster.spawn(0);
+    let (code, answer) = cluster.post(0, "write", &json!({"key":"x","value":1}));
+    assert_eq!(
+        (code, &answer["error"]["code"], &answer["error"]["outcome"]),
+        (503, &json!("no-leader"), &json!("fail"))
+    );
+    let (code, answer) = cluster.post(0, "read", &json!({"key":"x"}));
+    assert_eq!((code, &answer["error"]["outcome"]), (503, &json!("fail")));
+}
+
+#[test]
+fn acknowledged_writes_survive_the_end_of_all_nodes() {
+    let mut cluster = Cluster::start(3);
+    for (round, signal) in [Signal::KILL, Signal::USR1, Signal::KILL].into_iter().enumerate() {
+        // More than --snapshot-every of them, so that recovery meets a snapshot too.
+        for value in 0..40 {
+            let node = value % 3;
+            cluster.insist(node, "write", &json!({"key":format!("k{round}-{value}"),"value":value}));
+        }
+        for node in 0..3 {
+            let status = cluster.end(node, signal);
+            let how = if signal == Signal::USR1 { status.code() == Some(75) } else { status.signal() == Some(9) };
+            assert!(how, "{signal:?} ended the node with {status}");
+        }
+        (0..3).for_each(|node| cluster.spawn(node));
+        for value in 0..40 {
+            let key = json!({"key":format!("k{round}-{value}")});
+            assert_eq!(cluster.insist((value + 1) % 3, "read", &key), json!({"value":value}));
+        }
+    }
+    assert!((0..3).all(|node| cluster.status(node).snapshot_index > 0), "no snapshot was taken");
+}
+
+#[test]
+fn a_killed_leader_is_replaced_and_catches_up() {
+    let mut cluster = Cluster::start(3);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let old = cluster.leader();
+    cluster.end(old, Signal::KILL);
+    let other = (old + 1) % 3;
+    for value in 0..120 {
+        cluster.insist(other, "write", &json!({"key":"x","value":value}));
+    }
+    cluster.spawn(old);
+    assert_eq!(cluster.insist(old, "read", &json!({"key":"x"})), json!({"value":119}));
+}
+
+#[test]
+fn a_paused_leader_is_replaced_and_answers_nothing_stale() {
+    let cluster = Cluster::start(3);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let old = cluster.leader();
+    let pid = Pid::from_child(cluster.children[old].as_ref().unwrap());
+    kill_process(pid, Signal::STOP).unwrap();
+    cluster.insist((old + 1) % 3, "write", &json!({"key":"x","value":2}));
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(cluster.insist(old, "read", &json!({"key":"x"})), json!({"value":2}));
+}
+
+#[test]
+fn a_node_refuses_what_it_cannot_start_with() {
+    let mut cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    // A second process on the same directory.
+    let (code, words) = cluster.refused(0);
+    assert!(code == 73 && words.contains("in use by another process"), "{code} {words}");
+    cluster.end(0, Signal::KILL);
+
+    cluster.extra.insert("mutant", "raft-vote-no-log-check".to_owned());
+    let (code, words) = cluster.refused(0);
+    assert!(code == 64 && words.contains("--allow-mutants"), "{code} {words}");
+    cluster.extra.insert("allow", String::new());
+    cluster.extra.insert("mutant", "no-such".to_owned());
+    let (code, words) = cluster.refused(0);
+    assert!(code == 64 && words.contains("no-such"), "{code} {words}");
+    cluster.extra.clear();
+
+    // An address that somebody else has.
+    let held = TcpListener::bind(cluster.clients[0]).unwrap();
+    let (code, words) = cluster.refused(0);
+    assert!(code == 71 && words.contains("listen on"), "{code} {words}");
+    drop(held);
+
+    // A record below the watermark is altered.
+    cluster.spawn(0);
+    for value in 0..5 {
+        cluster.insist(0, "write", &json!({"key":"x","value":value}));
+    }
+    cluster.end(0, Signal::KILL);
+    let segment = cluster.data_dir(0).join("wal-0-0");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[60] ^= 4;
+    std::fs::write(&segment, bytes).unwrap();
+    let (code, words) = cluster.refused(0);
+    assert!(code == 65 && words.contains("wal-0-0 is damaged"), "{code} {words}");
+}
+
+#[test]
+fn a_failed_write_ends_the_process() {
+    let mut cluster = Cluster::new(1);
+    cluster.spawn(0);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    // The next compaction cannot make its file.
+    std::fs::create_dir(cluster.data_dir(0).join("base-1.tmp")).unwrap();
+    let url = format!("http://{}/v1/write", cluster.clients[0]);
+    let deadline = Instant::now() + PATIENCE;
+    let mut child = cluster.children[0].take().unwrap();
+    let status = loop {
+        let body = json!({"key":"x","value":2});
+        let _may_be_cut_off = cluster.runtime.block_on(async { cluster.http.post(&url).json(&body).send().await });
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "the node lives on with a disk that does not work");
+    };
+    assert_eq!(status.code(), Some(74));
+}
+
+/// Not a check: prints what three nodes and 32 clients on one machine manage. Run it with `--release -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn throughput() {
+    const CLIENTS: usize = 32;
+    const REQUESTS: usize = 2_000;
+    let mut cluster = Cluster::new(3);
+    cluster.extra.insert("snapshot", server::DEFAULT_SNAPSHOT_EVERY.to_string());
+    (0..3).for_each(|node| cluster.spawn(node));
+    cluster.http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let leader = cluster.leader();
+    for (name, path, node) in [
+        ("writes at the leader", "write", Some(leader)),
+        ("writes at all nodes", "write", None),
+        ("reads at all nodes", "read", None),
+    ] {
+        let start = Instant::now();
+        cluster.runtime.block_on(async {
+            let tasks = (0..CLIENTS).map(|client| {
+                let url = format!("http://{}/v1/{path}", cluster.clients[node.unwrap_or(client % 3)]);
+                let http = cluster.http.clone();
+                let body = if path == "read" { json!({"key":"x"}) } else { json!({"key":"x","value":client}) };
+                tokio::spawn(async move {
+                    for _ in 0..REQUESTS {
+                        let answer = http.post(&url).json(&body).send().await.unwrap();
+                        assert_eq!(answer.status().as_u16(), 200);
+                        let _body = answer.bytes().await.unwrap();
+                    }
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.unwrap();
+            }
+        });
+        let rate = (CLIENTS * REQUESTS) as f64 / start.elapsed().as_secs_f64();
+        println!("{name}: {rate:.0}/s");
+    }
+}

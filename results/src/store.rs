@@ -1,0 +1,403 @@
+//! Where runs are kept: one directory a run, whose name sorts by time.
+//!
+//! ```text
+//!   results/runs/20261121-011502-ab3f/
+//!     manifest.json     what was asked for, of which program, on which machine    (written first)
+//!     history.jsonl     every event, as it happens
+//!     schedule.jsonl    the faults as carried out, as they happen
+//!     events.jsonl      what the harness itself noticed
+//!     nodes/1.log …     what each node wrote
+//!     latencies.hdr     whole histograms;  latencies.json: the readable table
+//!     verdict.json      the summary                                               (written last)
+//! ```
+//!
+//! Creating the directory is the lock of a run: two runs started at once get two directories. Whole files are written beside and
+//! renamed, so that a reader sees all of one or none; files that grow are appended to line by line. Every name is fixed or made of
+//! numbers, so nothing that a server or a client says can lead out of the directory.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::latency::Latencies;
+
+mod error;
+mod machine;
+
+pub use error::StoreError;
+pub use machine::{Machine, git_revision};
+
+/// Where runs go unless told otherwise.
+pub const DEFAULT_STORE: &str = "results/runs";
+
+/// Version of the files in a run's directory.
+pub const STORE_FORMAT: u32 = 1;
+
+/// Names tried for a new run. Two in the same second are told apart by sixteen random bits.
+const NAMES_TRIED_MAX: u32 = 64;
+
+/// The name of a run: the second in which it started, in UTC, and four hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+impl RunId {
+    fn at(start: Timestamp, suffix: u16) -> Self {
+        Self(format!("{}-{suffix:04x}", start.strftime("%Y%m%d-%H%M%S")))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = StoreError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let shape = |(place, byte): (usize, u8)| match place {
+            8 | 15 => byte == b'-',
+            0..15 => byte.is_ascii_digit(),
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        };
+        if name.len() == 20 && name.bytes().enumerate().all(shape) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(StoreError::BadId(name.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = StoreError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+/// What a run is of: enough to do it again, and to know what not to compare it with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`STORE_FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// Version of this program.
+    pub trueline: String,
+    /// Git revision of the directory it was started in.
+    pub revision: Option<String>,
+    /// When, in UTC.
+    pub started: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// Everything that was configured.
+    pub config: serde_json::Value,
+    /// Where.
+    pub machine: Machine,
+}
+
+impl Manifest {
+    /// Of a run that starts now, here, by this process's command line.
+    #[must_use]
+    pub fn here(seed: u64, config: serde_json::Value) -> Self {
+        Self {
+            format: STORE_FORMAT,
+            trueline: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: std::env::current_dir().ok().as_deref().and_then(git_revision),
+            started: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            seed,
+            config,
+            machine: Machine::here(),
+        }
+    }
+}
+
+/// All runs.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store in this directory, which is made if need be.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        fs::create_dir_all(&root).map_err(|error| StoreError::io("create the store", &root, error))?;
+        Ok(Self { root })
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// A new run, with its manifest.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or written to.
+    pub fn create_run(&self, manifest: &Manifest) -> Result<RunDir, StoreError> {
+        let start = Timestamp::now();
+        for _ in 0..NAMES_TRIED_MAX {
+            match self.create_named(RunId::at(start, random_suffix()), manifest) {
+                Err(StoreError::Taken { .. }) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Crowded(self.root.clone()))
+    }
+
+    /// A new run by this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when there is one already; and when the directory cannot be made or written to.
+    pub fn create_named(&self, id: RunId, manifest: &Manifest) -> Result<RunDir, StoreError> {
+        let path = self.root.join(id.as_str());
+        // Not create_dir_all: that it fails on a directory that is there is what keeps two runs apart.
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Taken { path }),
+            made => made.map_err(|error| StoreError::io("create the run", &path, error))?,
+        }
+        let run = RunDir { id, path };
+        let nodes = run.path.join("nodes");
+        fs::create_dir(&nodes).map_err(|error| StoreError::io("create the run", &nodes, error))?;
+        run.write_json("manifest.json", manifest)?;
+        Ok(run)
+    }
+
+    /// The run by this name.
+    ///
+    /// # Errors
+    /// When the name is none or there is no such run.
+    pub fn run(&self, name: &str) -> Result<RunDir, StoreError> {
+        let id: RunId = name.parse()?;
+        let path = self.root.join(id.as_str());
+        if path.is_dir() { Ok(RunDir { id, path }) } else { Err(StoreError::NoSuchRun { path }) }
+    }
+
+    /// All runs, the oldest first. Whatever else lies in the directory is passed over.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunId>, StoreError> {
+        let failed = |error| StoreError::io("list the store", &self.root, error);
+        let mut runs = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+                runs.push(id);
+            }
+        }
+        runs.sort();
+        Ok(runs)
+    }
+}
+
+fn random_suffix() -> u16 {
+    use std::hash::{BuildHasher, Hasher};
+    // Seeded by the system for each value; nothing of a run's behaviour hangs on it.
+    std::collections::hash_map::RandomState::new().build_hasher().finish() as u16
+}
+
+/// The directory of one run.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    id: RunId,
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The history's file.
+    #[must_use]
+    pub fn history_path(&self) -> PathBuf {
+        self.path.join("history.jsonl")
+    }
+
+    /// The summary's file.
+    #[must_use]
+    pub fn verdict_path(&self) -> PathBuf {
+        self.path.join("verdict.json")
+    }
+
+    /// What a node writes; nodes count from 1.
+    #[must_use]
+    pub fn node_log_path(&self, node: u64) -> PathBuf {
+        self.path.join("nodes").join(format!("{node}.log"))
+    }
+
+    /// A new file for the history.
+    ///
+    /// # Errors
+    /// When it cannot be made, or is there already.
+    pub fn create_history(&self) -> Result<File, StoreError> {
+        let path = self.history_path();
+        File::create_new(&path).map_err(|error| StoreError::io("create the history", &path, error))
+    }
+
+    /// The file for what a node writes; a node that is started again goes on in the same file.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_node_log(&self, node: u64) -> Result<File, StoreError> {
+        append_to(&self.node_log_path(node), "open the node's log")
+    }
+
+    /// The schedule: faults as carried out.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn schedule(&self) -> Result<LineFile, StoreError> {
+        LineFile::open(self.path.join("schedule.jsonl"))
+    }
+
+    /// What the harness itself noticed.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn events(&self) -> Result<LineFile, StoreError> {
+        LineFile::open(self.path.join("events.jsonl"))
+    }
+
+    /// Writes the summary, which ends the run.
+    ///
+    /// # Errors
+    /// When it cannot be written; then there is no such file, or the one from before.
+    pub fn write_verdict(&self, verdict: &impl Serialize) -> Result<(), StoreError> {
+        self.write_json("verdict.json", verdict)
+    }
+
+    /// Writes whole histograms and the readable table.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write_latencies(&self, latencies: &Latencies, duration: Duration) -> Result<(), StoreError> {
+        let mut log = Vec::new();
+        latencies.write_log(&mut log, duration).expect("memory takes everything");
+        self.write_whole("latencies.hdr", &log)?;
+        self.write_json("latencies.json", &latencies.table())
+    }
+
+    /// The manifest.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was written by a later version.
+    pub fn manifest(&self) -> Result<Manifest, StoreError> {
+        let path = self.path.join("manifest.json");
+        // The version is looked at first: the rest of a later one may not fit.
+        let manifest: serde_json::Value = read_json(&path)?;
+        let format = manifest.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if format != u64::from(STORE_FORMAT) {
+            return Err(StoreError::Format { path, format });
+        }
+        serde_json::from_value(manifest).map_err(|source| StoreError::Json { path, source })
+    }
+
+    /// The summary, if the run got that far.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub fn verdict<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
+        let path = self.verdict_path();
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn write_json(&self, name: &'static str, value: &impl Serialize) -> Result<(), StoreError> {
+        let mut text = serde_json::to_vec_pretty(value)
+            .map_err(|source| StoreError::Json { path: self.path.join(name), source })?;
+        text.push(b'\n');
+        self.write_whole(name, &text)
+    }
+
+    /// Readers see the whole file or none, also after a power failure.
+    fn write_whole(&self, name: &'static str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        let beside = self.path.join(format!("{name}.tmp"));
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|error| {
+            // It may not be there; and what is reported is the first error.
+            _ = fs::remove_file(&beside);
+            StoreError::io("write", &path, error)
+        })
+    }
+}
+
+/// A file of one JSON object a line. Each line is with the kernel when `write` returns.
+#[derive(Debug)]
+pub struct LineFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl LineFile {
+    fn open(path: PathBuf) -> Result<Self, StoreError> {
+        Ok(Self { file: append_to(&path, "open")?, path })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, value: &impl Serialize) -> Result<(), StoreError> {
+        let mut line =
+            serde_json::to_vec(value).map_err(|source| StoreError::Json { path: self.path.clone(), source })?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|error| StoreError::io("add a line to", &self.path, error))
+    }
+}
+
+fn append_to(path: &Path, action: &'static str) -> Result<File, StoreError> {
+    File::options().create(true).append(true).open(path).map_err(|error| StoreError::io(action, path, error))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
+    let bytes = fs::read(path).map_err(|error| StoreError::io("read", path, error))?;
+    serde_json::from_slice(&bytes).map_err(|source| StoreError::Json { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;

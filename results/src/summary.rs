@@ -1,0 +1,188 @@
+//! A run in numbers and plain sentences: what is stored as `verdict.json`, and what a person reads on the terminal.
+
+use std::collections::BTreeMap;
+
+use checkers::verdict::{Anomaly, Judgement, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    check::{Check, conclude},
+    exit::ExitCode,
+    latency::{LatencyRow, ThroughputSummary},
+    tally::OperationTable,
+};
+
+mod render;
+
+pub use render::render;
+
+/// Version of `verdict.json`.
+pub const SUMMARY_FORMAT: u32 = 1;
+
+/// Everything about a run that fits on a screen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`SUMMARY_FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// The run's name; none where nothing was stored.
+    pub run: Option<String>,
+    /// What was tested, e.g. `raft`.
+    pub system: String,
+    /// How many nodes.
+    pub nodes: u32,
+    /// The workload, e.g. `register`.
+    pub workload: String,
+    /// How many clients.
+    pub clients: u32,
+    /// The seed.
+    pub seed: u64,
+    /// How long the load lasted.
+    pub duration_ms: u64,
+    /// The worst of the checks.
+    pub verdict: Verdict,
+    /// One plain sentence: why.
+    pub reason: String,
+    /// What the process returns.
+    pub exit: u8,
+    /// Why the harness itself failed, if it did.
+    pub harness_error: Option<String>,
+    /// Consistency, liveness, crash, vacuity.
+    pub checks: Vec<Check>,
+    /// What the judge found, if it found something.
+    pub violation: Option<ViolationSummary>,
+    /// How it was judged.
+    pub judged: Option<Judged>,
+    /// Operations by kind and outcome.
+    pub operations: OperationTable,
+    /// Faults by kind.
+    pub faults: BTreeMap<String, FaultCounts>,
+    /// How often another node became leader.
+    pub leader_changes: u64,
+    /// Successful operations in a second.
+    pub throughput: ThroughputSummary,
+    /// How long operations took.
+    pub latencies: Vec<LatencyRow>,
+    /// From the last heal until every node answered again; none if they did not, or were not asked.
+    pub recovery_ms: Option<u64>,
+    /// The mutant under test, and how often its rule decided wrongly.
+    pub mutant: Option<MutantSummary>,
+    /// Where things are: what, and the path.
+    pub files: BTreeMap<String, String>,
+    /// The command that does it again.
+    pub replay: Option<String>,
+}
+
+/// A violation in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViolationSummary {
+    /// The field's name for it.
+    pub anomaly: Anomaly,
+    /// The key it is on.
+    pub key: String,
+    /// A plain sentence with clients, values and times.
+    pub description: String,
+    /// The operations involved, by place in the history.
+    pub operations: Vec<u32>,
+}
+
+/// How the judge decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// By which algorithm.
+    pub decided_by: String,
+    /// How many operations.
+    pub operations: u64,
+    /// On how many keys.
+    pub keys: u64,
+    /// In how long.
+    pub elapsed_ms: u64,
+}
+
+/// Faults of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultCounts {
+    /// Begun as planned.
+    pub started: u64,
+    /// Seen to have an effect.
+    pub landed: u64,
+}
+
+/// The mutant of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutantSummary {
+    /// Its name.
+    pub name: String,
+    /// How often the mutated rule decided otherwise than the correct one, over all nodes.
+    pub fired: u64,
+}
+
+impl Summary {
+    /// A summary that says nothing yet: to be filled, and then concluded.
+    #[must_use]
+    pub fn new(system: impl Into<String>, workload: impl Into<String>, seed: u64) -> Self {
+        Self {
+            format: SUMMARY_FORMAT,
+            run: None,
+            system: system.into(),
+            nodes: 0,
+            workload: workload.into(),
+            clients: 0,
+            seed,
+            duration_ms: 0,
+            verdict: Verdict::Unknown,
+            reason: "not concluded".to_owned(),
+            exit: ExitCode::HarnessError.code(),
+            harness_error: None,
+            checks: Vec::new(),
+            violation: None,
+            judged: None,
+            operations: OperationTable::default(),
+            faults: BTreeMap::new(),
+            leader_changes: 0,
+            throughput: ThroughputSummary::default(),
+            latencies: Vec::new(),
+            recovery_ms: None,
+            mutant: None,
+            files: BTreeMap::new(),
+            replay: None,
+        }
+    }
+
+    /// Takes over what the judge said, as the consistency check.
+    pub fn judge(&mut self, judgement: &Judgement) {
+        use crate::check::CheckName;
+        self.checks.retain(|check| check.name != CheckName::Consistency);
+        self.checks.insert(0, Check::new(CheckName::Consistency, judgement.verdict, judgement.reason.clone()));
+        self.judged = Some(Judged {
+            decided_by: judgement.decided_by.to_owned(),
+            operations: judgement.operations as u64,
+            keys: judgement.keys as u64,
+            elapsed_ms: u64::try_from(judgement.elapsed.as_millis()).unwrap_or(u64::MAX),
+        });
+        self.violation = judgement.violation.as_ref().map(|violation| ViolationSummary {
+            anomaly: violation.anomaly,
+            key: serde_json::to_string(&violation.key).expect("a value is always JSON"),
+            description: violation.description.clone(),
+            operations: violation.operations.iter().map(|index| index.0).collect(),
+        });
+    }
+
+    /// Sets verdict, reason and exit code from the checks and the harness's own error; says how the process is to end.
+    pub fn conclude(&mut self) -> ExitCode {
+        (self.verdict, self.reason) = conclude(&self.checks);
+        let mut exit = ExitCode::from(self.verdict);
+        if let Some(error) = &self.harness_error {
+            // A violation found before the harness failed stays one.
+            exit = exit.max(ExitCode::HarnessError);
+            if self.verdict != Verdict::Invalid {
+                self.verdict = Verdict::Unknown;
+                self.reason = format!("the harness failed: {error}");
+            }
+        }
+        self.exit = exit.code();
+        exit
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The summary on the terminal: to be read in seconds. The verdict and its reason come first, then the checks, then numbers.
+
+use std::fmt::{self, Display, Write};
+
+use checkers::verdict::Verdict;
+
+use super::Summary;
+use crate::{
+    check::verdict_name,
+    latency::{Ending, LatencyRow, Measure},
+};
+
+/// The width of the names at the left.
+const LABEL: usize = 13;
+
+/// Reasons of failures that are shown; the file has them all.
+const REASONS_SHOWN: usize = 4;
+
+/// The summary as text, with colours for a terminal if asked for.
+#[must_use]
+pub fn render(summary: &Summary, colour: bool) -> String {
+    let mut page = Page { text: String::new(), colour };
+    page.headline(summary);
+    page.checks(summary);
+    page.operations(summary);
+    page.latencies(summary);
+    page.facts(summary);
+    page.text
+}
+
+struct Page {
+    text: String,
+    colour: bool,
+}
+
+impl Page {
+    fn line(&mut self, line: impl Display) {
+        let line = line.to_string();
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn fact(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("  {name:LABEL$}{value}"));
+    }
+
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn headline(&mut self, summary: &Summary) {
+        let verdict = self.painted(summary.verdict, &verdict_name(summary.verdict).to_uppercase());
+        let Summary { system, nodes, workload, clients, seed, .. } = summary;
+        let duration = seconds(summary.duration_ms);
+        self.line(format_args!(
+            "{verdict}  {system}, {nodes} nodes, {workload} by {clients} clients, {duration}, seed {seed}"
+        ));
+        // The checks below say why, each for itself.
+        if summary.checks.is_empty() {
+            self.line(format_args!("  {}", one_line(&summary.reason)));
+        }
+        if let Some(error) = &summary.harness_error {
+            self.line(format_args!("  harness error: {}", one_line(error)));
+        }
+        self.blank();
+    }
+
+    fn checks(&mut self, summary: &Summary) {
+        for check in &summary.checks {
+            let result = self.painted(check.result, &format!("{:9}", verdict_name(check.result)));
+            self.fact(check.name.name(), format_args!("{result}{}", one_line(&check.reason)));
+        }
+        if !summary.checks.is_empty() {
+            self.blank();
+        }
+    }
+
+    fn operations(&mut self, summary: &Summary) {
+        if summary.operations.by_function.is_empty() {
+            return;
+        }
+        self.fact("operations", format_args!("{:>11}{:>11}{:>11}{:>11}", "ok", "fail", "mismatch", "info"));
+        for (function, counts) in &summary.operations.by_function {
+            let [ok, fail, mismatch, info] = [counts.ok, counts.fail, counts.mismatch, counts.info].map(grouped);
+            self.fact(&format!("  {function}"), format_args!("{ok:>11}{fail:>11}{mismatch:>11}{info:>11}"));
+        }
+        let mut reasons: Vec<(&String, &u64)> = summary.operations.reasons.iter().collect();
+        reasons.sort_by_key(|&(name, &count)| (std::cmp::Reverse(count), name));
+        let more = reasons.len().saturating_sub(REASONS_SHOWN);
+        let mut text: Vec<String> = reasons
+            .iter()
+            .take(REASONS_SHOWN)
+            .map(|(name, count)| format!("{} {}", one_line(name), grouped(**count)))
+            .collect();
+        if more > 0 {
+            text.push(format!("{more} more"));
+        }
+        if !text.is_empty() {
+            self.fact("  because", text.join(", "));
+        }
+        self.blank();
+    }
+
+    fn latencies(&mut self, summary: &Summary) {
+        let shown = |row: &&LatencyRow| row.ending == Ending::Answered && row.measure == Measure::Response;
+        let rows: Vec<&LatencyRow> = summary.latencies.iter().filter(shown).collect();
+        if rows.is_empty() {
+            return;
+        }
+        self.fact("latency", format_args!("{:>11}{:>11}{:>11}", "p50", "p99", "max"));
+        for row in rows {
+            let [p50, p99, max] = [row.p50_ns, row.p99_ns, row.max_ns].map(milliseconds);
+            self.fact(&format!("  {}", row.operation), format_args!("{p50:>11}{p99:>11}{max:>11}"));
+        }
+        self.blank();
+    }
+
+    fn facts(&mut self, summary: &Summary) {
+        let throughput = &summary.throughput;
+        if throughput.highest > 0 {
+            let mean = grouped(throughput.mean.round() as u64);
+            let (lowest, highest) = (grouped(throughput.lowest), grouped(throughput.highest));
+            self.fact("throughput", format_args!("{mean} ok a second (lowest {lowest}, highest {highest})"));
+        }
+        let faults: Vec<String> = summary
+            .faults
+            .iter()
+            .map(|(kind, counts)| match counts.landed == counts.started {
+                true => format!("{kind} {}", counts.landed),
+                false => format!("{kind} {} of {}", counts.landed, counts.started),
+            })
+            .collect();
+        self.fact("faults", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") });
+        self.fact("leaders", format_args!("changed {}", times(summary.leader_changes)));
+        if let Some(recovery) = summary.recovery_ms {
+            self.fact("recovery", format_args!("{} after the last heal", seconds(recovery)));
+        }
+        if let Some(mutant) = &summary.mutant {
+            self.fact("mutant", format_args!("{}, decided wrongly {}", mutant.name, times(mutant.fired)));
+        }
+        if let Some(judged) = &summary.judged {
+            let (operations, keys) = (grouped(judged.operations), grouped(judged.keys));
+            let elapsed = seconds(judged.elapsed_ms);
+            self.fact(
+                "judged",
+                format_args!("{operations} operations on {keys} keys in {elapsed} by {}", judged.decided_by),
+            );
+        }
+        for (name, path) in &summary.files {
+            self.fact(name, one_line(path));
+        }
+        if let Some(replay) = &summary.replay {
+            self.fact("replay", one_line(replay));
+        }
+    }
+
+    fn painted(&self, verdict: Verdict, text: &str) -> String {
+        let colour = match verdict {
+            Verdict::Valid => 32,
+            Verdict::Invalid => 31,
+            Verdict::Unknown | Verdict::Vacuous => 33,
+        };
+        if self.colour { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Text of servers and files, made harmless: no line breaks, and no escape sequences for the terminal.
+fn one_line(text: &str) -> OneLine<'_> {
+    OneLine(text)
+}
+
+struct OneLine<'a>(&'a str);
+
+impl Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|letter| f.write_char(if letter.is_control() { ' ' } else { letter }))
+    }
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{} times", grouped(count)) }
+}
+
+fn milliseconds(ns: u64) -> String {
+    let ms = ns as f64 / 1e6;
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{:.1} s", ms as f64 / 1e3)
+}
