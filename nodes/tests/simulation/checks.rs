@@ -51,4 +51,7 @@ pub trait Checks<P: Protocol> {
 
     /// How often a node's log was replaced by a snapshot of another's.
     fn snapshots_installed(&self) -> u64;
+
+    /// How often a node's log lost entries to a newer leader's.
+    fn truncations(&self) -> u64;
 }

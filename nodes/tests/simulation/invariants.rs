@@ -40,8 +40,8 @@ struct Mirror {
 /// A term and a vote that others know of.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Promise {
-    term: u64,
-    vote: Option<NodeId>,
+    pub term: u64,
+    pub vote: Option<NodeId>,
 }
 
 /// A leader, as it was when elected.
@@ -72,6 +72,7 @@ pub struct RaftChecks {
     /// By index - 1.
     committed: Vec<CommittedEntry>,
     snapshots_installed: u64,
+    truncations: u64,
 }
 
 fn slot(index: u64) -> usize {
@@ -93,24 +94,16 @@ impl Checks<Raft> for RaftChecks {
             entries: Vec::new(),
             committed: Vec::new(),
             snapshots_installed: 0,
+            truncations: 0,
         }
     }
 
     fn after_step(&mut self, node: usize, core: &Raft, news: &mut Vec<Committed>) -> Result<Seen, String> {
-        let view = core.view();
-        self.check_terms(node, &view)?;
-        self.check_log(node, &view)?;
-        self.check_leader(node, &view)?;
-        self.check_commit(node, &view, news)?;
-        Ok(Seen { commit: view.commit.0, applied: view.applied.0, digest: view.machine_digest })
+        self.check(node, &core.view(), news)
     }
 
     fn restarted(&mut self, node: usize, core: &Raft) -> Result<(), String> {
-        self.mirrors[node] = Mirror::default();
-        let view = core.view();
-        ensure(!view.is_leader, || "a node woke up as leader".into())?;
-        self.check_terms(node, &view)?;
-        self.check_log(node, &view)
+        self.check_restart(node, &core.view())
     }
 
     fn promise(core: &Raft) -> Promise {
@@ -158,9 +151,30 @@ impl Checks<Raft> for RaftChecks {
     fn snapshots_installed(&self) -> u64 {
         self.snapshots_installed
     }
+
+    fn truncations(&self) -> u64 {
+        self.truncations
+    }
 }
 
 impl RaftChecks {
+    /// All the invariants, for one node as it is now.
+    pub fn check(&mut self, node: usize, view: &View<'_>, news: &mut Vec<Committed>) -> Result<Seen, String> {
+        self.check_terms(node, view)?;
+        self.check_log(node, view)?;
+        self.check_leader(node, view)?;
+        self.check_commit(node, view, news)?;
+        Ok(Seen { commit: view.commit.0, applied: view.applied.0, digest: view.machine_digest })
+    }
+
+    /// A node as its disk brought it back: what it was before is forgotten, what it promised is not.
+    pub fn check_restart(&mut self, node: usize, view: &View<'_>) -> Result<(), String> {
+        self.mirrors[node] = Mirror::default();
+        ensure(!view.is_leader, || "a node woke up as leader".into())?;
+        self.check_terms(node, view)?;
+        self.check_log(node, view)
+    }
+
     /// Terms never go back, and what was promised stands.
     fn check_terms(&mut self, node: usize, view: &View<'_>) -> Result<(), String> {
         let mirror = &mut self.mirrors[node];
@@ -195,6 +209,7 @@ impl RaftChecks {
         let keep = slot(base + 1) + same;
         let was_leader = mirror.leads && view.is_leader && mirror.term == view.term.0;
         ensure(!was_leader || keep >= mirror.terms.len(), || "a leader cut its own log".into())?;
+        self.truncations += u64::from(keep < mirror.terms.len());
         mirror.terms.truncate(keep);
         let scanned = if full { 0 } else { same };
         for (offset, entry) in view.entries.iter().enumerate().skip(scanned) {

@@ -84,7 +84,7 @@ pub struct Schedule {
     pub drift_ppm: u64,
 
     pub clients: usize,
-    /// Between two operations of a client, at most.
+    /// Between two operations of a client, at most; after a refusal four times that.
     pub think_max: u64,
     /// How long a client waits before it goes on.
     pub patience: u64,
@@ -104,7 +104,7 @@ impl Schedule {
             seed,
             nodes: pick(rng, &[3, 3, 3, 3, 3, 3, 5, 5, 5, 4, 2, 1]),
             mutant,
-            storm: pick(rng, &[1000, 1500, 2500]) * MILLISECOND,
+            storm: pick(rng, &[1500, 3000, 6000]) * MILLISECOND,
             snapshot_every: pick(rng, &[2, 5, 12, 1000, 1000]),
             max_append_bytes: pick(rng, &[1, 150, 1 << 20]),
             max_inflight: pick(rng, &[1, 2, 8]),
@@ -119,11 +119,11 @@ impl Schedule {
             lazy_sync: pick(rng, &[0.0, 0.1, 0.5]),
             crash: pick(rng, &[0.0, 0.0, 0.01, 0.04]),
             crash_at: None,
-            fault_every: pick(rng, &[60, 150, 150, 400]) * MILLISECOND,
+            fault_every: pick(rng, &[60, 150, 150, 400, 1000]) * MILLISECOND,
             down_max: pick(rng, &[5, 120, 400]) * MILLISECOND,
             drift_ppm: pick(rng, &[0, 1_000, 50_000]),
             clients: pick(rng, &[1, 2, 3, 4]),
-            think_max: pick(rng, &[10, 40, 120]) * MILLISECOND,
+            think_max: pick(rng, &[5, 20, 80]) * MILLISECOND,
             patience: pick(rng, &[60, 250, 600]) * MILLISECOND,
             reads: pick(rng, &[0.1, 0.4, 0.7]),
             transfers: pick(rng, &[0.0, 0.03, 0.1]),

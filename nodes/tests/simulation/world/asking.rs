@@ -11,7 +11,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let node = self.rng.random_range(0..self.nodes.len());
         if self.nodes[node].core.is_none() {
             // Connection refused.
-            self.think(client);
+            self.think(client, 4);
             return Ok(());
         }
         let op = self.clients[client].next(&mut self.rng, &self.schedule, &mut self.oracle);
@@ -65,11 +65,12 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
 
     pub(super) fn end_attempt(&mut self, client: usize, reply: Option<&Reply>) {
         self.clients[client].ended(&mut self.rng, &self.oracle, reply);
-        self.think(client);
+        let refused = matches!(reply, Some(Reply::Refused(_)));
+        self.think(client, if refused { 4 } else { 1 });
     }
 
-    fn think(&mut self, client: usize) {
-        let think = self.rng.random_range(0..=self.schedule.think_max);
+    fn think(&mut self, client: usize, times: u64) {
+        let think = self.rng.random_range(0..=self.schedule.think_max * times);
         self.after(think, Event::Act { client });
     }
 }
