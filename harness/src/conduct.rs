@@ -106,11 +106,11 @@ pub async fn conduct(
             broken_off(config, &dir, &judgement, failure.to_string())
         }
     };
-    store(config, &dir, summary, &paths.data)
+    write_down(config, &dir, summary, &paths.data)
 }
 
 /// Writes down what came out, the verdict first.
-fn store(config: &RunConfig, dir: &RunDir, summary: Summarised, data: &Path) -> anyhow::Result<(Summary, ExitCode)> {
+fn write_down(config: &RunConfig, dir: &RunDir, summary: Summarised, data: &Path) -> anyhow::Result<(Summary, ExitCode)> {
     let Summarised { summary, exit, latencies } = summary;
     let stored = dir.write_verdict(&summary).and_then(|()| match &latencies {
         Some(latencies) => dir.write_latencies(latencies, Duration::from_millis(summary.duration_ms)),

@@ -1,9 +1,9 @@
 //! What can be tested. A new system is one file that implements [`System`], and one line in [`SystemKind`].
 //!
 //! ```text
-//!   SystemKind ──> System ── command(node) ──> a process
-//!                        ├── client(node)  ──> a client pinned to it
-//!                        └── faults()      ──> what it can suffer
+//!   SystemKind ──> System ── program, arguments(node) ──> a process
+//!                        ├── client(node)               ──> a client pinned to it
+//!                        └── faults()                   ──> what it can suffer
 //! ```
 
 use std::{
@@ -84,15 +84,6 @@ pub struct NodePlace {
     pub seed: u64,
 }
 
-/// A program and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invocation {
-    /// The executable.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-}
-
 /// A system under test.
 pub trait System: Send + Sync {
     /// Its standard port for clients.
@@ -101,8 +92,11 @@ pub trait System: Send + Sync {
     /// Its standard port for peers.
     fn peer_port(&self) -> u16;
 
-    /// How one node is started.
-    fn command(&self, place: &NodePlace) -> Invocation;
+    /// The executable that every node runs.
+    fn program(&self) -> &Path;
+
+    /// The arguments that one node is started with.
+    fn arguments(&self, place: &NodePlace) -> Vec<String>;
 
     /// A client pinned to the node at this address.
     ///

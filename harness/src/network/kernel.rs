@@ -118,7 +118,7 @@ impl Signals {
     pub(crate) fn wait(&self) -> io::Result<(Signal, bool)> {
         loop {
             // SAFETY: a `siginfo_t` is plain data, for which all zeroes is a value.
-            let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+            let mut info: libc::siginfo_t = unsafe { zeroed() };
             // SAFETY: the set is initialised, and `info` is writable for the whole call.
             let signal = unsafe { libc::sigwaitinfo(&self.set, &mut info) };
             match Signal::from_named_raw(signal) {
