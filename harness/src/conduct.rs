@@ -189,10 +189,7 @@ fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
     summary.nodes = config.nodes;
     summary.clients = config.concurrency;
     summary.judge(judgement);
-    let file = |name: &str| dir.path().join(name).display().to_string();
-    summary.files = [("history", "history.jsonl"), ("schedule", "schedule.jsonl"), ("node logs", "nodes")]
-        .map(|(what, name)| (what.to_owned(), file(name)))
-        .into();
+    summary.files = [("run".to_owned(), dir.path().display().to_string())].into();
     summary.replay = Some(config.command());
     summary
 }
