@@ -23,10 +23,10 @@ use tokio::{sync::watch, task::JoinSet};
 use trueline::{
     cli::run::RunArgs,
     cluster::{Cluster, ClusterPaths},
-    config::RunConfig,
+    config::{RunConfig, SystemKind},
     load::{Pace, Shared, Tally, Worker, work},
     network::{Kind, Network, NetworkPlan, enter::enter},
-    system::{SystemKind, system},
+    system::system,
 };
 use workloads::generator::{Generator, Mix};
 
@@ -34,14 +34,8 @@ const CLIENTS: u32 = 32;
 const NODES: u32 = 3;
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(5);
-const TURNS: [SystemKind; 6] = [
-    SystemKind::Raft,
-    SystemKind::Etcd,
-    SystemKind::Etcd,
-    SystemKind::Raft,
-    SystemKind::Raft,
-    SystemKind::Etcd,
-];
+const TURNS: [SystemKind; 6] =
+    [SystemKind::Raft, SystemKind::Etcd, SystemKind::Etcd, SystemKind::Raft, SystemKind::Raft, SystemKind::Etcd];
 
 #[derive(Parser)]
 struct Flags {

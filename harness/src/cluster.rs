@@ -215,8 +215,7 @@ impl Cluster {
 
     fn spawn(&self, node: &Node) -> Result<NodeProcess, ClusterError> {
         let id = node.place.id;
-        let context =
-            self.network.spawn_context(id).map_err(|source| ClusterError::Namespace { node: id, source })?;
+        let context = self.network.spawn_context(id).map_err(|source| ClusterError::Namespace { node: id, source })?;
         self.spawner
             .spawn(NodeCommand {
                 program: self.program.clone(),

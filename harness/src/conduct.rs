@@ -34,13 +34,13 @@ use tokio::{
 use crate::{
     cluster::{Cluster, ClusterPaths},
     config::RunConfig,
-    journal::{Carried, RunJournal},
-    judge::checks,
+    journal::RunJournal,
+    judge::{Found, checks},
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
     progress::Progress,
-    run::{Observed, Run},
+    run::Run,
     system::System,
 };
 
@@ -101,7 +101,9 @@ pub async fn conduct(
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
             let judgement = judgement.with_context(|| failure.to_string())?;
             if judgement.verdict != Verdict::Invalid {
-                return Err(failure.context(format!("the run in {} could not be carried through", dir.path().display())));
+                return Err(
+                    failure.context(format!("the run in {} could not be carried through", dir.path().display()))
+                );
             }
             broken_off(config, &dir, &judgement, failure.to_string())
         }
@@ -110,7 +112,12 @@ pub async fn conduct(
 }
 
 /// Writes down what came out, the verdict first.
-fn write_down(config: &RunConfig, dir: &RunDir, summary: Summarised, data: &Path) -> anyhow::Result<(Summary, ExitCode)> {
+fn write_down(
+    config: &RunConfig,
+    dir: &RunDir,
+    summary: Summarised,
+    data: &Path,
+) -> anyhow::Result<(Summary, ExitCode)> {
     let Summarised { summary, exit, latencies } = summary;
     let stored = dir.write_verdict(&summary).and_then(|()| match &latencies {
         Some(latencies) => dir.write_latencies(latencies, Duration::from_millis(summary.duration_ms)),
@@ -163,16 +170,6 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
     check(&loaded.history, &config.workload.kind.model(), &CheckOptions { budget, threads: 0 })
         .with_context(|| format!("cannot judge {}", path.display()))
-}
-
-/// Everything that a verdict is made of.
-pub struct Found {
-    /// What the phases brought to light.
-    pub observed: Observed,
-    /// The faults as carried out.
-    pub carried: Carried,
-    /// What the judge says of the history.
-    pub judgement: Judgement,
 }
 
 /// A summary and what goes with it.

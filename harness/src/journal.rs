@@ -48,13 +48,8 @@ impl RunJournal {
     /// Writes to `schedule`, on the clock of `recorder`; `links` tell whether a cut kept anything from passing.
     #[must_use]
     pub fn new(recorder: Recorder, links: LinkTable, schedule: LineFile) -> Self {
-        let inner = Inner {
-            schedule,
-            counted: BTreeSet::new(),
-            cuts: Vec::new(),
-            faults: BTreeMap::new(),
-            failure: None,
-        };
+        let inner =
+            Inner { schedule, counted: BTreeSet::new(), cuts: Vec::new(), faults: BTreeMap::new(), failure: None };
         Self { recorder, links, inner: Mutex::new(inner) }
     }
 

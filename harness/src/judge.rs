@@ -6,7 +6,17 @@ use results::{
     tally::function_name,
 };
 
-use crate::{conduct::Found, config::RunConfig, run::Observed};
+use crate::{config::RunConfig, journal::Carried, run::Observed};
+
+/// Everything that a verdict is made of.
+pub struct Found {
+    /// What the phases brought to light.
+    pub observed: Observed,
+    /// The faults as carried out.
+    pub carried: Carried,
+    /// What the judge says of the history.
+    pub judgement: Judgement,
+}
 
 /// The four checks of a run.
 #[must_use]

@@ -15,13 +15,13 @@ use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
 use super::parse_duration;
 use crate::{
     conduct::conduct,
-    config::{NetworkKind, RunConfig},
+    config::{NetworkKind, RunConfig, SystemKind},
     failure::Failure,
     nemesis::Nemeses,
     network::{Kind, enter::enter},
     progress::Progress,
     run::kinds,
-    system::{System, SystemKind, system},
+    system::{System, system},
 };
 
 const EXAMPLES: &str = "\

@@ -1,6 +1,9 @@
 //! An unmodified etcd server, spoken to through its JSON gateway.
 
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use workloads::client::{AnyClient, ClientError, EtcdClient, EtcdReads, status_etcd};
 
@@ -84,9 +87,11 @@ impl System for Etcd {
 
     fn check_network(&self, network: NetworkKind) -> Result<(), String> {
         match network {
-            NetworkKind::Proxy => Err("etcd's members must know each other by one address, which relays for every pair \
+            NetworkKind::Proxy => {
+                Err("etcd's members must know each other by one address, which relays for every pair \
                                        of nodes cannot give; it needs --network fabric"
-                .to_owned()),
+                    .to_owned())
+            }
             NetworkKind::Fabric | NetworkKind::Auto => Ok(()),
         }
     }

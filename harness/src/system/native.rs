@@ -1,6 +1,9 @@
 //! The nodes in the box, and any other executable with the same contract (`docs/node-contract.md`).
 
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use workloads::client::{AnyClient, ClientError, NativeClient, status};
 

@@ -164,10 +164,8 @@ async fn without_a_quorum_changes_are_unknown_and_reads_fail() {
 #[tokio::test]
 async fn refusals_before_the_proposal_are_definite_and_others_are_not() {
     let error = |code: u64, message: &str| json!({"error": message, "message": message, "code": code});
-    let definite = [
-        (400, error(3, "etcdserver: key is not provided")),
-        (429, error(8, "etcdserver: too many requests")),
-    ];
+    let definite =
+        [(400, error(3, "etcdserver: key is not provided")), (429, error(8, "etcdserver: too many requests"))];
     for (status, body) in definite {
         assert_eq!(one(status, body.clone(), write(1)).await.completion, Completion::Fail, "{body}");
     }
