@@ -262,7 +262,7 @@ impl Oracle {
     pub fn check_end(&self) -> Result<(), String> {
         for (key, versions) in &self.versions {
             let Some((_, Value::List(elements))) = versions.last() else { continue };
-            let distinct: BTreeSet<i64> = elements.iter().filter_map(|element| as_int(element)).collect();
+            let distinct: BTreeSet<i64> = elements.iter().filter_map(as_int).collect();
             if distinct.len() != elements.len() {
                 return Err(format!("{key} holds an element twice: {elements:?}"));
             }
