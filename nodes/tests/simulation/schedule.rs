@@ -33,15 +33,15 @@ pub fn pick<T: Copy>(rng: &mut impl Rng, settings: &[T]) -> T {
 #[expect(clippy::enum_variant_names, reason = "each says what has not happened yet")]
 pub enum Point {
     /// A step handed over records; none of them is durable.
-    BeforeSync,
+    Unsynced,
     /// The records are durable; nothing that waited for them has left.
-    BeforeSend,
+    Unsent,
     /// What waited has left; the node was not told yet.
-    BeforeTold,
+    Untold,
 }
 
 impl Point {
-    pub const ALL: [Self; 3] = [Self::BeforeSync, Self::BeforeSend, Self::BeforeTold];
+    pub const ALL: [Self; 3] = [Self::Unsynced, Self::Unsent, Self::Untold];
 }
 
 /// Every knob of a schedule.

@@ -52,7 +52,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             state.ticket.0 += 1;
             state.disk.append(state.ticket, out.compact.take(), &mut out.records);
         }
-        let crashes = persists && self.crashes_at(Point::BeforeSync);
+        let crashes = persists && self.crashes_at(Point::Unsynced);
         if crashes && self.rng.random_bool(0.5) {
             trace!(self, "node {} crashes before what it says gets out", node + 1);
             return self.crash_somehow(node);
@@ -130,7 +130,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         state.synced = through;
         state.syncing = None;
         let released = state.held.partition_point(|held| held.ticket <= through);
-        let crashes = self.crashes_at(Point::BeforeSend);
+        let crashes = self.crashes_at(Point::Unsent);
         // A crash may come between two messages.
         let sent = if crashes { self.rng.random_range(0..=released) } else { released };
         for _ in 0..sent {
@@ -138,7 +138,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             self.checks.promised(node, held.promise);
             self.send(node, held.to, held.message);
         }
-        if crashes || self.crashes_at(Point::BeforeTold) {
+        if crashes || self.crashes_at(Point::Untold) {
             trace!(self, "node {} crashes after its sync, {sent} of {released} messages sent", node + 1);
             return self.crash_somehow(node);
         }
@@ -198,9 +198,9 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         };
         if crashes {
             match point {
-                Point::BeforeSync => self.stats.crashes_before_sync += 1,
-                Point::BeforeSend => self.stats.crashes_before_send += 1,
-                Point::BeforeTold => self.stats.crashes_before_told += 1,
+                Point::Unsynced => self.stats.crashes_before_sync += 1,
+                Point::Unsent => self.stats.crashes_before_send += 1,
+                Point::Untold => self.stats.crashes_before_told += 1,
             }
         }
         crashes
