@@ -217,7 +217,9 @@ fn errors_say_what_they_mean() {
     let cluster = Cluster::start(1);
     cluster.insist(0, "write", &json!({"key":"x","value":1}));
     let long_key = "k".repeat(1025);
+    let many_ops = vec![json!(["r", "x", null]); 1025];
     let bad = [
+        ("txn", json!({"ops":many_ops})),
         ("read", json!({})),
         ("read", json!({"key":""})),
         ("read", json!({"key":long_key})),

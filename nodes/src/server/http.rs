@@ -44,6 +44,9 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// The longest key.
 pub const KEY_BYTES_MAX: usize = 1 << 10;
 
+/// The most steps of one transaction.
+pub const TXN_OPS_MAX: usize = 1 << 10;
+
 /// What the handlers share: a way to the core, and what it last told about itself.
 pub struct Api {
     submit: Box<dyn Fn(Request, oneshot::Sender<Reply>) -> bool + Send + Sync>,
@@ -157,6 +160,10 @@ async fn cas(State(api): State<Arc<Api>>, body: Body) -> Answered {
 
 async fn txn(State(api): State<Arc<Api>>, body: Body) -> Answered {
     let Txn { mut ops, stamp } = parse(body)?;
+    if ops.len() > TXN_OPS_MAX {
+        let message = format!("a transaction has at most {TXN_OPS_MAX} steps, this one {}", ops.len());
+        return Err(ApiError::bad(StatusCode::BAD_REQUEST, message));
+    }
     let steps = ops.iter().map(parse_step).collect::<Result<_, _>>()?;
     let values = match api.run_operation(stamp, Operation::Txn { steps }).await? {
         Answer::Txn(values) if values.len() == ops.len() => values,
