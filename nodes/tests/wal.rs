@@ -295,6 +295,15 @@ fn a_directory_serves_one_process_and_one_node() {
     assert!(matches!(open(dir.path()), Err(StorageError::NewerFormat { found: 2, .. })));
 }
 
+/// That they are synced too cannot be seen from here.
+#[test]
+fn directories_above_are_made() {
+    let dir = TempDir::new().unwrap();
+    let deep = dir.path().join("a/b/c");
+    assert!(open(&deep).unwrap().stored.records.is_empty());
+    assert_eq!(files(&deep), ["base-0", "meta"]);
+}
+
 /// Every state that a crash during compaction can leave: the old state, or the new one, and nothing else.
 #[test]
 fn crash_at_every_point_of_a_compaction() {
