@@ -1,8 +1,8 @@
 //! The replicated state machine, as the protocols use it.
 
 use nodes::machine::{
-    Answer, Command, Machine, MachineError, Operation, SESSIONS_MAX, Stamp, TxnStep, VALUE_DEPTH_MAX, Value, ValueError,
-    WEIGHT_MAX,
+    Answer, Command, Machine, MachineError, Operation, SESSIONS_MAX, Stamp, TxnStep, VALUE_DEPTH_MAX, Value,
+    ValueError, WEIGHT_MAX,
 };
 use proptest::prelude::*;
 use serde_json::json;
