@@ -17,17 +17,19 @@ use serde::{Deserialize, Serialize};
 
 mod digest;
 mod json;
+mod nesting;
 mod sessions;
 mod store;
 
 pub use json::{VALUE_DEPTH_MAX, ValueError};
+pub use nesting::STORED_DEPTH_MAX;
 pub use sessions::SESSIONS_MAX;
 
 use sessions::{Sessions, Verdict};
 use store::Store;
 
 /// A stored value. In the client API it is bare JSON: `null`, `17`, `"text"`, `[…]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub enum Value {
     /// Absent.
     #[default]
