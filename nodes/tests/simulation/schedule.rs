@@ -30,7 +30,6 @@ pub fn pick<T: Copy>(rng: &mut impl Rng, settings: &[T]) -> T {
 
 /// Where a crash was asked for, exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "each says what has not happened yet")]
 pub enum Point {
     /// A step handed over records; none of them is durable.
     Unsynced,
