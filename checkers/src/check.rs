@@ -160,13 +160,32 @@ pub(crate) enum Outcome {
 /// An outcome and the algorithm that found it.
 type KeyResult = (Outcome, &'static str);
 
-fn fits(operations: &[Operation], spec: &ModelSpec) -> Result<(), CheckError> {
-    let model = spec.model;
-    let (expected, holds): (&'static str, fn(&Value) -> bool) = match model {
+/// What an object of the model can hold: in words, and as a test.
+fn states(model: ModelKind) -> (&'static str, fn(&Value) -> bool) {
+    match model {
         ModelKind::Register | ModelKind::CasRegister => ("a value", |_| true),
         ModelKind::ListAppend => ("a list", |value| matches!(value, Value::Nil | Value::List(_))),
         ModelKind::KeyValue => ("a text", |value| matches!(value, Value::Nil | Value::Text(_))),
-    };
+    }
+}
+
+/// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
+fn impossible_read(key: &KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
+    let (expected, holds) = states(model);
+    let foreign = |operation: &Operation| matches!(&operation.completion, Completion::Ok(Some(value)) if !holds(value));
+    let (index, read) =
+        key.operations.iter().find(|(_, operation)| operation.action == Action::Read && foreign(operation))?;
+    let words = format!(
+        "Read of an unwritten value on {}: {} is not {expected}, and nothing else was ever there.",
+        key_phrase(key.key),
+        crate::describe::deed(read)
+    );
+    Some(Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![*index], words))
+}
+
+fn fits(operations: &[Operation], spec: &ModelSpec) -> Result<(), CheckError> {
+    let model = spec.model;
+    let (expected, holds) = states(model);
     if !holds(&spec.initial) {
         return Err(CheckError::ForeignInitial { expected, model });
     }
@@ -174,10 +193,7 @@ fn fits(operations: &[Operation], spec: &ModelSpec) -> Result<(), CheckError> {
         let foreign = |action| Err(CheckError::ForeignAction { operation: index, action, model });
         let foreign_value = || Err(CheckError::ForeignValue { operation: index, expected, model });
         match (&operation.action, model) {
-            (Action::Read, _) => match &operation.completion {
-                Completion::Ok(Some(value)) if !holds(value) => return foreign_value(),
-                _ => {}
-            },
+            (Action::Read, _) => {}
             (Action::Write(_), ModelKind::ListAppend) => return foreign("write"),
             (Action::Write(value), _) if !holds(value) => return foreign_value(),
             (Action::Cas { .. }, ModelKind::CasRegister) | (Action::Write(_), _) => {}
@@ -274,6 +290,9 @@ impl Pool<'_, '_> {
             limits: Limits { deadline: self.deadline, memory_bytes: self.memory_bytes, cancelled: &self.stop },
             algorithm: self.algorithm,
         };
+        if let Some(impossible) = impossible_read(key, self.spec.model) {
+            return (impossible, "type-of-read");
+        }
         match self.spec.model {
             ModelKind::Register | ModelKind::CasRegister => register::judge(key, &self.spec.initial, searcher),
             ModelKind::ListAppend => append::judge(key, &self.spec.initial, searcher),

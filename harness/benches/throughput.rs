@@ -8,7 +8,10 @@
 //! those of this machine, clients included; the ratio is what to look at.
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,10 +23,10 @@ use tokio::{sync::watch, task::JoinSet};
 use trueline::{
     cli::run::RunArgs,
     cluster::{Cluster, ClusterPaths},
-    config::RunConfig,
-    load::{Pace, Tally, Worker, work},
+    config::{RunConfig, SystemKind},
+    load::{Pace, Shared, Tally, Worker, work},
     network::{Kind, Network, NetworkPlan, enter::enter},
-    system::{SystemKind, system},
+    system::system,
 };
 use workloads::generator::{Generator, Mix};
 
@@ -31,14 +34,8 @@ const CLIENTS: u32 = 32;
 const NODES: u32 = 3;
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(5);
-const TURNS: [SystemKind; 6] = [
-    SystemKind::Raft,
-    SystemKind::Etcd,
-    SystemKind::Etcd,
-    SystemKind::Raft,
-    SystemKind::Raft,
-    SystemKind::Etcd,
-];
+const TURNS: [SystemKind; 6] =
+    [SystemKind::Raft, SystemKind::Etcd, SystemKind::Etcd, SystemKind::Raft, SystemKind::Raft, SystemKind::Etcd];
 
 #[derive(Parser)]
 struct Flags {
@@ -101,7 +98,13 @@ async fn measure(kind: SystemKind, network: Kind) -> anyhow::Result<(f64, f64, f
 
     let history = std::fs::File::create(directory.path().join("history.jsonl"))?;
     let sink = HistorySink::start(history, &config.workload.kind.model(), Instant::now())?;
-    let begun = Arc::new(AtomicU64::new(0));
+    let shared = Shared {
+        recorder: sink.recorder(),
+        begun: Arc::new(AtomicU64::new(0)),
+        counting: Arc::new(AtomicBool::new(true)),
+        load_start: 0,
+        timeout: config.timeout,
+    };
     let run = async |length: Duration, first_process: u64| -> anyhow::Result<(Tally, Duration)> {
         let (stop, stopped) = watch::channel(false);
         let mut clients = JoinSet::new();
@@ -111,9 +114,7 @@ async fn measure(kind: SystemKind, network: Kind) -> anyhow::Result<(f64, f64, f
                 client: cluster.system().client(cluster.client_address(client % NODES + 1))?,
                 process: ProcessId(first_process + u64::from(client)),
                 stride: 1_000_000,
-                timeout: config.timeout,
-                recorder: sink.recorder(),
-                begun: Arc::clone(&begun),
+                shared: shared.clone(),
                 tally: Tally::default(),
             };
             let generator = Generator::new(&config.workload, config.seed, client);

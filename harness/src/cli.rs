@@ -48,6 +48,9 @@ impl Command {
     }
 }
 
+/// The longest duration that is taken; a plan of faults is made for all of it.
+const DURATION_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
+
 /// A duration as people write it: `500ms`, `30s`, `2m`, `1h`.
 ///
 /// # Errors
@@ -64,7 +67,11 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
         "h" => 3_600_000,
         _ => return Err(wrong()),
     };
-    number.checked_mul(millis).map(std::time::Duration::from_millis).ok_or_else(wrong)
+    let duration = number.checked_mul(millis).map(std::time::Duration::from_millis).ok_or_else(wrong)?;
+    if duration > DURATION_MAX {
+        return Err(format!("{text:?} is longer than a week, the longest that is taken"));
+    }
+    Ok(duration)
 }
 
 #[cfg(test)]
@@ -84,7 +91,7 @@ mod tests {
     fn durations() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+        for wrong in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h", "200h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -9,7 +9,7 @@
 use std::{
     fmt,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -104,6 +104,7 @@ struct Node {
 /// The cluster of one run. Dropping it kills all nodes.
 pub struct Cluster {
     system: Box<dyn System>,
+    program: PathBuf,
     network: Arc<Network>,
     spawner: Spawner,
     nodes: Vec<Node>,
@@ -122,6 +123,16 @@ pub struct ClusterPaths {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere must not keep the cluster from being healed and stopped.
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A second name for the executable, inside the run: a build that replaces it meanwhile must not change what is tested. Where the
+/// file system refuses one, nodes are started from where it is.
+fn pin(program: &Path, data: &Path) -> PathBuf {
+    let pinned = data.join("program");
+    match std::fs::hard_link(program, &pinned) {
+        Ok(()) => pinned,
+        Err(_) => program.to_owned(),
+    }
 }
 
 impl Cluster {
@@ -162,7 +173,8 @@ impl Cluster {
             });
         }
         let spawner = Spawner::start().map_err(|source| ClusterError::Process { node: 0, source })?;
-        Ok(Self { system, network, spawner, nodes, crashes: Mutex::new(Vec::new()) })
+        let program = pin(system.program(), &paths.data);
+        Ok(Self { system, program, network, spawner, nodes, crashes: Mutex::new(Vec::new()) })
     }
 
     /// How many nodes there are.
@@ -203,13 +215,11 @@ impl Cluster {
 
     fn spawn(&self, node: &Node) -> Result<NodeProcess, ClusterError> {
         let id = node.place.id;
-        let invocation = self.system.command(&node.place);
-        let context =
-            self.network.spawn_context(id).map_err(|source| ClusterError::Namespace { node: id, source })?;
+        let context = self.network.spawn_context(id).map_err(|source| ClusterError::Namespace { node: id, source })?;
         self.spawner
             .spawn(NodeCommand {
-                program: invocation.program,
-                args: invocation.args.into_iter().map(Into::into).collect(),
+                program: self.program.clone(),
+                args: self.system.arguments(&node.place).into_iter().map(Into::into).collect(),
                 env: Vec::new(),
                 netns: context.netns,
                 log_file: node.log_file.clone(),
@@ -348,7 +358,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When that does not happen within `bound`, or a node ends.
-    pub async fn wait_ready(&self, bound: Duration, logs: &std::path::Path) -> Result<(), ClusterError> {
+    pub async fn wait_ready(&self, bound: Duration, logs: &Path) -> Result<(), ClusterError> {
         const POLL: Duration = Duration::from_millis(50);
         let begin = Instant::now();
         loop {

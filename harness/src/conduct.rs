@@ -8,21 +8,23 @@ use std::{
     fs,
     io::BufReader,
     path::Path,
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use checkers::{
     Budget, CheckOptions, check,
     history::{Format, read},
     verdict::{Judgement, Verdict},
 };
 use results::{
-    sink::{HistorySink, SinkCounts},
-    store::{Manifest, RunDir, Store},
+    check::{Check, CheckName},
     exit::ExitCode,
-    summary::{FaultCounts, MutantSummary, Summary},
+    latency::Latencies,
+    sink::HistorySink,
+    store::{Manifest, RunDir, Store},
+    summary::{MutantSummary, Summary},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -32,13 +34,13 @@ use tokio::{
 use crate::{
     cluster::{Cluster, ClusterPaths},
     config::RunConfig,
-    journal::{Carried, RunJournal},
-    judge::checks,
+    journal::RunJournal,
+    judge::{Found, checks},
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
     progress::Progress,
-    run::{Observed, Run},
+    run::Run,
     system::System,
 };
 
@@ -70,7 +72,7 @@ pub async fn conduct(
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
     let cluster = Arc::new(Cluster::new(system, network, config.nodes, config.seed, dir.id().as_str(), &paths)?);
     let sink = HistorySink::start(dir.create_history()?, &config.workload.kind.model(), begin)?;
-    let journal = Arc::new(RunJournal::new(sink.recorder(), dir.schedule()?));
+    let journal = Arc::new(RunJournal::new(sink.recorder(), cluster.network().links().clone(), dir.schedule()?));
     let run = Run {
         config,
         cluster: Arc::clone(&cluster),
@@ -80,47 +82,73 @@ pub async fn conduct(
         progress,
         interrupt,
         logs: paths.logs.clone(),
-        begun: Arc::new(AtomicU64::new(0)),
     };
     let phases = run.phases(kinds).await;
     cluster.stop();
     // Whatever happened, what was recorded is made durable first.
-    let counts = sink.finish();
-    let observed = phases.with_context(|| format!("the run in {} could not be carried through", dir.path().display()))?;
-    let counts = counts?;
-    let carried = journal.carried();
-    if let Some(failure) = &carried.failure {
-        bail!("the faults could not be written down: {failure}");
-    }
-
+    let finished = sink.finish();
     progress.phase("judging");
-    let judgement = judge(config, &dir)?;
+    let carried = journal.carried();
+    let failure = phases.as_ref().err().map(ToString::to_string);
+    let failure = failure.or_else(|| finished.as_ref().err().map(ToString::to_string));
+    let failure = failure.or_else(|| carried.failure.as_ref().map(ToString::to_string));
+    // A history cut short is one too, so a violation that is in it stays found whatever else went wrong.
+    let judgement = judge(config, &dir);
     progress.finish();
-    let found = Found { observed, carried, counts, judgement };
-    let mut summary = summarise(config, &dir, &found, !kinds.is_empty());
-    let exit = summary.conclude();
-    dir.write_latencies(&found.observed.tally.latencies, found.observed.load_time)?;
-    dir.write_verdict(&summary)?;
-    if summary.verdict == Verdict::Valid && !config.keep_data {
-        remove_data(&paths.data)?;
+    let summary = match (failure, phases, judgement) {
+        (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
+        (failure, _, judgement) => {
+            let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
+            let judgement = judgement.with_context(|| failure.to_string())?;
+            if judgement.verdict != Verdict::Invalid {
+                return Err(
+                    failure.context(format!("the run in {} could not be carried through", dir.path().display()))
+                );
+            }
+            broken_off(config, &dir, &judgement, failure.to_string())
+        }
+    };
+    write_down(config, &dir, summary, &paths.data)
+}
+
+/// Writes down what came out, the verdict first.
+fn write_down(
+    config: &RunConfig,
+    dir: &RunDir,
+    summary: Summarised,
+    data: &Path,
+) -> anyhow::Result<(Summary, ExitCode)> {
+    let Summarised { summary, exit, latencies } = summary;
+    let stored = dir.write_verdict(&summary).and_then(|()| match &latencies {
+        Some(latencies) => dir.write_latencies(latencies, Duration::from_millis(summary.duration_ms)),
+        None => Ok(()),
+    });
+    match stored {
+        // A violation is told even if it cannot be stored.
+        Err(error) if exit == ExitCode::Invalid => eprintln!("trueline: {error}"),
+        stored => stored?,
+    }
+    if exit == ExitCode::Valid
+        && !config.keep_data
+        && let Err(error) = fs::remove_dir_all(data)
+    {
+        eprintln!("trueline: cannot remove the nodes' data in {}: {error}", data.display());
     }
     Ok((summary, exit))
 }
 
-fn remove_data(data: &Path) -> anyhow::Result<()> {
-    fs::remove_dir_all(data).with_context(|| format!("cannot remove the nodes' data in {}", data.display()))
-}
-
-/// Turns true at the first Ctrl-C or SIGTERM: the run heals, judges what there is, and ends.
+/// Turns true at the first Ctrl-C, SIGTERM or SIGHUP: the run heals, judges what there is, and ends.
 fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut int = signal(SignalKind::interrupt()).context("cannot take signals")?;
     let mut term = signal(SignalKind::terminate()).context("cannot take signals")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot take signals")?;
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = int.recv() => {},
                 _ = term.recv() => {},
+                _ = hangup.recv() => {},
             }
             if *sender.borrow() {
                 // Asked twice: end now. The kernel takes the nodes and the namespaces with this process.
@@ -144,47 +172,48 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
         .with_context(|| format!("cannot judge {}", path.display()))
 }
 
-/// Everything that a verdict is made of.
-pub struct Found {
-    /// What the phases brought to light.
-    pub observed: Observed,
-    /// The faults as carried out.
-    pub carried: Carried,
-    /// What the history holds.
-    pub counts: SinkCounts,
-    /// What the judge says of it.
-    pub judgement: Judgement,
+/// A summary and what goes with it.
+struct Summarised {
+    summary: Summary,
+    exit: ExitCode,
+    latencies: Option<Latencies>,
 }
 
-fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, faults_wanted: bool) -> Summary {
-    let Found { observed, carried, judgement, .. } = found;
+/// What is known of every run, also of one that was broken off.
+fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
     let mut summary = Summary::new(config.system.name(), config.workload.kind.name(), config.seed);
     summary.run = Some(dir.id().to_string());
     summary.nodes = config.nodes;
     summary.clients = config.concurrency;
-    summary.duration_ms = millis(observed.load_time);
     summary.judge(judgement);
-    summary.checks = checks(config, found, faults_wanted);
+    summary.files = [("run".to_owned(), dir.path().display().to_string())].into();
+    summary.replay = Some(config.command());
+    summary
+}
+
+/// A run that could not be carried through, but whose history is not linearizable.
+fn broken_off(config: &RunConfig, dir: &RunDir, judgement: &Judgement, failure: String) -> Summarised {
+    let mut summary = outline(config, dir, judgement);
+    summary.checks = vec![Check::new(CheckName::Consistency, judgement.verdict, judgement.reason.clone())];
+    summary.harness_error = Some(failure);
+    let exit = summary.conclude();
+    Summarised { summary, exit, latencies: None }
+}
+
+fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &[NemesisKind]) -> Summarised {
+    let Found { observed, carried, judgement } = found;
+    let mut summary = outline(config, dir, judgement);
+    summary.duration_ms = millis(observed.load_time);
+    summary.checks = checks(config, found, !kinds.is_empty());
     summary.operations = observed.tally.operations.clone();
-    summary.faults = carried
-        .faults
-        .iter()
-        .map(|(name, count)| {
-            let landed = if observed.landed(name) { *count } else { 0 };
-            (name.clone(), FaultCounts { started: *count, landed })
-        })
-        .collect();
+    summary.faults = carried.faults.clone();
     summary.leader_changes = observed.leader_changes;
     summary.throughput = observed.tally.throughput.summary();
     summary.latencies = observed.tally.latencies.table();
     summary.recovery_ms = observed.recovery.map(millis);
     summary.mutant = config.mutant.clone().map(|name| MutantSummary { name, fired: observed.fired });
-    let file = |name: &str| dir.path().join(name).display().to_string();
-    summary.files = [("run", "."), ("history", "history.jsonl"), ("faults", "schedule.jsonl"), ("node logs", "nodes")]
-        .map(|(what, name)| (what.to_owned(), file(name)))
-        .into();
-    summary.replay = Some(config.command());
-    summary
+    let exit = summary.conclude();
+    Summarised { summary, exit, latencies: Some(observed.tally.latencies.clone()) }
 }
 
 fn millis(duration: Duration) -> u64 {

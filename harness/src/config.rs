@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use workloads::{client::EtcdReads, generator::WorkloadSpec};
 
-use crate::{nemesis::Nemeses, system::SystemKind};
+use crate::nemesis::Nemeses;
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl RunConfig {
                 words.push(format!("--{flag} {value}"));
             }
         };
-        add("binary", self.binary.as_ref().map(|path| path.display().to_string()));
+        add("binary", self.binary.as_ref().map(|path| quoted(&path.display().to_string())));
         add("mutant", self.mutant.clone());
         add("nodes", Some(self.nodes.to_string()));
         add("workload", Some(self.workload.kind.to_string()));
@@ -70,12 +70,68 @@ impl RunConfig {
         add("concurrency", Some(self.concurrency.to_string()));
         add("rate", self.rate.map(|rate| rate.to_string()));
         add("nemesis", Some(self.nemeses.to_string()));
-        for (flag, duration) in [("timeout", self.timeout), ("warm-up", self.warm_up), ("time", self.time)] {
+        for (flag, duration) in [
+            ("timeout", self.timeout),
+            ("warm-up", self.warm_up),
+            ("time", self.time),
+            ("recovery-bound", self.recovery_bound),
+        ] {
             add(flag, Some(format!("{}ms", duration.as_millis())));
         }
         add("network", Some(self.network.to_string()));
         add("seed", Some(self.seed.to_string()));
         words.join(" ")
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The systems that are known by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemKind {
+    /// The Raft nodes in the box, or another build with the same contract.
+    Raft,
+    /// An unmodified etcd server.
+    Etcd,
+}
+
+impl SystemKind {
+    /// Every system.
+    pub const ALL: [Self; 2] = [Self::Raft, Self::Etcd];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+impl fmt::Display for SystemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SystemKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| format!("no system is called {text:?}; there are raft and etcd"))
     }
 }
 
@@ -109,5 +165,18 @@ impl FromStr for NetworkKind {
             .into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| format!("no network is called {text:?}; there are fabric, proxy and auto"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("./target/debug/my-node"), "./target/debug/my-node");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }

@@ -1,10 +1,22 @@
 //! From what a run brought to light to its checks. Pure: nothing is done to the cluster here.
 
 use checkers::verdict::{Judgement, Verdict};
-use results::check::{Check, CheckName, Vacuity};
-use workloads::kind::WorkloadKind;
+use results::{
+    check::{Check, CheckName, Vacuity},
+    tally::function_name,
+};
 
-use crate::{conduct::Found, config::RunConfig, run::Observed};
+use crate::{config::RunConfig, journal::Carried, run::Observed};
+
+/// Everything that a verdict is made of.
+pub struct Found {
+    /// What the phases brought to light.
+    pub observed: Observed,
+    /// The faults as carried out.
+    pub carried: Carried,
+    /// What the judge says of the history.
+    pub judgement: Judgement,
+}
 
 /// The four checks of a run.
 #[must_use]
@@ -31,20 +43,23 @@ fn consistency(config: &RunConfig, observed: &Observed, judgement: &Judgement) -
 
 fn liveness(config: &RunConfig, observed: &Observed) -> Check {
     let failed = |reason: String| Check::new(CheckName::Liveness, Verdict::Invalid, reason);
-    let (asked, unanswered) = observed.final_reads;
-    match observed.recovery {
-        None => failed(format!(
-            "after the last heal nodes {:?} did not answer a write within {} s",
-            observed.silent_nodes,
-            config.recovery_bound.as_secs_f64()
-        )),
-        Some(_) if unanswered > 0 => failed(format!("{unanswered} of {asked} final reads were never answered")),
-        Some(recovery) => Check::new(
-            CheckName::Liveness,
-            Verdict::Valid,
-            format!("every node answered a write {:.2} s after the last heal", recovery.as_secs_f64()),
-        ),
+    let bound = config.recovery_bound.as_secs_f64();
+    let reads = observed.final_reads;
+    let Some(recovery) = observed.recovery else {
+        return failed(format!(
+            "after the last heal nodes {:?} did not answer a write within {bound} s",
+            observed.silent_nodes
+        ));
+    };
+    if reads.unanswered > 0 {
+        let all = reads.answered + reads.unanswered;
+        return failed(format!("{} of {all} final reads were not answered within {bound} s", reads.unanswered));
     }
+    let mut reason = format!("every node answered a write {:.2} s after the last heal", recovery.as_secs_f64());
+    if reads.left_out > 0 {
+        reason += &format!("; {} final reads were left out for want of time", reads.left_out);
+    }
+    Check::new(CheckName::Liveness, Verdict::Valid, reason)
 }
 
 fn crash(observed: &Observed) -> Check {
@@ -56,12 +71,14 @@ fn crash(observed: &Observed) -> Check {
 }
 
 fn vacuity(config: &RunConfig, found: &Found, faults_wanted: bool) -> Check {
-    let functions_wanted: &[&str] = match config.workload.kind {
-        WorkloadKind::Register => &["read", "write", "cas"],
-        WorkloadKind::Append => &["read", "append"],
-    };
-    let faults = &found.carried.faults;
-    let faults_landed = faults.iter().filter(|(name, _)| found.observed.landed(name)).map(|(_, count)| count).sum();
-    let operations = &found.observed.tally.operations;
-    Vacuity { faults_wanted, faults_landed, operations, functions_wanted, open_max: found.counts.open_max }.check()
+    let functions = config.workload.functions();
+    let functions_wanted: Vec<&str> = functions.into_iter().map(function_name).collect();
+    Vacuity {
+        faults_wanted,
+        faults_landed: found.carried.faults.values().map(|counts| counts.landed).sum(),
+        operations: &found.observed.tally.operations,
+        functions_wanted: &functions_wanted,
+        open_max: found.observed.load_counts.open_max,
+    }
+    .check()
 }

@@ -22,4 +22,5 @@ pub mod network;
 pub mod process;
 pub mod progress;
 pub mod run;
+pub mod stop;
 pub mod system;

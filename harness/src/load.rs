@@ -9,12 +9,12 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use checkers::history::{Action, Completion, Function, ProcessId};
+use checkers::history::{Action, Completion, ProcessId};
 use results::{
     latency::{Ending, Latencies, Throughput},
     sink::{Recorder, SinkError},
@@ -26,6 +26,8 @@ use workloads::{
     generator::{Generator, Invocation},
     record,
 };
+
+use crate::stop::wait_until;
 
 /// After an operation that did not reach its server a client waits this long, so as not to spin on a closed port.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -53,6 +55,22 @@ impl Tally {
     }
 }
 
+/// What all clients of a run share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where everything is written down.
+    pub recorder: Recorder,
+    /// How many operations were begun in the whole run.
+    pub begun: Arc<AtomicU64>,
+    /// Whether operations that end now are counted: from the first one until the heal. What comes after it says nothing about how
+    /// the system did under faults.
+    pub counting: Arc<AtomicBool>,
+    /// When the load began, nanoseconds of the recorder.
+    pub load_start: u64,
+    /// A client gives up an operation after this.
+    pub timeout: Duration,
+}
+
 /// One client and what it needs.
 pub struct Worker {
     /// Speaks to its node.
@@ -61,12 +79,8 @@ pub struct Worker {
     pub process: ProcessId,
     /// How many processes there are at a time in the whole run.
     pub stride: u64,
-    /// It gives up an operation after this.
-    pub timeout: Duration,
-    /// Where everything is written down.
-    pub recorder: Recorder,
-    /// How many operations were begun in the whole run.
-    pub begun: Arc<AtomicU64>,
+    /// What it shares with all others.
+    pub shared: Shared,
     /// What it has counted.
     pub tally: Tally,
 }
@@ -77,10 +91,10 @@ impl Worker {
     /// # Errors
     /// When the history can no longer be kept.
     pub async fn perform(&mut self, invocation: &Invocation, intended: Option<u64>) -> Result<Outcome, SinkError> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        let sent = self.recorder.record(record::invoke(self.process, invocation))?;
-        let outcome = self.client.invoke(invocation, self.timeout).await;
-        let done = self.recorder.record(record::complete(self.process, invocation, &outcome))?;
+        self.shared.begun.fetch_add(1, Ordering::Relaxed);
+        let sent = self.shared.recorder.record(record::invoke(self.process, invocation))?;
+        let outcome = self.client.invoke(invocation, self.shared.timeout).await;
+        let done = self.shared.recorder.record(record::complete(self.process, invocation, &outcome))?;
         self.count(invocation, &outcome, intended.unwrap_or(sent).min(sent), sent, done);
         if record::ends_process(&outcome) {
             self.process.0 += self.stride;
@@ -89,20 +103,18 @@ impl Worker {
     }
 
     fn count(&mut self, invocation: &Invocation, outcome: &Outcome, intended: u64, sent: u64, done: u64) {
-        let function = match invocation.action {
-            Action::Read => Function::Read,
-            Action::Write(_) => Function::Write,
-            Action::Cas { .. } => Function::Cas,
-            Action::Append(_) => Function::Append,
-        };
+        if !self.tally.keys.contains(&invocation.key) {
+            self.tally.keys.insert(invocation.key.clone());
+        }
+        if !self.shared.counting.load(Ordering::Relaxed) {
+            return;
+        }
+        let function = record::function(&invocation.action);
         self.tally.operations.add(function, &outcome.completion, outcome.reason.as_deref());
         let ending = if answered(outcome) { Ending::Answered } else { Ending::Unanswered };
         self.tally.latencies.record(function, ending, intended, sent, done);
         if matches!(outcome.completion, Completion::Ok(_)) {
-            self.tally.throughput.record(done);
-        }
-        if !self.tally.keys.contains(&invocation.key) {
-            self.tally.keys.insert(invocation.key.clone());
+            self.tally.throughput.record(done.saturating_sub(self.shared.load_start));
         }
     }
 }
@@ -136,10 +148,10 @@ pub async fn work(
     pace: Pace,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Tally, SinkError> {
-    let (start, start_ns) = (Instant::now(), worker.recorder.now());
+    let (start, start_ns) = (Instant::now(), worker.shared.recorder.now());
     let mut wait = if let Pace::Open { offset, .. } = pace { offset } else { Duration::ZERO };
     while wait_until(start + wait, &mut stop).await {
-        let invocation = generator.next(worker.begun.load(Ordering::Relaxed));
+        let invocation = generator.next(worker.shared.begun.load(Ordering::Relaxed));
         let intended = match pace {
             Pace::Open { .. } => Some(start_ns + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
             Pace::Closed => None,
@@ -155,21 +167,6 @@ pub async fn work(
     Ok(worker.tally)
 }
 
-/// Whether the moment came before the stop.
-async fn wait_until(moment: Instant, stop: &mut watch::Receiver<bool>) -> bool {
-    if *stop.borrow() {
-        return false;
-    }
-    if moment <= Instant::now() {
-        return true;
-    }
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|stop| *stop) => false,
-        () = tokio::time::sleep_until(moment) => true,
-    }
-}
-
 /// Works a node until it has answered one operation that goes through its log, and says when; none at the deadline.
 ///
 /// # Errors
@@ -180,7 +177,7 @@ pub async fn probe(
     deadline: Instant,
 ) -> Result<(Option<Instant>, Tally), SinkError> {
     while Instant::now() < deadline {
-        let invocation = generator.next(worker.begun.load(Ordering::Relaxed));
+        let invocation = generator.next(worker.shared.begun.load(Ordering::Relaxed));
         let outcome = worker.perform(&invocation, None).await?;
         generator.observe(&invocation, &outcome);
         if !answered(&outcome) {
@@ -192,25 +189,46 @@ pub async fn probe(
     Ok((None, worker.tally))
 }
 
-/// Reads every key until it was answered once; gives back how many were not by the deadline.
+/// What became of the final reads through one node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FinalReads {
+    /// Keys that were read.
+    pub answered: usize,
+    /// Keys that the node did not answer for within the bound of a read.
+    pub unanswered: usize,
+    /// Keys left out because the time for all of them was over.
+    pub left_out: usize,
+}
+
+/// Reads every key until it was answered, at most `each` long, and all of them at most until `deadline`.
 ///
 /// # Errors
 /// When the history can no longer be kept.
 pub async fn read_all(
     mut worker: Worker,
     keys: Arc<BTreeSet<String>>,
+    each: Duration,
     deadline: Instant,
-) -> Result<(usize, Tally), SinkError> {
-    let mut left = keys.len();
+) -> Result<FinalReads, SinkError> {
+    let mut reads = FinalReads::default();
     for key in keys.iter() {
+        let begin = Instant::now();
+        if begin >= deadline {
+            reads.left_out += 1;
+            continue;
+        }
         let invocation = Invocation { key: key.clone(), action: Action::Read };
-        while !answered(&worker.perform(&invocation, None).await?) {
-            if Instant::now() >= deadline {
-                return Ok((left, worker.tally));
+        loop {
+            if answered(&worker.perform(&invocation, None).await?) {
+                reads.answered += 1;
+                break;
+            }
+            if begin.elapsed() >= each {
+                reads.unanswered += 1;
+                break;
             }
             tokio::time::sleep(BACK_OFF).await;
         }
-        left -= 1;
     }
-    Ok((left, worker.tally))
+    Ok(reads)
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Parser;
-use results::exit::ExitCode as ResultsExit;
+use results::{exit::ExitCode as ResultsExit, summary::one_line};
 use trueline::cli::{self, Cli, Command};
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
-            eprintln!("trueline: {:#}", failure.error);
+            eprintln!("trueline: {}", one_line(&failure.message()));
             failure.code.into()
         }
         Err(_) => ResultsExit::HarnessError.into(),

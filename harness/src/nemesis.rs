@@ -74,7 +74,9 @@ pub enum Nemeses {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NemesisError {
     /// No such name.
-    #[error("no nemesis is called {0:?}; there are none, all, and any list of partition, kill, pause, power, stale-candidate (n2)")]
+    #[error(
+        "no nemesis is called {0:?}; there are none, all, and any list of partition, kill, pause, power, stale-candidate (n2)"
+    )]
     Unknown(String),
     /// `none` or `all` in a list.
     #[error("{0:?} stands alone; it cannot be part of a list")]

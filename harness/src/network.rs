@@ -135,6 +135,14 @@ impl Network {
         }
     }
 
+    /// Whether it still carries traffic. It stops by itself only when the system takes an interface away or a relay fails.
+    pub fn is_running(&self) -> bool {
+        match self {
+            Network::Fabric(fabric) => fabric.is_running(),
+            Network::Proxy(proxy) => proxy.is_running(),
+        }
+    }
+
     /// The rules that traffic follows.
     pub fn links(&self) -> &LinkTable {
         match self {

@@ -33,6 +33,8 @@ use crate::network::kernel;
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a node may take to write its torn tail and exit after the power-failure signal.
 const POWER_LOSS_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a node exits with when it was told to lose its power (`docs/node-contract.md`).
+const POWER_LOSS_EXIT: i32 = 75;
 /// Spawn requests under way at once; further ones wait.
 const REQUESTS_MAX: usize = 64;
 
@@ -308,7 +310,9 @@ fn exit_info(status: ExitStatus, asked: Option<ExitCause>) -> ExitInfo {
     let cause = match asked {
         Some(ExitCause::Killed) if by_sigkill => ExitCause::Killed,
         // The signal itself, or the exit that the node's handler makes of it; a crash is neither.
-        Some(ExitCause::PowerLoss) if signal.is_none() || signal == Some(Signal::USR1.as_raw()) => ExitCause::PowerLoss,
+        Some(ExitCause::PowerLoss) if code == Some(POWER_LOSS_EXIT) || signal == Some(Signal::USR1.as_raw()) => {
+            ExitCause::PowerLoss
+        }
         _ => ExitCause::ByItself,
     };
     ExitInfo { code, signal, cause }
@@ -341,13 +345,15 @@ mod tests {
     fn an_end_that_does_not_fit_what_was_asked_for_is_the_nodes_own() {
         let killed = ExitStatus::from_raw(libc::SIGKILL);
         let aborted = ExitStatus::from_raw(libc::SIGABRT);
-        let exited = ExitStatus::from_raw(3 << 8);
+        let exited = ExitStatus::from_raw(POWER_LOSS_EXIT << 8);
+        let asserted = ExitStatus::from_raw(70 << 8);
         assert_eq!(exit_info(killed, Some(ExitCause::Killed)).cause, ExitCause::Killed);
         assert_eq!(exit_info(killed, None).cause, ExitCause::ByItself);
         assert_eq!(exit_info(aborted, Some(ExitCause::Killed)).cause, ExitCause::ByItself);
         assert_eq!(exit_info(aborted, Some(ExitCause::PowerLoss)).cause, ExitCause::ByItself);
         let lost = exit_info(exited, Some(ExitCause::PowerLoss));
-        assert_eq!((lost.cause, lost.code), (ExitCause::PowerLoss, Some(3)));
+        assert_eq!((lost.cause, lost.code), (ExitCause::PowerLoss, Some(POWER_LOSS_EXIT)));
+        assert_eq!(exit_info(asserted, Some(ExitCause::PowerLoss)).cause, ExitCause::ByItself);
         assert_eq!(exit_info(exited, Some(ExitCause::Killed)).cause, ExitCause::ByItself);
     }
 }

@@ -18,7 +18,9 @@ impl Progress {
             ProgressBar::hidden()
         } else {
             let bar = ProgressBar::new_spinner();
-            bar.set_style(ProgressStyle::with_template("{spinner} {elapsed:>4} {prefix:<12} {msg}").expect("a constant template"));
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {elapsed:>4} {prefix:<12} {msg}").expect("a constant template"),
+            );
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         };

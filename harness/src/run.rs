@@ -10,20 +10,20 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use checkers::history::ProcessId;
-use results::sink::{Recorder, SinkError};
+use results::sink::{Recorder, SinkCounts, SinkError};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use workloads::{client::ClientError, generator::Generator};
 
 use crate::{
     cluster::{Cluster, ClusterError, Crash},
     config::RunConfig,
-    load::{Pace, Tally, Worker, probe, read_all, work},
+    load::{FinalReads, Pace, Shared, Tally, Worker, probe, read_all, work},
     monitor::Monitor,
     nemesis::{
         Nemeses, NemesisKind,
@@ -43,8 +43,8 @@ const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
 /// How often the progress line is renewed.
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The final reads have at least this long.
-const FINAL_READS_MIN: Duration = Duration::from_secs(20);
+/// The final reads together take no longer than this.
+const FINAL_READS_MAX: Duration = Duration::from_secs(60);
 
 /// Why a run could not be carried through.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,9 @@ pub enum RunError {
     /// The history could not be kept.
     #[error(transparent)]
     History(#[from] SinkError),
+    /// The network between the nodes broke down, and not on purpose.
+    #[error("the network of the run has stopped working; nothing can be said about the system")]
+    NetworkDown,
     /// A client did not come back from an operation.
     #[error("clients were still busy {0:?} after they were told to stop, although each operation has a timeout")]
     ClientsHang(Duration),
@@ -66,34 +69,26 @@ pub enum RunError {
 /// What the phases have brought to light, before anything is judged.
 #[derive(Debug)]
 pub struct Observed {
-    /// What all clients counted.
+    /// What the clients counted from the first operation until the heal.
     pub tally: Tally,
+    /// What the history held at the heal.
+    pub load_counts: SinkCounts,
     /// How long the clients worked.
     pub load_time: Duration,
     /// From the last heal until every node had answered; none if one did not within the bound.
     pub recovery: Option<Duration>,
     /// Nodes that did not answer within the bound.
     pub silent_nodes: Vec<u32>,
-    /// Final reads asked for, and those that were never answered.
-    pub final_reads: (usize, usize),
+    /// What became of the final reads, over all nodes.
+    pub final_reads: FinalReads,
     /// Nodes that ended by themselves.
     pub crashes: Vec<Crash>,
     /// How often leadership passed on.
     pub leader_changes: u64,
     /// How often a mutated rule decided otherwise than the correct one, at least.
     pub fired: u64,
-    /// Packets or connections that link rules kept from passing.
-    pub dropped: u64,
-    /// Ended by Ctrl-C or SIGTERM.
+    /// Ctrl-C or SIGTERM came before the faults were over.
     pub interrupted: bool,
-}
-
-impl Observed {
-    /// Whether faults of this name broke anything: a cut that kept no packet from passing has not.
-    #[must_use]
-    pub fn landed(&self, name: &str) -> bool {
-        !name.starts_with("partition") || self.dropped > 0
-    }
 }
 
 /// What every phase needs.
@@ -114,8 +109,6 @@ pub struct Run<'a> {
     pub interrupt: watch::Receiver<bool>,
     /// Where the nodes' logs are.
     pub logs: PathBuf,
-    /// How many operations were begun.
-    pub begun: Arc<AtomicU64>,
 }
 
 /// The kinds of faults that a run asks for and its system can suffer.
@@ -140,14 +133,22 @@ impl Run<'_> {
         u64::from(self.config.concurrency) + 2 * u64::from(self.cluster.count())
     }
 
-    fn worker(&self, node: u32, process: u64) -> Result<Worker, RunError> {
+    fn shared(&self) -> Shared {
+        Shared {
+            recorder: self.recorder.clone(),
+            begun: Arc::new(AtomicU64::new(0)),
+            counting: Arc::new(AtomicBool::new(true)),
+            load_start: self.recorder.now(),
+            timeout: self.config.timeout,
+        }
+    }
+
+    fn worker(&self, node: u32, process: u64, shared: &Shared) -> Result<Worker, RunError> {
         Ok(Worker {
             client: self.cluster.system().client(self.cluster.client_address(node))?,
             process: ProcessId(process),
             stride: self.stride(),
-            timeout: self.config.timeout,
-            recorder: self.recorder.clone(),
-            begun: Arc::clone(&self.begun),
+            shared: shared.clone(),
             tally: Tally::default(),
         })
     }
@@ -164,10 +165,14 @@ impl Run<'_> {
     }
 
     /// The clients, at work until `stop`.
-    fn start_clients(&self, stop: &watch::Receiver<bool>) -> Result<JoinSet<Result<Tally, SinkError>>, RunError> {
+    fn start_clients(
+        &self,
+        shared: &Shared,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<JoinSet<Result<Tally, SinkError>>, RunError> {
         let mut clients = JoinSet::new();
         for client in 0..self.config.concurrency {
-            let worker = self.worker(client % self.cluster.count() + 1, u64::from(client))?;
+            let worker = self.worker(client % self.cluster.count() + 1, u64::from(client), shared)?;
             let mut generator = Generator::new(&self.config.workload, self.config.seed, client);
             // Every second client of a node is a reader.
             if client / self.cluster.count() % 2 == 1 {
@@ -179,7 +184,7 @@ impl Run<'_> {
     }
 
     /// Carries the plan of faults out, and heals in any case.
-    async fn break_things(&self, kinds: &[NemesisKind]) -> Result<(), RunError> {
+    async fn break_things(&self, kinds: &[NemesisKind], shared: &Shared) -> Result<(), RunError> {
         let context = LaneContext {
             cluster: Arc::clone(&self.cluster),
             monitor: self.monitor.clone(),
@@ -206,9 +211,9 @@ impl Run<'_> {
                     }
                 },
                 () = tokio::time::sleep(SHOW_INTERVAL) => {
-                    self.show(start.elapsed());
+                    self.show(start.elapsed(), shared);
                     // Without a history there is nothing to go on for; the clients, who stop at it, say why.
-                    if self.recorder.failed().is_some() {
+                    if self.recorder.failed().is_some() || !self.cluster.network().is_running() {
                         break;
                     }
                 },
@@ -219,28 +224,29 @@ impl Run<'_> {
         while let Some(ended) = lanes.join_next().await {
             failed = failed.or(ended.expect("a lane does not panic").err());
         }
-        context.heal().await?;
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        let healed = context.heal().await;
+        failed.map_or(healed, Err)?;
+        Ok(())
     }
 
-    fn show(&self, elapsed: Duration) {
+    fn show(&self, elapsed: Duration, shared: &Shared) {
         self.progress.say(format!(
             "{:>2.0} of {} s, {} operations, {} leader changes",
             elapsed.as_secs_f64(),
             self.config.time.as_secs(),
-            self.begun.load(Ordering::Relaxed),
+            shared.begun.load(Ordering::Relaxed),
             self.monitor.leader_changes(),
         ));
     }
 
     /// Probes every node until it answers; gives the time since the heal and the nodes that stayed silent.
-    async fn recover(&self, tally: &mut Tally) -> Result<(Option<Duration>, Vec<u32>), RunError> {
+    async fn recover(&self, shared: &Shared, tally: &mut Tally) -> Result<(Option<Duration>, Vec<u32>), RunError> {
         let healed = Instant::now();
         let deadline = healed + self.config.recovery_bound;
         let mut probes = Vec::new();
         for node in 1..=self.cluster.count() {
             let client = self.config.concurrency + node - 1;
-            let worker = self.worker(node, u64::from(client))?;
+            let worker = self.worker(node, u64::from(client), shared)?;
             let generator = Generator::new(&self.config.workload, self.config.seed, client);
             probes.push((node, tokio::spawn(probe(worker, generator, deadline))));
         }
@@ -257,24 +263,24 @@ impl Run<'_> {
         Ok((slowest, silent))
     }
 
-    /// Reads every key through every node; gives how many reads that was and how many were never answered.
-    async fn final_reads(&self, tally: &mut Tally, silent: &[u32]) -> Result<(usize, usize), RunError> {
-        let keys = Arc::new(tally.keys.clone());
-        let deadline = Instant::now() + self.config.recovery_bound.max(FINAL_READS_MIN);
+    /// Reads every key through every node that has answered.
+    async fn final_reads(&self, shared: &Shared, keys: &Tally, silent: &[u32]) -> Result<FinalReads, RunError> {
+        let keys = Arc::new(keys.keys.clone());
+        let deadline = Instant::now() + FINAL_READS_MAX;
         let mut readers = Vec::new();
         for node in (1..=self.cluster.count()).filter(|node| !silent.contains(node)) {
             let process = self.config.concurrency + self.cluster.count() + node - 1;
-            let worker = self.worker(node, u64::from(process))?;
-            readers.push(tokio::spawn(read_all(worker, Arc::clone(&keys), deadline)));
+            let worker = self.worker(node, u64::from(process), shared)?;
+            readers.push(tokio::spawn(read_all(worker, Arc::clone(&keys), self.config.recovery_bound, deadline)));
         }
-        let asked = readers.len() * keys.len();
-        let mut unanswered = 0;
+        let mut all = FinalReads::default();
         for reader in readers {
-            let (left, theirs) = reader.await.expect("a reader does not panic")?;
-            unanswered += left;
-            tally.merge(theirs);
+            let reads = reader.await.expect("a reader does not panic")?;
+            all.answered += reads.answered;
+            all.unanswered += reads.unanswered;
+            all.left_out += reads.left_out;
         }
-        Ok((asked, unanswered))
+        Ok(all)
     }
 
     /// Waits for the clients to finish the operation they are at.
@@ -301,8 +307,9 @@ impl Run<'_> {
         let (stop_clients, clients_stopped) = watch::channel(false);
         let (stop_monitor, monitor_stopped) = watch::channel(false);
         let monitor = tokio::spawn(self.monitor.clone().watch(Arc::clone(&self.cluster), monitor_stopped));
+        let shared = self.shared();
         let load_start = Instant::now();
-        let mut clients = self.start_clients(&clients_stopped)?;
+        let mut clients = self.start_clients(&shared, &clients_stopped)?;
 
         self.progress.phase("warm-up");
         tokio::select! {
@@ -310,24 +317,31 @@ impl Run<'_> {
             _ = self.interrupt.wait_for(|interrupted| *interrupted) => {},
         }
         self.progress.phase("faults");
-        self.break_things(kinds).await?;
+        self.break_things(kinds, &shared).await?;
+        shared.counting.store(false, Ordering::Relaxed);
+        let load_time = load_start.elapsed();
+        let load_counts = self.recorder.counts();
+        let interrupted = *self.interrupt.borrow();
 
         self.progress.phase("recovery");
         let mut tally = Tally::default();
-        let (recovery, silent_nodes) = self.recover(&mut tally).await?;
+        let (recovery, silent_nodes) = self.recover(&shared, &mut tally).await?;
         // The receivers live in the clients, which end with it.
         let _ = stop_clients.send(true);
         self.gather(&mut clients, &mut tally).await?;
-        let load_time = load_start.elapsed();
 
         self.progress.phase("final reads");
-        let final_reads = self.final_reads(&mut tally, &silent_nodes).await?;
+        let final_reads = self.final_reads(&shared, &tally, &silent_nodes).await?;
         let _ = stop_monitor.send(true);
         monitor.await.expect("the monitor does not panic");
         let crashes = self.cluster.crashes()?;
+        if !self.cluster.network().is_running() {
+            return Err(RunError::NetworkDown);
+        }
         self.cluster.stop();
         Ok(Observed {
             tally,
+            load_counts,
             load_time,
             recovery,
             silent_nodes,
@@ -335,8 +349,7 @@ impl Run<'_> {
             crashes,
             leader_changes: self.monitor.leader_changes(),
             fired: self.monitor.fired(),
-            dropped: self.cluster.network().links().snapshot().values().map(|link| link.counts.dropped).sum(),
-            interrupted: *self.interrupt.borrow(),
+            interrupted,
         })
     }
 }

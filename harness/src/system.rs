@@ -1,69 +1,25 @@
-//! What can be tested. A new system is one file that implements [`System`], and one line in [`SystemKind`].
+//! What can be tested. A new system is one file that implements [`System`], and one name in [`SystemKind`].
 //!
 //! ```text
-//!   SystemKind ──> System ── command(node) ──> a process
-//!                        ├── client(node)  ──> a client pinned to it
-//!                        └── faults()      ──> what it can suffer
+//!   SystemKind ──> System ── program, arguments(node) ──> a process
+//!                        ├── client(node)               ──> a client pinned to it
+//!                        └── faults()                   ──> what it can suffer
 //! ```
 
 use std::{
-    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
-use serde::{Deserialize, Serialize};
 use workloads::client::{AnyClient, ClientError, NodeStatus};
 
 use crate::{
-    config::{NetworkKind, RunConfig},
+    config::{NetworkKind, RunConfig, SystemKind},
     nemesis::NemesisKind,
 };
 
 mod etcd;
 mod native;
-
-/// The systems that are known by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SystemKind {
-    /// The Raft nodes in the box, or another build with the same contract.
-    Raft,
-    /// An unmodified etcd server.
-    Etcd,
-}
-
-impl SystemKind {
-    /// Every system.
-    pub const ALL: [Self; 2] = [Self::Raft, Self::Etcd];
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Raft => "raft",
-            Self::Etcd => "etcd",
-        }
-    }
-}
-
-impl fmt::Display for SystemKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for SystemKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or_else(|| format!("no system is called {text:?}; there are raft and etcd"))
-    }
-}
 
 /// Where one node lives and whom it reaches how.
 #[derive(Clone, Debug)]
@@ -84,15 +40,6 @@ pub struct NodePlace {
     pub seed: u64,
 }
 
-/// A program and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invocation {
-    /// The executable.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-}
-
 /// A system under test.
 pub trait System: Send + Sync {
     /// Its standard port for clients.
@@ -101,8 +48,11 @@ pub trait System: Send + Sync {
     /// Its standard port for peers.
     fn peer_port(&self) -> u16;
 
-    /// How one node is started.
-    fn command(&self, place: &NodePlace) -> Invocation;
+    /// The executable that every node runs.
+    fn program(&self) -> &Path;
+
+    /// The arguments that one node is started with.
+    fn arguments(&self, place: &NodePlace) -> Vec<String>;
 
     /// A client pinned to the node at this address.
     ///
@@ -135,7 +85,9 @@ pub enum MissingBinary {
     #[error("--binary {} is not an executable file", .0.display())]
     Given(PathBuf),
     /// Not in PATH.
-    #[error("there is no `{program}` in PATH; install it (on Debian and Ubuntu: apt-get install {package}) or give its path with --binary")]
+    #[error(
+        "there is no `{program}` in PATH; install it (on Debian and Ubuntu: apt-get install {package}) or give its path with --binary"
+    )]
     NotInPath {
         /// What was looked for.
         program: &'static str,

@@ -57,10 +57,18 @@ fn a_budget_that_ends_is_unknown() {
     // Not-unique values need the searches, and no time is left for them.
     let mut history = String::new();
     for process in 0..30 {
-        history += &format!("{{\"process\":{process},\"type\":\"invoke\",\"f\":\"cas\",\"value\":[{},{}]}}\n", process % 3, (process + 1) % 3);
+        history += &format!(
+            "{{\"process\":{process},\"type\":\"invoke\",\"f\":\"cas\",\"value\":[{},{}]}}\n",
+            process % 3,
+            (process + 1) % 3
+        );
     }
     for process in 0..30 {
-        history += &format!("{{\"process\":{process},\"type\":\"ok\",\"f\":\"cas\",\"value\":[{},{}]}}\n", process % 3, (process + 1) % 3);
+        history += &format!(
+            "{{\"process\":{process},\"type\":\"ok\",\"f\":\"cas\",\"value\":[{},{}]}}\n",
+            process % 3,
+            (process + 1) % 3
+        );
     }
     says(&check(&history, &["--initial", "0", "--time", "0s"]), 2, &["unknown", "--time"]);
 }

@@ -145,6 +145,13 @@ fn a_run_in_which_no_fault_can_land_is_vacuous() {
 }
 
 #[test]
+fn a_run_in_which_nothing_was_concurrent_is_vacuous() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "3s", "--nodes", "3", "--seed", "15", "--nemesis", "none", "--concurrency", "1"];
+    ends_with(&run(store.path(), &flags), 3, &["VACUOUS", "no two operations"]);
+}
+
+#[test]
 fn a_binary_that_is_no_node_is_a_harness_error_with_its_log() {
     let store = tempfile::tempdir().unwrap();
     let flags = ["--time", "3s", "--nodes", "1", "--binary", "/bin/false"];

@@ -17,17 +17,19 @@ use serde::{Deserialize, Serialize};
 
 mod digest;
 mod json;
+mod nesting;
 mod sessions;
 mod store;
 
 pub use json::{VALUE_DEPTH_MAX, ValueError};
+pub use nesting::STORED_DEPTH_MAX;
 pub use sessions::SESSIONS_MAX;
 
 use sessions::{Sessions, Verdict};
 use store::Store;
 
 /// A stored value. In the client API it is bare JSON: `null`, `17`, `"text"`, `[…]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub enum Value {
     /// Absent.
     #[default]
@@ -134,7 +136,7 @@ pub enum Answer {
     Txn(Vec<Value>),
     /// A session was opened.
     Session(u64),
-    /// Refused by the machine, without effect: a stable code such as `wrong-type`, `unknown-session`, `stale-sequence`.
+    /// Refused by the machine, without effect: a stable code such as `wrong-type`, `too-large`, `unknown-session`, `stale-sequence`.
     Rejected(String),
 }
 
@@ -146,10 +148,17 @@ impl Answer {
     /// A later request of the same session was already applied.
     pub const STALE_SEQUENCE: &str = "stale-sequence";
 
+    /// A list would grow, or a transaction's reads would return, more than [`WEIGHT_MAX`].
+    pub const TOO_LARGE: &str = "too-large";
+
     fn rejected(code: &str) -> Self {
         Self::Rejected(code.to_owned())
     }
 }
+
+/// No list grows heavier than this by an append, and the reads of one transaction together return no more: about 16 MiB. Without
+/// it, a few small commands could fill the memory of every replica alike.
+pub const WEIGHT_MAX: u64 = 16 << 20;
 
 /// The format that [`Machine::snapshot`] writes.
 const SNAPSHOT_VERSION: u8 = 1;

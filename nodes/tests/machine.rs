@@ -1,7 +1,8 @@
 //! The replicated state machine, as the protocols use it.
 
 use nodes::machine::{
-    Answer, Command, Machine, MachineError, Operation, SESSIONS_MAX, Stamp, TxnStep, VALUE_DEPTH_MAX, Value, ValueError,
+    Answer, Command, Machine, MachineError, Operation, SESSIONS_MAX, Stamp, TxnStep, VALUE_DEPTH_MAX, Value,
+    ValueError, WEIGHT_MAX,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -134,6 +135,55 @@ fn a_transaction_with_one_wrong_step_does_nothing() {
         vec![TxnStep::Write { key: key("x"), value: Value::Nil }, TxnStep::Append { key: key("x"), value: int(1) }];
     assert_eq!(log.perform(Operation::Txn { steps }), Answer::Txn(vec![Value::Nil, Value::Nil]));
     assert_eq!(log.machine.read("x"), list(&[1]));
+}
+
+fn heavy(bytes: u64) -> Value {
+    Value::Text("x".repeat(usize::try_from(bytes).unwrap()))
+}
+
+fn read(k: &str) -> TxnStep {
+    TxnStep::Read { key: key(k) }
+}
+
+#[test]
+fn a_transaction_that_would_read_too_much_does_nothing() {
+    let mut log = Log::default();
+    log.perform(write("x", heavy(WEIGHT_MAX / 8)));
+    assert!(matches!(log.perform(Operation::Txn { steps: vec![read("x"); 7] }), Answer::Txn(_)));
+    let before = log.machine.clone();
+    let set = |k: &str, value| TxnStep::Write { key: key(k), value };
+    let append = |k: &str, value| TxnStep::Append { key: key(k), value };
+    let mut written = vec![append("l", int(1)), set("y", heavy(WEIGHT_MAX / 8))];
+    written.extend(vec![read("y"); 8]);
+    let mut appended = vec![append("l", heavy(WEIGHT_MAX / 8))];
+    appended.extend(vec![read("l"); 8]);
+    for steps in [vec![read("x"); 8], written, appended] {
+        assert_eq!(log.perform(Operation::Txn { steps }), rejected(Answer::TOO_LARGE));
+        assert_eq!(log.machine, before);
+    }
+    // What an earlier step makes light is light.
+    let mut lighter = vec![set("x", int(1))];
+    lighter.extend(vec![read("x"); 100]);
+    assert!(matches!(log.perform(Operation::Txn { steps: lighter }), Answer::Txn(_)));
+}
+
+#[test]
+fn a_list_grows_only_so_heavy() {
+    let mut log = Log::default();
+    let append = |value| Operation::Append { key: key("l"), value };
+    for _ in 0..7 {
+        assert_eq!(log.perform(append(heavy(WEIGHT_MAX / 8))), Answer::Done);
+    }
+    let before = log.machine.clone();
+    assert_eq!(log.perform(append(heavy(WEIGHT_MAX / 8))), rejected(Answer::TOO_LARGE));
+    let thrice = vec![TxnStep::Append { key: key("l"), value: heavy(WEIGHT_MAX / 20) }; 3];
+    assert_eq!(log.perform(Operation::Txn { steps: thrice }), rejected(Answer::TOO_LARGE));
+    assert_eq!(log.machine, before);
+    // The weight is kept up with each append, and computed anew from a snapshot.
+    log.machine = Machine::restore(&log.machine.snapshot()).expect("a snapshot");
+    assert_eq!(log.machine, before);
+    assert_eq!(log.perform(append(heavy(WEIGHT_MAX / 8))), rejected(Answer::TOO_LARGE));
+    assert_eq!(log.perform(append(int(1))), Answer::Done);
 }
 
 /// Reference: Ongaro's dissertation, section 6.3.

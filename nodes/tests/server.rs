@@ -217,7 +217,9 @@ fn errors_say_what_they_mean() {
     let cluster = Cluster::start(1);
     cluster.insist(0, "write", &json!({"key":"x","value":1}));
     let long_key = "k".repeat(1025);
+    let many_ops = vec![json!(["r", "x", null]); 1025];
     let bad = [
+        ("txn", json!({"ops":many_ops})),
         ("read", json!({})),
         ("read", json!({"key":""})),
         ("read", json!({"key":long_key})),
@@ -242,10 +244,53 @@ fn errors_say_what_they_mean() {
         assert_eq!(answer["error"]["outcome"], "fail");
     };
     expect("append", json!({"key":"x","value":1}), 409, "wrong-type");
-    expect("append", json!({"key":"l","value":1,"session":77,"seq":1}), 409, "unknown-session");
     expect("nothing", json!({}), 404, "bad-request");
     expect("status", json!({}), 405, "bad-request");
     assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
+}
+
+/// Whether such a request, or another copy of it, was done is not known; and no stamp ends a node.
+#[test]
+fn a_stamp_that_is_used_wrongly_is_answered_with_info() {
+    let mut cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let session = cluster.insist(0, "session", &json!({}))["session"].clone();
+    let expect = |path, mut body: Value, seq, code| {
+        body["session"] = session.clone();
+        body["seq"] = json!(seq);
+        let (status, answer) = cluster.post(0, path, &body);
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"], &error["outcome"]), (409, &json!(code), &json!("info")), "{path} {answer}");
+    };
+    let stamped = |body: Value, seq: u64| {
+        let mut body = body;
+        body["session"] = session.clone();
+        body["seq"] = json!(seq);
+        body
+    };
+    let write = json!({"key":"x","value":2});
+    let cas = json!({"key":"x","old":9,"new":10});
+    let txn = json!({"ops":[["r","x",null]]});
+    let longer = json!({"ops":[["r","x",null],["r","x",null]]});
+
+    cluster.insist(0, "write", &stamped(write.clone(), 1));
+    expect("txn", txn.clone(), 1, "stamp-reused");
+    assert_eq!(cluster.insist(0, "cas", &stamped(cas.clone(), 2)), json!({"swapped":false,"observed":2}));
+    expect("write", write.clone(), 2, "stamp-reused");
+    expect("append", write.clone(), 2, "stamp-reused");
+    cluster.insist(0, "txn", &stamped(txn.clone(), 3));
+    expect("cas", cas, 3, "stamp-reused");
+    expect("write", write.clone(), 3, "stamp-reused");
+    expect("txn", longer, 3, "stamp-reused");
+
+    expect("write", write.clone(), 1, "stale-sequence");
+    let mut unknown = write;
+    unknown["session"] = json!(77_777);
+    unknown["seq"] = json!(1);
+    let (status, answer) = cluster.post(0, "write", &unknown);
+    let error = &answer["error"];
+    assert_eq!((status, &error["code"], &error["outcome"]), (409, &json!("unknown-session"), &json!("info")));
+    assert!(cluster.children[0].as_mut().unwrap().try_wait().unwrap().is_none(), "the node ended");
 }
 
 #[test]

@@ -295,6 +295,15 @@ fn a_directory_serves_one_process_and_one_node() {
     assert!(matches!(open(dir.path()), Err(StorageError::NewerFormat { found: 2, .. })));
 }
 
+/// That they are synced too cannot be seen from here.
+#[test]
+fn directories_above_are_made() {
+    let dir = TempDir::new().unwrap();
+    let deep = dir.path().join("a/b/c");
+    assert!(open(&deep).unwrap().stored.records.is_empty());
+    assert_eq!(files(&deep), ["base-0", "meta"]);
+}
+
 /// Every state that a crash during compaction can leave: the old state, or the new one, and nothing else.
 #[test]
 fn crash_at_every_point_of_a_compaction() {
@@ -506,6 +515,33 @@ mod writer {
         assert!(durable.recv_timeout(PATIENCE).is_err());
         drop(writer);
         assert_prefix(&open(dir.path()).unwrap().stored.records, 1);
+    }
+
+    #[test]
+    fn a_power_loss_before_a_compaction_leaves_no_hole_behind_it() {
+        let dir = TempDir::new().unwrap();
+        let (reached_sender, reached) = channel();
+        let (go_on, may_go_on) = channel();
+        // The thread stands still here, until both lots wait and the power is off.
+        let on_durable = move |_| {
+            reached_sender.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        };
+        let (end_sender, end) = channel();
+        let on_end = move |reason| end_sender.send(reason).unwrap();
+        let writer = Writer::spawn(open(dir.path()).unwrap().log, NEVER, on_durable, on_end).unwrap();
+        writer.submit(vec![job(1, true)]).unwrap();
+        reached.recv_timeout(PATIENCE).unwrap();
+        let compact = Compact { snapshot: b"s".to_vec(), records: vec![record(0), record(1)] };
+        let compact = Job { ticket: Ticket(2), compact: Some(compact), records: Vec::new(), sync_wanted: false };
+        writer.submit(vec![compact]).unwrap();
+        writer.submit(vec![job(3, false)]).unwrap();
+        writer.power_switch().cut(7);
+        go_on.send(()).unwrap();
+        let Ok(End::PowerLoss { unsynced, .. }) = end.recv_timeout(PATIENCE) else { panic!("no power loss") };
+        assert_eq!(unsynced, 0, "a record was appended behind a compaction that never was");
+        drop(writer);
+        assert_eq!(open(dir.path()).unwrap().stored.records, [record(0)]);
     }
 
     #[test]

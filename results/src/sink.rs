@@ -132,6 +132,12 @@ impl Recorder {
         Ok(time)
     }
 
+    /// What was recorded so far.
+    #[must_use]
+    pub fn counts(&self) -> SinkCounts {
+        self.lock().counts
+    }
+
     /// Nanoseconds since the run's start, on the clock of the history.
     #[must_use]
     pub fn now(&self) -> u64 {

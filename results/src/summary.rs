@@ -14,7 +14,7 @@ use crate::{
 
 mod render;
 
-pub use render::render;
+pub use render::{OneLine, one_line, render};
 
 /// Version of `verdict.json`.
 pub const SUMMARY_FORMAT: u32 = 1;
@@ -148,11 +148,8 @@ impl Summary {
         }
     }
 
-    /// Takes over what the judge said, as the consistency check.
+    /// Takes over how the judge decided, and what it found. The checks are left alone.
     pub fn judge(&mut self, judgement: &Judgement) {
-        use crate::check::CheckName;
-        self.checks.retain(|check| check.name != CheckName::Consistency);
-        self.checks.insert(0, Check::new(CheckName::Consistency, judgement.verdict, judgement.reason.clone()));
         self.judged = Some(Judged {
             decided_by: judgement.decided_by.to_owned(),
             operations: judgement.operations as u64,

@@ -135,7 +135,8 @@ pub enum FailedCasMeaning {
 }
 
 fn parse_initial(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{text:?} is no JSON value ({error}); write null, 0 or '\"text\"'"))
+    serde_json::from_str(text)
+        .map_err(|error| format!("{text:?} is no JSON value ({error}); write null, 0 or '\"text\"'"))
 }
 
 /// How much of a file is looked at to guess its format, bytes.
@@ -200,7 +201,8 @@ fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
 
 /// What to judge against: the flags, then the file, then the usual.
 fn spec(args: &CheckArgs, said: Option<ModelSpec>) -> ModelSpec {
-    let model = args.model.map(ModelKind::from).or(said.as_ref().map(|spec| spec.model)).unwrap_or(ModelKind::CasRegister);
+    let model =
+        args.model.map(ModelKind::from).or(said.as_ref().map(|spec| spec.model)).unwrap_or(ModelKind::CasRegister);
     let usual = if model == ModelKind::KeyValue { Value::Text(String::new()) } else { Value::Nil };
     let said = said.filter(|spec| spec.model == model).map(|spec| spec.initial);
     ModelSpec { model, initial: args.initial.clone().or(said).unwrap_or(usual) }
@@ -208,7 +210,8 @@ fn spec(args: &CheckArgs, said: Option<ModelSpec>) -> ModelSpec {
 
 fn as_text(args: &CheckArgs, loaded: &Loaded, judgement: &Judgement, reading: Duration) -> String {
     let mut text = format!("{}: {}\n", verdict_name(judgement.verdict), judgement.reason);
-    if let Some(violation) = judgement.violation.as_ref().filter(|violation| violation.description != judgement.reason) {
+    if let Some(violation) = judgement.violation.as_ref().filter(|violation| violation.description != judgement.reason)
+    {
         text += &format!("  {}\n", violation.description);
     }
     text += &format!(

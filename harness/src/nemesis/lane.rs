@@ -15,6 +15,7 @@ use super::{
 use crate::{
     cluster::{Cluster, ClusterError},
     monitor::Monitor,
+    stop::wait_until,
 };
 
 /// Where steps are written down as they are carried out.
@@ -56,8 +57,9 @@ impl LaneContext {
         })
         .await
         .expect("carrying out a step does not panic");
+        result?;
         self.journal.note(CarriedOut { time, done: self.journal.now(), fault, name: name.to_owned(), step });
-        result
+        Ok(())
     }
 
     /// Undoes every fault there may be.
@@ -99,13 +101,4 @@ pub async fn run(
 
 async fn wait(duration: Duration, stop: &mut watch::Receiver<bool>) -> bool {
     wait_until(Instant::now() + duration, stop).await
-}
-
-/// Whether the moment came before the stop.
-async fn wait_until(moment: Instant, stop: &mut watch::Receiver<bool>) -> bool {
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|stop| *stop) => false,
-        () = tokio::time::sleep_until(moment) => true,
-    }
 }

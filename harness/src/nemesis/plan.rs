@@ -53,11 +53,8 @@ const DOWN_MS: std::ops::Range<u64> = 100..1_200;
 #[must_use]
 pub fn plan(kinds: &[NemesisKind], duration: Duration, seed: u64) -> Vec<Lane> {
     let (network, process): (Vec<_>, Vec<_>) = kinds.iter().partition(|kind| **kind == NemesisKind::Partition);
-    let groups: Vec<Vec<NemesisKind>> = if kinds.contains(&NemesisKind::StaleCandidate) {
-        vec![kinds.to_vec()]
-    } else {
-        vec![network, process]
-    };
+    let groups: Vec<Vec<NemesisKind>> =
+        if kinds.contains(&NemesisKind::StaleCandidate) { vec![kinds.to_vec()] } else { vec![network, process] };
     groups
         .into_iter()
         .filter(|kinds| !kinds.is_empty())

@@ -1,7 +1,7 @@
 //! Moving the controller into namespaces of its own, or finding out why that is not to be had.
 //!
 //! ```text
-//!   outer        waits; ignores Ctrl-C, hands SIGTERM and SIGHUP down; its exit code is the controller's
+//!   outer        waits; ignores a terminal's Ctrl-C, hands other signals down; its exit code is the controller's
 //!     |  fork into new (user,) mount, pid and network namespaces
 //!   reaper       pid 1 inside: sets everything up, tells the outer how that went, reaps orphans
 //!     |  fork
@@ -252,12 +252,13 @@ fn try_interfaces(device: &OwnedFd) -> Result<(), (Step, io::Error)> {
 
 /// Waits for a child, handing down the signals that ask to stop; gives the exit code to end with.
 ///
-/// A terminal sends SIGINT to the whole foreground group, so the controller has it already.
+/// A terminal's Ctrl-C goes to the whole foreground group, so the controller has it already; a SIGINT that a process sent to this
+/// one alone is handed down.
 fn guard(child: Pid, signals: &Signals, reap_orphans: bool) -> u8 {
     loop {
         match signals.wait() {
-            Ok(Signal::CHILD) => {}
-            Ok(signal @ (Signal::TERM | Signal::HUP)) => {
+            Ok((Signal::CHILD, _)) => {}
+            Ok((signal @ (Signal::TERM | Signal::HUP), _)) | Ok((signal @ Signal::INT, true)) => {
                 // It may just have ended: the next wait will tell.
                 let _ = kill_process(child, signal);
                 continue;

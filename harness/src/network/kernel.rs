@@ -113,13 +113,16 @@ impl Signals {
         }
     }
 
-    /// Waits for the next of the blocked signals.
-    pub(crate) fn wait(&self) -> io::Result<Signal> {
+    /// Waits for the next of the blocked signals, and tells whether a process sent it (and not the kernel, as for a terminal's
+    /// Ctrl-C).
+    pub(crate) fn wait(&self) -> io::Result<(Signal, bool)> {
         loop {
-            // SAFETY: the set is initialised, and a null pointer says that the details are not wanted.
-            let signal = unsafe { libc::sigwaitinfo(&self.set, std::ptr::null_mut()) };
+            // SAFETY: a `siginfo_t` is plain data, for which all zeroes is a value.
+            let mut info: libc::siginfo_t = unsafe { zeroed() };
+            // SAFETY: the set is initialised, and `info` is writable for the whole call.
+            let signal = unsafe { libc::sigwaitinfo(&self.set, &mut info) };
             match Signal::from_named_raw(signal) {
-                Some(signal) => return Ok(signal),
+                Some(signal) => return Ok((signal, info.si_code <= 0)),
                 None => {
                     let error = io::Error::last_os_error();
                     if error.kind() != io::ErrorKind::Interrupted {

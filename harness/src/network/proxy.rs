@@ -16,7 +16,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use self::relay::Relay;
 use super::NetworkPlan;
@@ -46,6 +46,8 @@ pub struct Proxy {
     client_port: u16,
     /// Where each relay listens.
     relays: BTreeMap<(Endpoint, u32), SocketAddr>,
+    running: Vec<AbortHandle>,
+    /// Dropping it ends them.
     _tasks: JoinSet<()>,
 }
 
@@ -60,6 +62,7 @@ impl Proxy {
         let block = Block::take(plan)?;
         let runtime = Handle::current();
         let mut tasks = JoinSet::new();
+        let mut running = Vec::new();
         let mut relays = BTreeMap::new();
         for to in 1..=plan.nodes {
             for from in links.endpoints().filter(|from| *from != Endpoint::Node(to)) {
@@ -69,11 +72,16 @@ impl Proxy {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
                 relays.insert((from, to), listener.local_addr().map_err(failed)?);
                 let relay = Relay::new(links.clone(), from, Endpoint::Node(to), target, plan.seed);
-                tasks.spawn_on(relay.run(listener).map_err(failed)?, &runtime);
+                running.push(tasks.spawn_on(relay.run(listener).map_err(failed)?, &runtime));
             }
         }
         let (peer_port, client_port) = (plan.peer_port, plan.client_port);
-        Ok(Proxy { links, block, peer_port, client_port, relays, _tasks: tasks })
+        Ok(Proxy { links, block, peer_port, client_port, relays, running, _tasks: tasks })
+    }
+
+    /// Whether every relay still does its work; none ever ends by itself.
+    pub fn is_running(&self) -> bool {
+        !self.running.iter().any(AbortHandle::is_finished)
     }
 
     /// Where a node listens.

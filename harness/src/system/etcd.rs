@@ -1,10 +1,13 @@
 //! An unmodified etcd server, spoken to through its JSON gateway.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use workloads::client::{AnyClient, ClientError, EtcdClient, EtcdReads, status_etcd};
 
-use super::{Invocation, MissingBinary, NodePlace, StatusFuture, System, given, in_path};
+use super::{MissingBinary, NodePlace, StatusFuture, System, given, in_path};
 use crate::{
     config::{NetworkKind, RunConfig},
     nemesis::NemesisKind,
@@ -40,7 +43,11 @@ impl System for Etcd {
         2380
     }
 
-    fn command(&self, place: &NodePlace) -> Invocation {
+    fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn arguments(&self, place: &NodePlace) -> Vec<String> {
         let url = |address: &SocketAddr| format!("http://{address}");
         let members: Vec<String> = place.peers.iter().map(|(id, at)| format!("n{id}={}", url(at))).collect();
         let mut args = Vec::new();
@@ -62,7 +69,7 @@ impl System for Etcd {
             args.push(flag.to_owned());
             args.push(value);
         }
-        Invocation { program: self.program.clone(), args }
+        args
     }
 
     fn client(&self, address: SocketAddr) -> Result<AnyClient, ClientError> {
@@ -80,9 +87,11 @@ impl System for Etcd {
 
     fn check_network(&self, network: NetworkKind) -> Result<(), String> {
         match network {
-            NetworkKind::Proxy => Err("etcd's members must know each other by one address, which relays for every pair \
+            NetworkKind::Proxy => {
+                Err("etcd's members must know each other by one address, which relays for every pair \
                                        of nodes cannot give; it needs --network fabric"
-                .to_owned()),
+                    .to_owned())
+            }
             NetworkKind::Fabric | NetworkKind::Auto => Ok(()),
         }
     }

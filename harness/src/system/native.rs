@@ -1,10 +1,13 @@
 //! The nodes in the box, and any other executable with the same contract (`docs/node-contract.md`).
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use workloads::client::{AnyClient, ClientError, NativeClient, status};
 
-use super::{Invocation, MissingBinary, NodePlace, StatusFuture, System, given};
+use super::{MissingBinary, NodePlace, StatusFuture, System, given};
 use crate::{config::RunConfig, nemesis::NemesisKind};
 
 /// `trueline node`, or another build of it.
@@ -38,7 +41,11 @@ impl System for Native {
         7002
     }
 
-    fn command(&self, place: &NodePlace) -> Invocation {
+    fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn arguments(&self, place: &NodePlace) -> Vec<String> {
         let peers: Vec<String> = place.peers.iter().map(|(id, address)| format!("{id}={address}")).collect();
         let mut args: Vec<String> = ["node", "--protocol", self.protocol].map(str::to_owned).into();
         for (flag, value) in [
@@ -56,7 +63,7 @@ impl System for Native {
         if let Some(mutant) = &self.mutant {
             args.extend(["--mutant".to_owned(), mutant.clone(), "--allow-mutants".to_owned()]);
         }
-        Invocation { program: self.program.clone(), args }
+        args
     }
 
     fn client(&self, address: SocketAddr) -> Result<AnyClient, ClientError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Answer, MachineError, Operation, TxnStep, Value,
+    Answer, MachineError, Operation, TxnStep, Value, WEIGHT_MAX,
     digest::{hash_of, mix},
 };
 
@@ -21,6 +21,28 @@ struct Slot {
     value: Value,
     /// The hash of the value; that of a list is extended element by element.
     hash: u64,
+    /// The weight of the value, likewise.
+    weight: u64,
+}
+
+/// What is known of a key before a transaction begins, given what its steps so far will do.
+#[derive(Clone, Copy, Debug)]
+struct Outlook {
+    takes_append: bool,
+    weight: u64,
+}
+
+/// A number, an absent value, or a list without its elements weighs this much; a text so much more than its bytes.
+const VALUE_WEIGHT: u64 = 24;
+
+/// About how many bytes a value takes in memory. Not what this build measures: every replica must find the same.
+fn weight_of(value: &Value) -> u64 {
+    VALUE_WEIGHT
+        + match value {
+            Value::Nil | Value::Int(_) => 0,
+            Value::Text(text) => text.len() as u64,
+            Value::List(elements) => elements.iter().map(weight_of).sum(),
+        }
 }
 
 /// The hash of the empty list.
@@ -40,6 +62,22 @@ fn value_hash(value: &Value) -> u64 {
 /// What a key and the value under it contribute to the digest.
 fn slot_hash(key: &str, value_hash: u64) -> u64 {
     mix(hash_of(&key) ^ value_hash.rotate_left(32))
+}
+
+impl Outlook {
+    fn of(value: &Value, weight: u64) -> Self {
+        Self { takes_append: matches!(value, Value::List(_) | Value::Nil), weight }
+    }
+
+    /// What it is after this element was appended, or the code with which that is refused.
+    fn append(self, element: &Value) -> Result<Self, &'static str> {
+        let weight = self.weight + weight_of(element);
+        match self.takes_append {
+            false => Err(Answer::WRONG_TYPE),
+            true if weight > WEIGHT_MAX => Err(Answer::TOO_LARGE),
+            true => Ok(Self { weight, ..self }),
+        }
+    }
 }
 
 impl Store {
@@ -84,8 +122,8 @@ impl Store {
                 Answer::Done
             }
             Operation::Append { key, value } => {
-                if !self.takes_append(key) {
-                    return Answer::rejected(Answer::WRONG_TYPE);
+                if let Err(code) = self.outlook(key).append(value) {
+                    return Answer::rejected(code);
                 }
                 self.append(key, value.clone());
                 Answer::Done
@@ -96,8 +134,8 @@ impl Store {
 
     /// All the steps, or none: what could refuse one is looked for before the first takes effect.
     fn transact(&mut self, steps: &[TxnStep]) -> Answer {
-        if !self.takes_all(steps) {
-            return Answer::rejected(Answer::WRONG_TYPE);
+        if let Err(code) = self.look_ahead(steps) {
+            return Answer::rejected(code);
         }
         let results = steps.iter().map(|step| match step {
             TxnStep::Read { key } => self.get(key).cloned().unwrap_or_default(),
@@ -113,38 +151,50 @@ impl Store {
         Answer::Txn(results.collect())
     }
 
-    /// Whether every append would meet a list, given what the steps before it do.
-    fn takes_all(&self, steps: &[TxnStep]) -> bool {
-        let mut is_list: BTreeMap<&str, bool> = BTreeMap::new();
-        steps.iter().all(|step| match step {
-            TxnStep::Read { .. } => true,
-            TxnStep::Write { key, value } => {
-                is_list.insert(key, matches!(value, Value::List(_) | Value::Nil));
-                true
+    /// Whether every append would meet a list that is not too heavy, and all that is read would be a bearable answer, given what the
+    /// steps before do.
+    fn look_ahead(&self, steps: &[TxnStep]) -> Result<(), &'static str> {
+        let mut ahead: BTreeMap<&str, Outlook> = BTreeMap::new();
+        let mut read_weight = 0;
+        for step in steps {
+            match step {
+                TxnStep::Read { key } => {
+                    read_weight += ahead.get(key.as_str()).copied().unwrap_or_else(|| self.outlook(key)).weight;
+                    if read_weight > WEIGHT_MAX {
+                        return Err(Answer::TOO_LARGE);
+                    }
+                }
+                TxnStep::Write { key, value } => {
+                    ahead.insert(key, Outlook::of(value, weight_of(value)));
+                }
+                TxnStep::Append { key, value } => {
+                    let outlook = ahead.entry(key).or_insert_with(|| self.outlook(key));
+                    *outlook = outlook.append(value)?;
+                }
             }
-            TxnStep::Append { key, .. } => *is_list.entry(key).or_insert_with(|| self.takes_append(key)),
-        })
+        }
+        Ok(())
     }
 
-    /// Whether the key holds a list, or nothing, which counts as an empty one.
-    fn takes_append(&self, key: &str) -> bool {
-        matches!(self.get(key), None | Some(Value::List(_)))
+    /// Of a key as it is now; one that holds nothing counts as an empty list.
+    fn outlook(&self, key: &str) -> Outlook {
+        self.slots.get(key).map_or(Outlook::of(&Value::Nil, VALUE_WEIGHT), |slot| Outlook::of(&slot.value, slot.weight))
     }
 
     fn set(&mut self, key: &str, value: Value) {
-        let hash = value_hash(&value);
+        let (hash, weight) = (value_hash(&value), weight_of(&value));
         let old = if value == Value::Nil {
             self.slots.remove(key)
         } else {
             self.digest = self.digest.wrapping_add(slot_hash(key, hash));
-            self.slots.insert(key.to_owned(), Slot { value, hash })
+            self.slots.insert(key.to_owned(), Slot { value, hash, weight })
         };
         if let Some(old) = old {
             self.digest = self.digest.wrapping_sub(slot_hash(key, old.hash));
         }
     }
 
-    /// Only after [`Store::takes_append`].
+    /// Only after [`Outlook::append`] had nothing against it.
     fn append(&mut self, key: &str, element: Value) {
         let Some(slot) = self.slots.get_mut(key) else {
             return self.set(key, Value::List(vec![element]));
@@ -153,6 +203,7 @@ impl Store {
             unreachable!("the caller looked: {key:?} holds a list");
         };
         let hash = extended(slot.hash, &element);
+        slot.weight += weight_of(&element);
         elements.push(element);
         self.digest = self.digest.wrapping_sub(slot_hash(key, slot.hash)).wrapping_add(slot_hash(key, hash));
         slot.hash = hash;

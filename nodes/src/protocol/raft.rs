@@ -155,7 +155,7 @@ impl Raft {
     }
 
     fn receive(&mut self, from: NodeId, message: Message, out: &mut Out) {
-        if !self.peers.contains(&from) {
+        if !self.peers.contains(&from) || !message.is_countable() {
             return;
         }
         match message {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   connection   frame(Hello)  frame(message)  frame(message) …        one direction only: nothing ever comes back
-//!   frame        len u32 | crc32c u32 | body (postcard)                 little-endian; len counts crc and body
+//!   frame        len u32 | crc32c u32 | body (postcard)                 little-endian; len counts crc and body;
+//!                                                                       the crc covers len and body
 //! ```
 //!
 //! TCP's own checksum is weak, and a fault injector that alters packets recomputes it. A corrupted message that still
@@ -17,7 +18,7 @@ pub const FRAME_HEADER_BYTES: usize = 8;
 /// The largest body: a snapshot travels in one message.
 pub const FRAME_BODY_BYTES_MAX: usize = 64 << 20;
 /// The version of this format and of the messages in it.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 /// Begins every connection.
 pub const WIRE_MAGIC: [u8; 4] = *b"TLPR";
 
@@ -42,6 +43,9 @@ pub enum FrameError {
     /// Too long, or too short for its checksum.
     #[error("a frame of {0} bytes")]
     Length(usize),
+    /// The body did not come in time.
+    #[error("a frame said that {0} bytes follow, and they did not")]
+    Stalled(usize),
     /// The checksum differs.
     #[error("a frame was corrupted on the way")]
     Checksum,
@@ -66,10 +70,15 @@ pub fn put_frame<T: Serialize>(buffer: &mut Vec<u8>, value: &T) -> Result<(), Fr
     let len = u32::try_from(4 + body.len()).expect("bounded above");
     buffer.reserve(FRAME_HEADER_BYTES + body.len());
     buffer.extend_from_slice(&len.to_le_bytes());
-    buffer.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    buffer.extend_from_slice(&checksum(len, &body).to_le_bytes());
     buffer.extend_from_slice(&body);
     debug_assert_eq!(buffer.len(), at + FRAME_HEADER_BYTES + body.len());
     Ok(())
+}
+
+/// Covers the length too: a frame cut or prolonged by a corrupted length must not pass by accident.
+fn checksum(len: u32, body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&len.to_le_bytes()), body)
 }
 
 /// The header of a frame, taken apart.
@@ -77,6 +86,7 @@ pub fn put_frame<T: Serialize>(buffer: &mut Vec<u8>, value: &T) -> Result<(), Fr
 pub struct FrameHeader {
     /// Bytes of the body that follows.
     pub body_bytes: usize,
+    len: u32,
     crc: u32,
 }
 
@@ -87,12 +97,12 @@ impl FrameHeader {
     /// When the length is impossible.
     pub fn parse(bytes: [u8; FRAME_HEADER_BYTES]) -> Result<Self, FrameError> {
         let [a, b, c, d, e, f, g, h] = bytes;
-        let len = u32::from_le_bytes([a, b, c, d]) as usize;
-        match len.checked_sub(4) {
+        let len = u32::from_le_bytes([a, b, c, d]);
+        match (len as usize).checked_sub(4) {
             Some(body_bytes) if body_bytes <= FRAME_BODY_BYTES_MAX => {
-                Ok(Self { body_bytes, crc: u32::from_le_bytes([e, f, g, h]) })
+                Ok(Self { body_bytes, len, crc: u32::from_le_bytes([e, f, g, h]) })
             }
-            _ => Err(FrameError::Length(len)),
+            _ => Err(FrameError::Length(len as usize)),
         }
     }
 
@@ -101,7 +111,7 @@ impl FrameHeader {
     /// # Errors
     /// When it was corrupted, or is no `T`.
     pub fn decode<T: DeserializeOwned>(self, body: &[u8]) -> Result<T, FrameError> {
-        if crc32c::crc32c(body) != self.crc {
+        if checksum(self.len, body) != self.crc {
             return Err(FrameError::Checksum);
         }
         Ok(postcard::from_bytes(body)?)
@@ -167,6 +177,21 @@ mod tests {
                 assert!(matches!(read(&bad), Err(FrameError::Checksum)), "byte {at} bit {bit}");
             }
         }
+    }
+
+    /// Bytes that happen to match their checksum without the length, as the first ones of a longer frame may.
+    #[test]
+    fn the_checksum_covers_the_length() {
+        let bytes = frame(&Hello::new("c", NodeId(1), NodeId(2)));
+        let body = &bytes[8..];
+        let mut header: [u8; 8] = bytes[..8].try_into().unwrap();
+        header[4..].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        let refused = FrameHeader::parse(header).unwrap().decode::<Hello>(body);
+        assert!(matches!(refused, Err(FrameError::Checksum)), "{refused:?}");
+        header = bytes[..8].try_into().unwrap();
+        header[0] ^= 1;
+        let refused = FrameHeader::parse(header).unwrap().decode::<Hello>(body);
+        assert!(matches!(refused, Err(FrameError::Checksum)), "{refused:?}");
     }
 
     #[test]

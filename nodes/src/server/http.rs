@@ -44,6 +44,9 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// The longest key.
 pub const KEY_BYTES_MAX: usize = 1 << 10;
 
+/// The most steps of one transaction.
+pub const TXN_OPS_MAX: usize = 1 << 10;
+
 /// What the handlers share: a way to the core, and what it last told about itself.
 pub struct Api {
     submit: Box<dyn Fn(Request, oneshot::Sender<Reply>) -> bool + Send + Sync>,
@@ -82,10 +85,7 @@ impl Api {
 
     async fn run(&self, command: Command) -> Result<Answer, ApiError> {
         match self.ask(Kind::Change, Request::Command(command)).await? {
-            Reply::Answer(Answer::Rejected(code)) => {
-                let message = format!("the state machine rejected it: {code}");
-                Err(ApiError::failed(StatusCode::CONFLICT, Cow::Owned(code), message))
-            }
+            Reply::Answer(Answer::Rejected(code)) => Err(ApiError::rejected(code)),
             Reply::Answer(answer) => Ok(answer),
             other => panic!("a command was answered with {other:?}"),
         }
@@ -154,18 +154,21 @@ async fn cas(State(api): State<Arc<Api>>, body: Body) -> Answered {
     match api.run_operation(stamp, operation).await? {
         Answer::Done => ok(CasResponse { swapped: true, observed: None }),
         Answer::NotEqual { observed } => ok(CasResponse { swapped: false, observed: Some(observed.to_json()) }),
-        other => panic!("a compare-and-set was answered with {other:?}"),
+        _ => Err(ApiError::stamp_reused()),
     }
 }
 
 async fn txn(State(api): State<Arc<Api>>, body: Body) -> Answered {
     let Txn { mut ops, stamp } = parse(body)?;
+    if ops.len() > TXN_OPS_MAX {
+        let message = format!("a transaction has at most {TXN_OPS_MAX} steps, this one {}", ops.len());
+        return Err(ApiError::bad(StatusCode::BAD_REQUEST, message));
+    }
     let steps = ops.iter().map(parse_step).collect::<Result<_, _>>()?;
     let values = match api.run_operation(stamp, Operation::Txn { steps }).await? {
-        Answer::Txn(values) => values,
-        other => panic!("a transaction was answered with {other:?}"),
+        Answer::Txn(values) if values.len() == ops.len() => values,
+        _ => return Err(ApiError::stamp_reused()),
     };
-    assert_eq!(values.len(), ops.len(), "one value a step");
     for ((kind, _, shown), value) in ops.iter_mut().zip(values) {
         if kind == "r" {
             *shown = value.to_json();
@@ -178,7 +181,7 @@ async fn session(State(api): State<Arc<Api>>, body: Body) -> Answered {
     let _empty: serde_json::Map<String, JsonValue> = parse_or_empty(body)?;
     match api.run(Command::OpenSession).await? {
         Answer::Session(session) => ok(SessionResponse { session }),
-        other => panic!("opening a session was answered with {other:?}"),
+        _ => Err(ApiError::stamp_reused()),
     }
 }
 
@@ -202,7 +205,7 @@ fn ok(body: impl Serialize) -> Answered {
 fn done(answer: Answer) -> Answered {
     match answer {
         Answer::Done => ok(json!({})),
-        other => panic!("a change was answered with {other:?}"),
+        _ => Err(ApiError::stamp_reused()),
     }
 }
 
@@ -269,6 +272,22 @@ impl ApiError {
 
     fn bad(status: StatusCode, message: impl Into<String>) -> Self {
         Self::failed(status, Cow::Borrowed("bad-request"), message)
+    }
+
+    /// The machine said no. It did not do this copy of the request; but another copy may be what made the stamp stale, or may
+    /// have been done before its session was evicted.
+    fn rejected(code: String) -> Self {
+        let is_about_stamp = [Answer::UNKNOWN_SESSION, Answer::STALE_SEQUENCE].contains(&code.as_str());
+        let outcome = if is_about_stamp { Outcome::Info } else { Outcome::Fail };
+        let message = format!("the state machine rejected it: {code}");
+        Self { status: StatusCode::CONFLICT, code: Cow::Owned(code), outcome, message }
+    }
+
+    /// The answer that is remembered under the stamp is one to another kind of operation: a mistake of the client, and no reason
+    /// to end. What it did, if anything, is not known here.
+    fn stamp_reused() -> Self {
+        let message = "its `session` and `seq` were used for another operation";
+        Self::unknown(Kind::Change, StatusCode::CONFLICT, "stamp-reused", message)
     }
 
     fn unknown(kind: Kind, status: StatusCode, code: &'static str, message: &str) -> Self {

@@ -42,6 +42,8 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(60);
 const UNACKED_TIMEOUT_MS: u32 = 500;
 /// Whoever connects must say hello within this time.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
+/// The body of a frame must follow its header within this time. A corrupted length would else swallow good frames for hours.
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest body of a hello.
 const HELLO_BYTES_MAX: usize = 4096;
 /// Connections that have not said hello yet.
@@ -252,10 +254,39 @@ async fn read_frame<T: DeserializeOwned>(
     body.clear();
     body.shrink_to(1 << 20);
     body.resize(header.body_bytes, 0);
-    stream.read_exact(body).await?;
+    timeout(BODY_TIMEOUT, stream.read_exact(body))
+        .await
+        .map_err(|_| invalid(FrameError::Stalled(header.body_bytes)))??;
     header.decode(body).map_err(invalid)
 }
 
 fn invalid(error: FrameError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A length that lies about bytes which never come, with good frames behind it: they must not be waited through for ever.
+    #[tokio::test]
+    async fn a_frame_that_is_too_long_for_what_comes_ends_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (inbox, mut events) = mpsc::channel(16);
+        let mut bytes = Vec::new();
+        put_frame(&mut bytes, &1_u64).unwrap();
+        let second = bytes.len();
+        (0..4_u64).for_each(|n| put_frame(&mut bytes, &n).unwrap());
+        bytes[second + 2] ^= 0x10;
+        sender.write_all(&bytes).await.unwrap();
+
+        let stream = BufReader::new(stream);
+        let patience = Duration::from_secs(60);
+        let end = timeout(patience, read_messages::<u64>(stream, NodeId(2), &inbox)).await.expect("it waits on and on");
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(matches!(events.try_recv(), Ok(Event::Receive { from: NodeId(2), message: 1 })));
+        assert!(events.try_recv().is_err());
+    }
 }

@@ -59,7 +59,7 @@ impl Directory {
     /// # Errors
     /// When another process or another node has it, or a newer program wrote it.
     pub fn open(path: &Path, owner: &Owner) -> Result<Self, StorageError> {
-        fs::create_dir_all(path).map_err(StorageError::io("make directory", path))?;
+        make_durably(path)?;
         let handle = File::open(path).map_err(StorageError::io("open", path))?;
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
@@ -102,8 +102,10 @@ impl Directory {
         Ok(())
     }
 
-    /// The meta file comes last: where it is, a base file must be too, else somebody removed it.
+    /// The meta file comes last: where it is, a base file must be too, else somebody removed it. A process that made the directory
+    /// may have ended before its name was durable.
     fn begin(&self, owner: &Owner) -> Result<(), StorageError> {
+        sync_parent(&self.path)?;
         self.write_whole(&base_name(0), &encode_base::<()>(0, None, &[])?)?;
         let meta = Meta { format: FORMAT, owner: owner.clone() };
         self.write_whole(META, serde_json::to_string(&meta).expect("plain fields").as_bytes())
@@ -187,6 +189,25 @@ impl Directory {
             _ => Ok(()),
         }
     }
+}
+
+/// Makes a directory, and what is missing above it, so that a crash afterwards does not take its name away.
+fn make_durably(path: &Path) -> Result<(), StorageError> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
+    fs::create_dir_all(path).map_err(StorageError::io("make directory", path))?;
+    missing.into_iter().rev().try_for_each(sync_parent)
+}
+
+fn sync_parent(path: &Path) -> Result<(), StorageError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        // A bare name lies in the working directory; the root lies in nothing.
+        Some(_) => Path::new("."),
+        None => return Ok(()),
+    };
+    let handle = File::open(parent).map_err(StorageError::io("open", parent))?;
+    handle.sync_all().map_err(StorageError::io("sync directory", parent))
 }
 
 /// File name of a generation's base.

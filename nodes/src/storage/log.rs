@@ -234,6 +234,8 @@ fn choose_generation(directory: &Directory) -> Result<u64, StorageError> {
     let newest_segment = listing.segments.last().map_or(0, |s| s.0);
     match newest_base {
         Some(generation) if generation >= newest_segment => {
+            // It may have been renamed into place by a process that ended before it could sync: first make sure that it stays.
+            directory.sync()?;
             remove_older(directory, generation)?;
             Ok(generation)
         }

@@ -28,10 +28,10 @@ pub enum StoreError {
     #[error("found no free name for a run in {}: too many runs are started there in the same second", .0.display())]
     Crowded(PathBuf),
     /// Not a run's name.
-    #[error("{0:?} is no run's name; they look like 20261121-011502-ab3f, and `trueline runs` lists them")]
+    #[error("{0:?} is no run's name; they look like 20261121-011502-ab3f")]
     BadId(String),
     /// No run by this name.
-    #[error("there is no run in {}; `trueline runs` lists those there are", path.display())]
+    #[error("there is no run in {}", path.display())]
     NoSuchRun {
         /// Where it would be.
         path: PathBuf,

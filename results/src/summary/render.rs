@@ -165,15 +165,26 @@ impl Page {
 }
 
 /// Text of servers and files, made harmless: no line breaks, and no escape sequences for the terminal.
-fn one_line(text: &str) -> OneLine<'_> {
+/// Text as it may stand in one line of a terminal, whoever wrote it: without control characters, and without those that turn the
+/// direction of writing.
+#[must_use]
+pub fn one_line(text: &str) -> OneLine<'_> {
     OneLine(text)
 }
 
-struct OneLine<'a>(&'a str);
+/// What [`one_line`] gives.
+#[derive(Clone, Copy, Debug)]
+pub struct OneLine<'a>(&'a str);
+
+/// Unicode's embeddings, overrides and isolates.
+fn turns_direction(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 impl Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|letter| f.write_char(if letter.is_control() { ' ' } else { letter }))
+        let harmless = |letter: char| if letter.is_control() || turns_direction(letter) { ' ' } else { letter };
+        self.0.chars().try_for_each(|letter| f.write_char(harmless(letter)))
     }
 }
 

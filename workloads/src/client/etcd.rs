@@ -232,10 +232,9 @@ const RESOURCE_EXHAUSTED: u64 = 8;
 const UNIMPLEMENTED: u64 = 12;
 const UNAUTHENTICATED: u64 = 16;
 
-/// The two kinds of exhaustion that etcd itself reports, before it proposes. Others come from gRPC's message size limit, where the
-/// request may have been done and only its answer was too long.
-const REFUSED_BEFORE_PROPOSING: [&str; 2] =
-    ["etcdserver: too many requests", "etcdserver: mvcc: database space exceeded"];
+/// The one kind of exhaustion that etcd reports before it proposes. "Database space exceeded" is no such kind: the quota is looked at
+/// when a request is applied, after it was carried out. Others come from gRPC's message size limit, where only the answer was too long.
+const REFUSED_BEFORE_PROPOSING: &str = "etcdserver: too many requests";
 
 fn refusal(answer: &Answer) -> Problem {
     let Ok(error) = serde_json::from_slice::<ErrorAnswer>(&answer.body) else {
@@ -243,7 +242,7 @@ fn refusal(answer: &Answer) -> Problem {
     };
     let definite = match error.code {
         INVALID_ARGUMENT | PERMISSION_DENIED | UNIMPLEMENTED | UNAUTHENTICATED => true,
-        RESOURCE_EXHAUSTED => REFUSED_BEFORE_PROPOSING.iter().any(|start| error.message.starts_with(start)),
+        RESOURCE_EXHAUSTED => error.message.starts_with(REFUSED_BEFORE_PROPOSING),
         // Among them 14, unavailable: no leader, a lost leader and a timeout after the proposal all look like this.
         _ => false,
     };

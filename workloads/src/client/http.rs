@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout_at};
 /// gives a definite `fail` (nothing was sent) and not an unknown outcome.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// Answers longer than this are refused: a broken server must not eat the controller's memory.
-const BODY_BYTES_MAX: usize = 64 << 20;
+/// Answers longer than this are refused: a broken server must not eat the controller's memory, and a line of a history, which holds
+/// the value read, may have 16 MiB.
+const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// A client that could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -73,6 +73,9 @@ fn judge(action: &Action, answer: &Answer) -> Outcome {
 /// Reads a 200; none if it makes no sense. By hand, because a field that is `null` and one that is missing mean different things.
 fn done(action: &Action, body: &[u8]) -> Option<Outcome> {
     let mut fields: Map<String, Json> = serde_json::from_slice(body).ok()?;
+    if fields.contains_key("error") {
+        return None;
+    }
     match action {
         Action::Read => Some(Outcome::ok(Some(from_json(fields.remove("value")?)?))),
         Action::Write(_) | Action::Append(_) => Some(Outcome::ok(None)),
@@ -86,12 +89,21 @@ fn done(action: &Action, body: &[u8]) -> Option<Outcome> {
     }
 }
 
+/// The longest code that is kept, bytes.
+const CODE_BYTES_MAX: usize = 64;
+
+/// A code as it may stand in a history; a server's free text is none.
+fn stable(code: String) -> String {
+    let plain = code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if plain && (1..=CODE_BYTES_MAX).contains(&code.len()) { code } else { "bad-code".to_owned() }
+}
+
 /// A node's word on what an error means is taken; without one the request may have been done.
 fn refusal(action: &Action, answer: &Answer) -> Outcome {
     match serde_json::from_slice::<ErrorResponse>(&answer.body) {
         Ok(ErrorResponse { error }) => match error.outcome {
-            ErrorOutcome::Fail => Outcome::fail(error.code),
-            ErrorOutcome::Info => Outcome::unanswered(action, error.code),
+            ErrorOutcome::Fail => Outcome::fail(stable(error.code)),
+            ErrorOutcome::Info => Outcome::unanswered(action, stable(error.code)),
         },
         Err(_) => Outcome::unanswered(action, format!("http-{}", answer.status)),
     }

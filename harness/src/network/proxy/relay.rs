@@ -112,6 +112,9 @@ impl Relay {
 
     /// Waits until neither direction is cut. False when whoever connected has given up before.
     async fn hold(&self, near: &TcpStream, changes: &mut watch::Receiver<u64>) -> bool {
+        if !self.is_open() {
+            self.links.counters(self.from, self.to).count_dropped();
+        }
         loop {
             let open = timeout(HELD_CHECK_INTERVAL, changes.wait_for(|_| self.is_open())).await.is_ok();
             if open || is_closed(near) {

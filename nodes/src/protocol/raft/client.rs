@@ -7,7 +7,9 @@
 //!
 //! A command is passed on once; one that came from another node is never passed on again.
 
-use super::{Forward, LogIndex, Message, Out, Payload, Raft, Term, election::Role, reads::Reader, replication::Transfer};
+use super::{
+    Forward, LogIndex, Message, Out, Payload, Raft, Term, election::Role, reads::Reader, replication::Transfer,
+};
 use crate::{
     machine::{Answer, Command},
     protocol::{NodeId, Refusal, Reply, Request, RequestId, Time},
@@ -103,7 +105,8 @@ impl Raft {
     fn forward(&mut self, leader: NodeId, client: RequestId, command: Command, out: &mut Out) {
         self.next_forward += 1;
         let id = self.next_forward;
-        self.forwarded.insert(id, ForwardedCommand { client, to: leader, term: self.hard.term, until: self.forward_deadline() });
+        self.forwarded
+            .insert(id, ForwardedCommand { client, to: leader, term: self.hard.term, until: self.forward_deadline() });
         let message = Forward { term: self.hard.term, life: self.life, id, command };
         self.send(leader, Message::Forward(message), out);
     }

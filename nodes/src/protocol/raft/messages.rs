@@ -176,3 +176,39 @@ pub struct Forward {
     /// The command.
     pub command: Command,
 }
+
+/// Terms and indexes are counted up from 0: no cluster comes this far. A larger one is garbled or a lie, and would overflow when
+/// it is counted on.
+const COUNT_MAX: u64 = u64::MAX / 2;
+
+impl Message {
+    /// Whether no number in it lies beyond what counting can reach.
+    pub(super) fn is_countable(&self) -> bool {
+        let all = |counts: &[u64]| counts.iter().all(|&count| count <= COUNT_MAX);
+        match self {
+            Self::RequestVote(m) => all(&[m.term.0, m.last_index.0, m.last_term.0]),
+            Self::VoteReply(m) => all(&[m.term.0, m.asked.0]),
+            Self::Append(m) => {
+                all(&[m.term.0, m.prev_index.0, m.prev_term.0, m.commit.0, m.round])
+                    && m.entries.iter().all(|entry| all(&[entry.term.0, entry.index.0]))
+            }
+            Self::SnapshotChunk(m) => all(&[m.term.0, m.round, m.index.0, m.index_term.0, m.offset, m.total]),
+            Self::AppendReply(m) => all(&[m.term.0, m.round]) && all(&m.outcome.counts()),
+            Self::TimeoutNow { term } => all(&[term.0]),
+            Self::Forward(m) => all(&[m.term.0, m.life, m.id]),
+            Self::ForwardReply { life, id, .. } | Self::ReadIndex { life, id } => all(&[*life, *id]),
+            Self::ReadIndexReply { life, id, index } => all(&[*life, *id, index.map_or(0, |index| index.0)]),
+        }
+    }
+}
+
+impl AppendOutcome {
+    fn counts(&self) -> [u64; 3] {
+        match *self {
+            Self::Match(index) => [index.0, 0, 0],
+            Self::Conflict { prev_index, term, first } => [prev_index.0, term.map_or(0, |term| term.0), first.0],
+            Self::Chunk { index, offset } => [index.0, offset, 0],
+            Self::StaleTerm => [0; 3],
+        }
+    }
+}
