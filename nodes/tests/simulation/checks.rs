@@ -20,9 +20,6 @@ pub struct Seen {
 
 /// The invariants of one protocol, over a whole cluster and all its lives.
 pub trait Checks<P: Protocol> {
-    /// What a message that waited for durability promises when it leaves.
-    type Promise: Copy;
-
     fn new(nodes: usize) -> Self;
 
     /// After a step of `node`; `news` gets what is committed now and was not before, anywhere.
@@ -31,11 +28,8 @@ pub trait Checks<P: Protocol> {
     /// After `node` came back with what its disk held; before its first step.
     fn restarted(&mut self, node: usize, core: &P) -> Result<(), String>;
 
-    /// What messages promise that this step holds back until its records are durable.
-    fn promise(core: &P) -> Self::Promise;
-
-    /// Such a message has left.
-    fn promised(&mut self, node: usize, promise: Self::Promise);
+    /// A message leaves. What it says binds the sender from now on, through every crash.
+    fn told(&mut self, from: usize, to: usize, message: &P::Message);
 
     /// The kind of a message, for traces and counts.
     fn kind(message: &P::Message) -> &'static str;

@@ -4,13 +4,13 @@ use nodes::{
     machine::{Answer, Command, Machine, Operation, Stamp, Value},
     protocol::{
         NodeId, Refusal, Reply, Request, Time,
-        raft::{Entry, LogIndex, Payload, Term, View},
+        raft::{Entry, LogIndex, Message, Payload, Term, View, VoteReply},
     },
 };
 
 use crate::{
     checks::{Checks, Committed, Seen},
-    invariants::{Promise, RaftChecks},
+    invariants::RaftChecks,
     oracle::Oracle,
 };
 
@@ -143,7 +143,8 @@ fn a_promise_forgotten_in_a_crash() {
     // What was told to nobody may be forgotten.
     checks.check_restart(0, &node(3, &[], 0).view()).expect("nobody knows");
 
-    checks.promised(0, Promise { term: 4, vote: Some(NodeId(2)) });
+    let grant = Message::VoteReply(VoteReply { pre: false, term: Term(4), asked: Term(4), granted: true });
+    checks.told(0, 1, &grant);
     checks.check_restart(0, &voted.view()).expect("as promised");
     for other in [node(3, &[], 0), node(4, &[], 0), Node { vote: Some(3), ..node(4, &[], 0) }] {
         checks.check_restart(0, &other.view()).expect_err("a promise is broken");

@@ -39,9 +39,9 @@ struct Mirror {
 
 /// A term and a vote that others know of.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Promise {
-    pub term: u64,
-    pub vote: Option<NodeId>,
+struct Promise {
+    term: u64,
+    vote: Option<NodeId>,
 }
 
 /// A leader, as it was when elected.
@@ -84,8 +84,6 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 impl Checks<Raft> for RaftChecks {
-    type Promise = Promise;
-
     fn new(nodes: usize) -> Self {
         Self {
             mirrors: vec![Mirror::default(); nodes],
@@ -106,16 +104,24 @@ impl Checks<Raft> for RaftChecks {
         self.check_restart(node, &core.view())
     }
 
-    fn promise(core: &Raft) -> Promise {
-        let view = core.view();
-        Promise { term: view.term.0, vote: view.voted_for }
-    }
-
-    fn promised(&mut self, node: usize, promise: Promise) {
-        let known = &mut self.promises[node];
-        // Messages of one step after another leave in order, but a step that held nothing back may lie in between.
-        if (promise.term, promise.vote.is_some()) >= (known.term, known.vote.is_some()) {
-            *known = promise;
+    fn told(&mut self, from: usize, to: usize, message: &Message) {
+        let (term, vote) = match message {
+            Message::RequestVote(ask) if ask.pre => return,
+            Message::RequestVote(ask) => (ask.term, Some(from)),
+            Message::VoteReply(reply) if reply.granted && !reply.pre => (reply.term, Some(to)),
+            Message::VoteReply(reply) => (reply.term, None),
+            Message::Append(append) => (append.term, None),
+            Message::SnapshotChunk(chunk) => (chunk.term, None),
+            Message::AppendReply(reply) => (reply.term, None),
+            Message::TimeoutNow { term } => (*term, None),
+            Message::Forward(_)
+            | Message::ForwardReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => return,
+        };
+        let known = &mut self.promises[from];
+        if (term.0, vote.is_some()) > (known.term, known.vote.is_some()) {
+            *known = Promise { term: term.0, vote: vote.map(|node| NodeId(node as u64 + 1)) };
         }
     }
 

@@ -65,6 +65,7 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.restarts += one.restarts;
     sum.pauses += one.pauses;
     sum.partitions += one.partitions;
+    sum.depositions += one.depositions;
     sum.dropped += one.dropped;
     sum.duplicated += one.duplicated;
     sum.leaders += one.leaders;
@@ -137,6 +138,7 @@ fn not_vacuous(count: u64, stats: &Stats) {
         ("crashes before the core was told", stats.crashes_before_told, count / 10),
         ("pauses", stats.pauses, count / 2),
         ("partitions", stats.partitions, count),
+        ("depositions", stats.depositions, count / 10),
         ("dropped messages", stats.dropped, count),
         ("duplicated messages", stats.duplicated, count),
         ("snapshots installed", stats.snapshots_installed, count / 20),

@@ -78,6 +78,8 @@ pub struct Schedule {
 
     /// Between two faults, on average; `u64::MAX` for none.
     pub fault_every: u64,
+    /// How likely a new leader is crashed or cut off soon.
+    pub deposition: f64,
     /// How long a node is down, at most.
     pub down_max: u64,
     /// Clocks run wrong by this many parts in a million, at most.
@@ -120,6 +122,7 @@ impl Schedule {
             crash: pick(rng, &[0.0, 0.0, 0.01, 0.04]),
             crash_at: None,
             fault_every: pick(rng, &[60, 150, 150, 400, 1000]) * MILLISECOND,
+            deposition: pick(rng, &[0.0, 0.0, 0.5, 0.9]),
             down_max: pick(rng, &[5, 120, 400]) * MILLISECOND,
             drift_ppm: pick(rng, &[0, 1_000, 50_000]),
             clients: pick(rng, &[1, 2, 3, 4]),
@@ -146,6 +149,7 @@ impl Schedule {
             crash: 0.0,
             crash_at: at,
             fault_every: u64::MAX,
+            deposition: 0.0,
             transfers: 0.1,
             clients: 2,
             think_max: 30 * MILLISECOND,

@@ -61,6 +61,7 @@ pub struct Stats {
     pub restarts: u64,
     pub pauses: u64,
     pub partitions: u64,
+    pub depositions: u64,
     pub dropped: u64,
     pub duplicated: u64,
     pub leaders: u64,
@@ -104,6 +105,7 @@ enum Event<M> {
     Act { client: usize },
     GiveUp { client: usize, attempt: AttemptId },
     Fault,
+    Depose { node: usize },
     Probe { node: usize },
 }
 
@@ -130,12 +132,11 @@ impl<M> Ord for Scheduled<M> {
     }
 }
 
-/// A message that waits for the disk, with what it promises.
-struct Held<M, P> {
+/// A message that waits for the disk.
+struct Held<M> {
     ticket: Ticket,
     to: usize,
     message: M,
-    promise: P,
 }
 
 /// Whose request a reply ends.
@@ -145,7 +146,7 @@ enum Asker {
     Probe(AttemptId),
 }
 
-struct Node<P: Protocol, C: Checks<P>> {
+struct Node<P: Protocol> {
     /// None while it is down.
     core: Option<P>,
     life: u64,
@@ -155,7 +156,7 @@ struct Node<P: Protocol, C: Checks<P>> {
     /// The sync under way, if any, covers this.
     syncing: Option<Ticket>,
     sync_again: bool,
-    held: VecDeque<Held<P::Message, C::Promise>>,
+    held: VecDeque<Held<P::Message>>,
     asked: HashMap<RequestId, Asker>,
     requests: u64,
     wake: Option<u64>,
@@ -173,7 +174,7 @@ pub struct World<P: Protocol, C: Checks<P>> {
     now: u64,
     order: u64,
     events: BinaryHeap<Reverse<Scheduled<P::Message>>>,
-    nodes: Vec<Node<P, C>>,
+    nodes: Vec<Node<P>>,
     network: Network,
     clients: Vec<Client>,
     oracle: Oracle,
@@ -321,6 +322,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
                 Ok(())
             }
             Event::Fault => self.fault(),
+            Event::Depose { node } => self.depose(node),
             Event::Probe { node } => self.probe(node),
         }
     }
@@ -340,7 +342,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     }
 }
 
-impl<P: Protocol, C: Checks<P>> Node<P, C> {
+impl<P: Protocol> Node<P> {
     fn new() -> Self {
         Self {
             core: None,

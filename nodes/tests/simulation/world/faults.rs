@@ -43,6 +43,27 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         }
     }
 
+    /// The node has just become leader: in some schedules not for long, so that what it began is left in every possible state.
+    pub(super) fn plan_deposition(&mut self, node: usize) {
+        if self.schedule.deposition > 0.0 && self.rng.random_bool(self.schedule.deposition) {
+            let delay = self.rng.random_range(0..8 * self.schedule.delay_max);
+            self.after(delay, Event::Depose { node });
+        }
+    }
+
+    pub(super) fn depose(&mut self, node: usize) -> Outcome {
+        if self.healed {
+            return Ok(());
+        }
+        trace!(self, "node {} IS DEPOSED", node + 1);
+        self.stats.depositions += 1;
+        if self.rng.random_bool(0.5) {
+            return self.crash_somehow(node);
+        }
+        self.network.partition(&mut self.rng, Some(node));
+        Ok(())
+    }
+
     pub(super) fn crash_somehow(&mut self, node: usize) -> Outcome {
         let power = self.rng.random_bool(0.5);
         self.crash(node, power)

@@ -28,7 +28,11 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     fn check(&mut self, node: usize) -> Outcome {
         let core = self.nodes[node].core.as_ref().expect("it has just stepped");
         let mut news = Vec::new();
+        let leaders = self.checks.leaders();
         let seen = self.checks.after_step(node, core, &mut news)?;
+        if self.checks.leaders() > leaders {
+            self.plan_deposition(node);
+        }
         for committed in news {
             trace!(self, "committed {committed:?}");
             self.stats.committed += 1;
@@ -78,8 +82,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         if out.send_when_durable.is_empty() {
             return Ok(());
         }
-        let state = &mut self.nodes[node];
-        let promise = C::promise(state.core.as_ref().expect("it has just stepped"));
+        let state = &self.nodes[node];
         let ticket = state.ticket;
         let waits = ticket > state.synced;
         if waits && !out.sync_wanted && state.syncing.is_none_or(|through| through < ticket) && !state.sync_again {
@@ -87,10 +90,8 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         }
         for (to, message) in out.send_when_durable.drain(..) {
             if waits {
-                let held = Held { ticket, to: index(to), message, promise };
-                self.nodes[node].held.push_back(held);
+                self.nodes[node].held.push_back(Held { ticket, to: index(to), message });
             } else {
-                self.checks.promised(node, promise);
                 self.send(node, index(to), message);
             }
         }
@@ -135,7 +136,6 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let sent = if crashes { self.rng.random_range(0..=released) } else { released };
         for _ in 0..sent {
             let held = self.nodes[node].held.pop_front().expect("counted above");
-            self.checks.promised(node, held.promise);
             self.send(node, held.to, held.message);
         }
         if crashes || self.crashes_at(Point::Untold) {
@@ -168,6 +168,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         } else {
             message
         };
+        self.checks.told(from, to, &message);
         let mut delays = self.network.delays(&mut self.rng, &self.schedule, from, to);
         trace!(self, "{} -> {} {message:?}{}", from + 1, to + 1, if delays.is_empty() { " LOST" } else { "" });
         let last = delays.pop();
