@@ -6,18 +6,21 @@ pub mod check;
 pub mod node;
 pub mod run;
 
+const WITHOUT_COMMAND: &str = "\
+Without a command: `trueline run` with its defaults, which starts five Raft nodes and breaks them for half a minute.";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    valid
   1    invalid: not linearizable, no recovery, or a node ended by itself
-  2    unknown: a budget ended, or a checker crashed
+  2    unknown: a budget ended, a checker crashed, or the run was interrupted
   3    vacuous: nothing was tested
   254  the command line, or what it names, is wrong
   255  the harness itself failed";
 
 /// Finds out whether a replicated system keeps its promise of one true line of history.
 #[derive(Debug, Parser)]
-#[command(name = "trueline", version, after_help = EXIT_CODES)]
+#[command(name = "trueline", version, before_help = WITHOUT_COMMAND, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do; without it, `run` with its defaults.
     #[command(subcommand)]

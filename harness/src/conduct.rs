@@ -137,6 +137,9 @@ fn write_down(
     Ok((summary, exit))
 }
 
+/// Signals closer together than this are one.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
 /// Turns true at the first Ctrl-C, SIGTERM or SIGHUP: the run heals, judges what there is, and ends.
 fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
@@ -144,16 +147,23 @@ fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
     let mut term = signal(SignalKind::terminate()).context("cannot take signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot take signals")?;
     tokio::spawn(async move {
+        let mut asked: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = int.recv() => {},
                 _ = term.recv() => {},
                 _ = hangup.recv() => {},
             }
-            if *sender.borrow() {
+            if let Some(first) = asked {
+                // One signal may come twice: to the whole process group, and handed down by the outer process.
+                if first.elapsed() < SAME_SIGNAL {
+                    continue;
+                }
                 // Asked twice: end now. The kernel takes the nodes and the namespaces with this process.
+                eprintln!("trueline: ended at once, without a verdict; what was recorded is in the store");
                 std::process::exit(ExitCode::HarnessError.code().into());
             }
+            asked = Some(Instant::now());
             eprintln!("\ntrueline: healing and judging what there is; press Ctrl-C again to end at once");
             sender.send_replace(true);
         }
@@ -208,7 +218,7 @@ fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &[NemesisKi
     summary.operations = observed.tally.operations.clone();
     summary.faults = carried.faults.clone();
     summary.leader_changes = observed.leader_changes;
-    summary.throughput = observed.tally.throughput.summary();
+    summary.throughput = observed.tally.throughput.summary(observed.load_time);
     summary.latencies = observed.tally.latencies.table();
     summary.recovery_ms = observed.recovery.map(millis);
     summary.mutant = config.mutant.clone().map(|name| MutantSummary { name, fired: observed.fired });

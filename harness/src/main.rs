@@ -15,8 +15,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors; everything else here is a wrong command line.
             let wrong = error.use_stderr();
-            let printed = error.print();
-            return if wrong || printed.is_err() { ResultsExit::Usage.into() } else { ExitCode::SUCCESS };
+            // Who asked for help and has stopped reading has seen enough.
+            let _ = error.print();
+            return if wrong { ResultsExit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
     let command = cli.command.unwrap_or_else(Command::default_run);

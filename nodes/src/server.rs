@@ -89,7 +89,7 @@ pub struct NodeArgs {
     pub allow_mutants: bool,
     /// `--seed N`: for election timeouts. Default: the node's number.
     pub seed: u64,
-    /// `--power-loss-seed N`: decides which prefix of the unsynced bytes survives SIGUSR1. Default: the seed.
+    /// Decides which prefix of the unsynced bytes survives SIGUSR1; `trueline node` takes the seed for it.
     pub power_loss_seed: u64,
 }
 

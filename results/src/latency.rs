@@ -195,19 +195,16 @@ impl Throughput {
         }
     }
 
-    /// Mean, lowest and highest; the last second is left out of the latter two, for it is hardly ever a whole one.
+    /// Mean over a load of this length; lowest and highest over its whole seconds, those without a success included.
     #[must_use]
-    pub fn summary(&self) -> ThroughputSummary {
+    pub fn summary(&self, length: std::time::Duration) -> ThroughputSummary {
         let total: u64 = self.ok_per_second.iter().sum();
-        let whole = match self.ok_per_second.as_slice() {
-            [whole @ .., _] if !whole.is_empty() => whole,
-            all => all,
-        };
-        let seconds = self.ok_per_second.len().max(1);
+        let whole_seconds = usize::try_from(length.as_secs()).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
+        let whole = || (0..whole_seconds).map(|second| self.ok_per_second.get(second).copied().unwrap_or(0));
         ThroughputSummary {
-            mean: total as f64 / seconds as f64,
-            lowest: whole.iter().copied().min().unwrap_or(0),
-            highest: whole.iter().copied().max().unwrap_or(0),
+            mean: if length.is_zero() { 0.0 } else { total as f64 / length.as_secs_f64() },
+            lowest: whole().min().unwrap_or(0),
+            highest: whole().max().unwrap_or(0),
         }
     }
 }
@@ -318,9 +315,12 @@ mod tests {
         assert_eq!(throughput.ok_per_second.len(), SECONDS_MAX + 1);
         assert_eq!(&throughput.ok_per_second[..5], [2, 1, 0, 1, 0]);
         let mut other = Throughput { ok_per_second: vec![4, 1, 0, 9] };
-        assert_eq!(other.summary(), ThroughputSummary { mean: 3.5, lowest: 0, highest: 4 });
+        // Half of the fourth second is not a whole one; seconds at the end in which nothing succeeded count.
+        let load = Duration::from_millis;
+        assert_eq!(other.summary(load(3_500)), ThroughputSummary { mean: 4.0, lowest: 0, highest: 4 });
+        assert_eq!(other.summary(load(7_000)), ThroughputSummary { mean: 2.0, lowest: 0, highest: 9 });
         other.merge(&Throughput { ok_per_second: vec![1, 0, 0, 0, 1] });
         assert_eq!(other.ok_per_second, [5, 1, 0, 9, 1]);
-        assert_eq!(Throughput::default().summary(), ThroughputSummary::default());
+        assert_eq!(Throughput::default().summary(load(0)), ThroughputSummary::default());
     }
 }

@@ -105,8 +105,8 @@ pub struct Manifest {
     pub format: u32,
     /// Version of this program.
     pub trueline: String,
-    /// Git revision of the directory it was started in.
-    pub revision: Option<String>,
+    /// Git revision of the directory it was started in: that of the system under development, as a rule.
+    pub directory_revision: Option<String>,
     /// When, in UTC.
     pub started: String,
     /// The command line.
@@ -126,7 +126,7 @@ impl Manifest {
         Self {
             format: STORE_FORMAT,
             trueline: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: std::env::current_dir().ok().as_deref().and_then(git_revision),
+            directory_revision: std::env::current_dir().ok().as_deref().and_then(git_revision),
             started: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             seed,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use checkers::verdict::{Anomaly, Judgement, Verdict};
+use checkers::{
+    history::Value,
+    verdict::{Anomaly, Judgement, Verdict},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -78,10 +81,10 @@ pub struct ViolationSummary {
     /// The field's name for it.
     pub anomaly: Anomaly,
     /// The key it is on.
-    pub key: String,
+    pub key: Value,
     /// A plain sentence with clients, values and times.
     pub description: String,
-    /// The operations involved, by place in the history.
+    /// The operations involved: their places among all operations in order of invocation, from 0.
     pub operations: Vec<u32>,
 }
 
@@ -158,7 +161,7 @@ impl Summary {
         });
         self.violation = judgement.violation.as_ref().map(|violation| ViolationSummary {
             anomaly: violation.anomaly,
-            key: serde_json::to_string(&violation.key).expect("a value is always JSON"),
+            key: violation.key.clone(),
             description: violation.description.clone(),
             operations: violation.operations.iter().map(|index| index.0).collect(),
         });

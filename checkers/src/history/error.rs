@@ -34,7 +34,7 @@ pub enum HistoryError {
     /// The file ends in the middle of an event: its writer was stopped, or the copy is incomplete.
     #[error(
         "line {line}: the file ends in the middle of an event: its writer was stopped or the copy is incomplete; \
-         to judge what is complete, read it with `keep_complete_lines`"
+         to judge what is complete, leave the torn line out (`--keep-complete-lines`)"
     )]
     Truncated {
         /// The torn line.

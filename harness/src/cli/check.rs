@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use checkers::{
     Budget, CheckOptions, check,
     history::{FailedCas, Format, Loaded, NilRead, ReadOptions, Value, read_with},
@@ -158,7 +158,7 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let text = if args.json {
         as_json(args, &loaded, &spec, &judgement, reading)
     } else {
-        as_text(args, &loaded, &judgement, reading)
+        as_text(args, &loaded, &spec, &judgement, reading)
     };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;
@@ -183,6 +183,9 @@ fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
             .ok_or_else(|| anyhow!("its format cannot be guessed; name it with --format"))
             .with_context(reading)?,
     };
+    if args.independent && !matches!(format, Format::JepsenEdn | Format::JepsenLog) {
+        bail!("--independent is about Jepsen's formats; this file is none of them");
+    }
     let options = ReadOptions {
         keep_complete_lines: args.keep_complete_lines,
         independent_keys: args.independent,
@@ -208,17 +211,18 @@ fn spec(args: &CheckArgs, said: Option<ModelSpec>) -> ModelSpec {
     ModelSpec { model, initial: args.initial.clone().or(said).unwrap_or(usual) }
 }
 
-fn as_text(args: &CheckArgs, loaded: &Loaded, judgement: &Judgement, reading: Duration) -> String {
+fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {
     let mut text = format!("{}: {}\n", verdict_name(judgement.verdict), judgement.reason);
     if let Some(violation) = judgement.violation.as_ref().filter(|violation| violation.description != judgement.reason)
     {
         text += &format!("  {}\n", violation.description);
     }
     text += &format!(
-        "  {} operations on {} keys in {}, decided by {}; reading took {:.2} s, judging {:.2} s\n",
+        "  {} operations on {} keys in {}, judged as {} by {}; reading took {:.2} s, judging {:.2} s\n",
         judgement.operations,
         judgement.keys,
         args.file.display(),
+        model_name(spec.model),
         judgement.decided_by,
         reading.as_secs_f64(),
         judgement.elapsed.as_secs_f64(),
@@ -230,6 +234,16 @@ fn as_text(args: &CheckArgs, loaded: &Loaded, judgement: &Judgement, reading: Du
         text += "  give it more with --time or --memory, or judge fewer operations per key\n";
     }
     text
+}
+
+/// The model's name as `--model` takes it.
+fn model_name(model: ModelKind) -> &'static str {
+    match model {
+        ModelKind::Register => "register",
+        ModelKind::CasRegister => "cas-register",
+        ModelKind::ListAppend => "list-append",
+        ModelKind::KeyValue => "key-value",
+    }
 }
 
 fn as_json(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {

@@ -143,14 +143,17 @@ impl Page {
             let elapsed = seconds(judged.elapsed_ms);
             self.fact(
                 "judged",
-                format_args!("{operations} operations on {keys} keys in {elapsed} by {}", judged.decided_by),
+                format_args!(
+                    "{operations} operations on {keys} keys, recovery and final reads included, in {elapsed} by {}",
+                    judged.decided_by
+                ),
             );
         }
         for (name, path) in &summary.files {
             self.fact(name, one_line(path));
         }
         if let Some(replay) = &summary.replay {
-            self.fact("replay", one_line(replay));
+            self.fact("again", one_line(replay));
         }
     }
 

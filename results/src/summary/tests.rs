@@ -102,9 +102,9 @@ fn a_valid_run() {
       faults       kill 3, partition 5 of 6
       leaders      changed 4 times
       recovery     0.8 s after the last heal
-      judged       12,345 operations on 15 keys in 0.0 s by register-zones
+      judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
       run          results/runs/20261121-011502-ab3f
-      replay       trueline replay 20261121-011502-ab3f
+      again        trueline replay 20261121-011502-ab3f
     ");
 }
 
@@ -144,9 +144,9 @@ fn an_invalid_run() {
       leaders      changed 4 times
       recovery     0.8 s after the last heal
       mutant       raft-read-local-leader, decided wrongly 31 times
-      judged       12,345 operations on 15 keys in 0.0 s by register-zones
+      judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
       run          results/runs/20261121-011502-ab3f
-      replay       trueline replay 20261121-011502-ab3f
+      again        trueline replay 20261121-011502-ab3f
     "#);
 }
 
@@ -175,9 +175,9 @@ fn an_unknown_run() {
       faults       kill 3, partition 5 of 6
       leaders      changed 4 times
       recovery     0.8 s after the last heal
-      judged       12,345 operations on 15 keys in 0.0 s by register-zones
+      judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
       run          results/runs/20261121-011502-ab3f
-      replay       trueline replay 20261121-011502-ab3f
+      again        trueline replay 20261121-011502-ab3f
     ");
 }
 
@@ -203,7 +203,7 @@ fn a_vacuous_run() {
 
       faults       none
       leaders      changed 0 times
-      judged       12,345 operations on 15 keys in 0.0 s by register-zones
+      judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
     ");
 }
 
