@@ -217,7 +217,7 @@ fn edn_that_is_no_history_is_refused() {
         assert_error!(edn(text), HistoryError::Malformed { line: 1, .. }, word);
     }
     assert_error!(edn("[\n{}"), HistoryError::Malformed { line: 2, .. }, ":type");
-    assert_error!(edn("[\n{:a"), HistoryError::Truncated { line: 2 }, "keep_complete_lines");
+    assert_error!(edn("[\n{:a"), HistoryError::Truncated { line: 2 }, "--keep-complete-lines");
     assert_error!(edn("{:process 1 :type :invoke :f :txn}"), HistoryError::Unsupported { line: 1, .. }, "`txn`");
 }
 
