@@ -29,7 +29,7 @@ pub enum NemesisKind {
     Pause,
     /// Power off a majority or all: unsynced data is gone, the last write may be torn.
     Power,
-    /// Cut a minority of followers off, then kill the leader and let them back: will a node that missed writes be elected?
+    /// Cut a minority of followers off from the leader, then kill it: will a node that missed writes be elected?
     StaleCandidate,
 }
 

@@ -64,8 +64,8 @@ pub enum Target {
 pub enum Aim {
     /// Split the network.
     Partition(Shape),
-    /// Cut these off from all other nodes.
-    Isolate(Target),
+    /// Cut these off from the leader, but not from each other: they miss its writes and can still be elected.
+    CutOffFromLeader(Target),
     /// Mend all links.
     Mend,
     /// SIGKILL.
@@ -121,7 +121,9 @@ pub enum Step {
 pub fn resolve(aim: Aim, roles: &Roles, pick: u64) -> Step {
     match aim {
         Aim::Partition(shape) => Step::Cut(cut(shape, roles, pick)),
-        Aim::Isolate(target) => Step::Cut(between(&targets(target, roles, pick), &all(roles))),
+        Aim::CutOffFromLeader(target) => {
+            Step::Cut(between(&targets(target, roles, pick), &[leader_or_any(roles, pick)]))
+        }
         Aim::Mend => Step::Mend,
         Aim::Kill(target) => Step::Kill(targets(target, roles, pick)),
         Aim::Pause(target) => Step::Pause(targets(target, roles, pick)),
@@ -264,6 +266,17 @@ mod tests {
         let uncut: Vec<u32> = (1..=5).filter(|node| cut.iter().all(|(a, b)| a != node && b != node)).collect();
         assert_eq!(uncut.len(), 1);
         assert_eq!(cut.len(), 2 * 2 * 2);
+    }
+
+    #[test]
+    fn followers_are_cut_off_from_the_leader_only() {
+        match resolve(Aim::CutOffFromLeader(Target::FollowerMinority), &FIVE, 6) {
+            Step::Cut(links) => {
+                assert_eq!(links.len(), 4);
+                assert!(links.iter().all(|(a, b)| (*a == 3) != (*b == 3)));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

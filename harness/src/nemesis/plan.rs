@@ -113,7 +113,7 @@ fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::StaleCandidate => (
             "stale-candidate".to_owned(),
             vec![
-                now(Aim::Isolate(Target::FollowerMinority)),
+                now(Aim::CutOffFromLeader(Target::FollowerMinority)),
                 after(hold, Aim::Kill(Target::Leader)),
                 after(Duration::ZERO, Aim::Mend),
                 after(Duration::from_millis(1_200), Aim::Revive),
@@ -197,7 +197,7 @@ mod tests {
                 let mut down = false;
                 for step in script {
                     match step.aim {
-                        Aim::Partition(_) | Aim::Isolate(_) => cut = true,
+                        Aim::Partition(_) | Aim::CutOffFromLeader(_) => cut = true,
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) => down = true,
                         Aim::Revive => down = false,
