@@ -129,18 +129,25 @@ fn a_paused_node_can_be_killed() {
 
 #[test]
 fn a_power_loss_is_the_nodes_own_deed_on_request() {
-    let node = Node::ready("trap 'echo torn; exit 9' USR1; echo ready; while :; do sleep 0.01; done");
+    let node = Node::ready("trap 'echo torn; exit 75' USR1; echo ready; while :; do sleep 0.01; done");
     let PowerLoss::Gone(exit) = node.process.power_loss().expect("power loss") else { panic!("it has a handler") };
-    assert_eq!((exit.code, exit.cause), (Some(9), ExitCause::PowerLoss));
+    assert_eq!((exit.code, exit.cause), (Some(75), ExitCause::PowerLoss));
     assert!(node.log().ends_with("torn\n"), "{}", node.log());
 }
 
 #[test]
+fn an_assertion_during_a_power_loss_is_a_crash() {
+    let node = Node::ready("trap 'exit 70' USR1; echo ready; while :; do sleep 0.01; done");
+    let PowerLoss::Gone(exit) = node.process.power_loss().expect("power loss") else { panic!("it has a handler") };
+    assert_eq!((exit.code, exit.cause), (Some(70), ExitCause::ByItself));
+}
+
+#[test]
 fn a_paused_node_loses_power_too() {
-    let node = Node::ready("trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done");
+    let node = Node::ready("trap 'exit 75' USR1; echo ready; while :; do sleep 0.01; done");
     node.process.pause().expect("pause");
     let lost = node.process.power_loss().expect("power loss");
-    assert!(matches!(lost, PowerLoss::Gone(exit) if exit.code == Some(9)), "{lost:?}");
+    assert!(matches!(lost, PowerLoss::Gone(exit) if exit.code == Some(75)), "{lost:?}");
 }
 
 #[test]
