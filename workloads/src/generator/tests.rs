@@ -100,9 +100,9 @@ fn the_sequence_of_a_seed_is_pinned() {
     let spec = WorkloadSpec::new(WorkloadKind::Register, 2);
     let text: Vec<String> = take(&spec, 7, 1, 6).iter().map(|i| format!("{} {:?}", i.key, i.action)).collect();
     let pinned = [
-        "k2 Read",
-        "k2 Read",
-        "k3 Write(Int(6))",
+        "k2 Write(Int(2))",
+        "k2 Write(Int(4))",
+        "k2 Cas { old: Nil, new: Int(6) }",
         "k4 Write(Int(8))",
         "k4 Cas { old: Nil, new: Int(10) }",
         "k0 Write(Int(12))",
