@@ -93,7 +93,7 @@ async fn measure(kind: SystemKind, network: Kind) -> anyhow::Result<(f64, f64, f
     };
     let network = Arc::new(Network::start(&plan)?);
     let cluster = Cluster::new(system, network, NODES, 1, "bench", &paths)?;
-    cluster.start_all()?;
+    cluster.revive()?;
     cluster.wait_ready(Duration::from_secs(20), &paths.logs).await?;
 
     let history = std::fs::File::create(directory.path().join("history.jsonl"))?;

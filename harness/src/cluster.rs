@@ -205,14 +205,6 @@ impl Cluster {
         self.node(id).client_address
     }
 
-    /// Starts every node that is down.
-    ///
-    /// # Errors
-    /// When one cannot be started.
-    pub fn start_all(&self) -> Result<(), ClusterError> {
-        self.revive()
-    }
-
     fn spawn(&self, node: &Node) -> Result<NodeProcess, ClusterError> {
         let id = node.place.id;
         let context = self.network.spawn_context(id).map_err(|source| ClusterError::Namespace { node: id, source })?;
@@ -295,7 +287,11 @@ impl Cluster {
         })
     }
 
-    fn revive(&self) -> Result<(), ClusterError> {
+    /// Starts every node that is down, and resumes every one that is paused.
+    ///
+    /// # Errors
+    /// When one cannot be started or resumed.
+    pub fn revive(&self) -> Result<(), ClusterError> {
         for node in &self.nodes {
             let mut state = lock(&node.state);
             match &*state {
@@ -307,15 +303,6 @@ impl Cluster {
             }
         }
         Ok(())
-    }
-
-    /// Undoes every fault there may be.
-    ///
-    /// # Errors
-    /// When a process cannot be resumed or started.
-    pub fn heal(&self) -> Result<(), ClusterError> {
-        self.network.links().heal_all();
-        self.revive()
     }
 
     /// Notices a node that ended by itself.

@@ -301,7 +301,7 @@ impl Run<'_> {
     /// When nodes, clients or history cannot be handled; nothing is known about the system then.
     pub async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
         self.progress.phase("set-up");
-        self.cluster.start_all()?;
+        self.cluster.revive()?;
         self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
 
         let (stop_clients, clients_stopped) = watch::channel(false);

@@ -5,7 +5,6 @@
 //!     manifest.json     what was asked for, of which program, on which machine    (written first)
 //!     history.jsonl     every event, as it happens
 //!     schedule.jsonl    the faults as carried out, as they happen
-//!     events.jsonl      what the harness itself noticed
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
 //!     verdict.json      the summary                                               (written last)
@@ -287,14 +286,6 @@ impl RunDir {
     /// When it cannot be opened.
     pub fn schedule(&self) -> Result<LineFile, StoreError> {
         LineFile::open(self.path.join("schedule.jsonl"))
-    }
-
-    /// What the harness itself noticed.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn events(&self) -> Result<LineFile, StoreError> {
-        LineFile::open(self.path.join("events.jsonl"))
     }
 
     /// Writes the summary, which ends the run.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Args;
 use nodes::mutants::{Mutant, UnknownMutant};
-use results::{exit::ExitCode, summary::render};
+use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
 use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
 
 use super::parse_duration;
@@ -88,7 +88,7 @@ pub struct RunArgs {
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub network: NetworkKind,
     /// Where runs are stored
-    #[arg(long, default_value = "results/runs", value_name = "DIR")]
+    #[arg(long, default_value = DEFAULT_STORE, value_name = "DIR")]
     pub store: PathBuf,
     /// Keep the nodes' data directories (they are always kept when the verdict is not valid)
     #[arg(long)]
