@@ -29,6 +29,14 @@ fn history(events: &[Event]) -> History {
     builder.finish()
 }
 
+/// A line for each event.
+fn show(events: &[Event]) -> String {
+    events.iter().fold(String::new(), |text, event| {
+        let Event { time, process, kind, function, key, value, observed, reason, .. } = event;
+        text + &format!("\n{time:?} {process:?} {kind:?} {function:?} on {key}: {value} {observed:?} {reason:?}")
+    })
+}
+
 fn offline(events: &[Event], spec: &ModelSpec) -> Verdict {
     check(&history(events), spec, &CheckOptions { threads: 1, ..CheckOptions::default() })
         .expect("generated operations fit their model")
@@ -57,11 +65,11 @@ fn compare(events: &[Event], spec: &ModelSpec, limits: MonitorLimits, counts: &m
         match (&said, verdict) {
             (Watch::Fine, Verdict::Valid) | (Watch::Violated(_), Verdict::Invalid) => {}
             (Watch::Unknown { .. }, _) => counts.unknown += 1,
-            _ => panic!("the monitor says {said:?}, the judge {verdict:?}, on {spec:?} and {prefix:#?}"),
+            _ => panic!("the monitor says {said:?}, the judge {verdict:?}, on {spec:?} and{}", show(prefix)),
         }
         let so_far = monitor.state();
         if let Watch::Violated(spotted) = &so_far {
-            assert_eq!(verdict, Verdict::Invalid, "{spotted:?} is taken back: {prefix:#?}");
+            assert_eq!(verdict, Verdict::Invalid, "{spotted:?} is taken back:{}", show(prefix));
             assert!(spotted.event <= place as u64 + 1);
             assert_eq!(monitor.violation(), Some(spotted));
         } else if event.time.is_none() && said != Watch::Fine {
