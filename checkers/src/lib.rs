@@ -14,6 +14,7 @@ mod check;
 mod describe;
 mod explain;
 mod fast;
+mod fit;
 pub mod history;
 mod key;
 pub mod model;
