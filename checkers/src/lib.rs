@@ -12,6 +12,7 @@
 pub mod certificate;
 mod check;
 mod describe;
+mod explain;
 mod fast;
 mod fit;
 pub mod history;
