@@ -12,7 +12,9 @@
 pub mod certificate;
 mod check;
 mod describe;
+mod explain;
 mod fast;
+mod fit;
 pub mod history;
 mod key;
 pub mod model;

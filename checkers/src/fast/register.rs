@@ -15,7 +15,6 @@ use rustc_hash::FxHashMap;
 use super::chains;
 use super::zones::NONE;
 use crate::check::{Outcome, Searcher};
-use crate::describe::{Clock, deed_with_times, key_phrase};
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
 use crate::model::register::{Call, INITIAL, Register, ValueNumber};
@@ -59,19 +58,14 @@ pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>
             return (outcome, decided_by);
         }
     }
-    searcher.search(key, &Problem::new(Register, calls.entries))
+    searcher.search(&Problem::new(Register, calls.entries))
 }
 
 /// A compare-and-set that was refused because it saw the very value it expected.
 fn refused_what_it_saw(key: KeyHistory<'_>) -> Option<Outcome> {
     key.operations().find_map(|(index, operation)| match (operation.action, operation.completion) {
         (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) if old == seen => {
-            let words = format!(
-                "On {} {} was answered \"not equal\" although it saw the value it expected.",
-                key_phrase(key.key),
-                deed_with_times(&key.operation(index), Clock::of(key))
-            );
-            Some(Outcome::invalid(key, Anomaly::NotLinearizable, vec![index], words))
+            Some(Outcome::invalid(Anomaly::NotLinearizable, vec![index]))
         }
         _ => None,
     })
@@ -192,7 +186,7 @@ fn clusters(key: KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outc
                 clusters[new as usize].writer = number;
                 let winner = std::mem::replace(&mut clusters[old as usize].winner, number);
                 if winner != NONE {
-                    return Err(chains::lost_update(key, calls, old, winner, number));
+                    return Err(chains::lost_update(calls, winner, number));
                 }
             }
             Call::NotEqual(_) => unreachable!("the fast test has no refused compare-and-sets without a value"),
@@ -209,26 +203,9 @@ fn clusters(key: KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outc
 
 /// A value was observed that no write can have made.
 fn from_nowhere(key: KeyHistory<'_>, value: &Value, observer: OpIndex) -> Outcome {
-    let clock = Clock::of(key);
-    let seen_by = deed_with_times(&key.operation(observer), clock);
     let made = |action: Action<ValueId>| matches!(action, Action::Write(new) | Action::Cas { new, .. } if key.value(new) == value);
     match key.operations().find(|(_, operation)| made(operation.action)) {
-        Some((failed, _)) => {
-            let words = format!(
-                "Phantom on {}: {seen_by} observed {}, which only {} could have made, and that definitely failed.",
-                key_phrase(key.key),
-                crate::describe::value(value),
-                deed_with_times(&key.operation(failed), clock)
-            );
-            Outcome::invalid(key, Anomaly::Phantom, vec![observer, failed], words)
-        }
-        None => {
-            let words = format!(
-                "Read of an unwritten value on {}: {seen_by} observed {}, which nobody wrote.",
-                key_phrase(key.key),
-                crate::describe::value(value)
-            );
-            Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![observer], words)
-        }
+        Some((failed, _)) => Outcome::invalid(Anomaly::Phantom, vec![observer, failed]),
+        None => Outcome::invalid(Anomaly::ReadOfUnwritten, vec![observer]),
     }
 }
