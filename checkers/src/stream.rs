@@ -307,7 +307,8 @@ impl Monitor {
     fn stop(&mut self, stop: Stop, place: usize, key: &Value, answer: Option<Answer>, event: u64) {
         let why = match stop {
             Stop::Violation { anomaly, what } => {
-                let deed = answer.map_or_else(|| "the last answers".to_owned(), |answer| answer.deed(self.pairing.unit()));
+                let deed =
+                    answer.map_or_else(|| "the last answers".to_owned(), |answer| answer.deed(self.pairing.unit()));
                 let what = format!("on {} {deed}: {what}", describe::key_phrase(key));
                 self.violation = Some(Spotted { key: key.clone(), anomaly, what, event });
                 return;
@@ -429,5 +430,9 @@ fn fits(spec: &ModelSpec, action: &Action) -> Result<(), Stop> {
         }
         _ => true,
     };
-    if fits { Ok(()) } else { Err(Stop::Undecided("it has operations, or begins with a value, that the model has not".to_owned())) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Stop::Undecided("it has operations, or begins with a value, that the model has not".to_owned()))
+    }
 }

@@ -221,7 +221,12 @@ pub(crate) fn failure_of(function: Function, event: Event) -> Completion {
 }
 
 /// What an invocation asks for.
-pub(crate) fn action_of(line: u64, process: ProcessId, function: Function, value: Value) -> Result<Action, HistoryError> {
+pub(crate) fn action_of(
+    line: u64,
+    process: ProcessId,
+    function: Function,
+    value: Value,
+) -> Result<Action, HistoryError> {
     let wrong = |what: String| Err(HistoryError::WrongValue { line, what });
     let owner = |value: Value| match (value, i64::try_from(process.0)) {
         (Value::Nil, Ok(process)) => Value::Int(process),

@@ -46,7 +46,10 @@ enum Element {
     /// There from the start.
     Initial,
     /// Nobody has read it.
-    Unread { invoke: u64, ret: Option<u64> },
+    Unread {
+        invoke: u64,
+        ret: Option<u64>,
+    },
     Read,
 }
 
@@ -131,7 +134,8 @@ impl List {
         let common = seen.len().min(self.order.len());
         if let Some(place) = (0..common).find(|&place| seen[place] != self.order[place]) {
             let (here, there) = (describe::value(&seen[place]), describe::value(&self.order[place]));
-            let what = format!("it disagrees with an earlier read: at place {place} it holds {here}, the other {there}");
+            let what =
+                format!("it disagrees with an earlier read: at place {place} it holds {here}, the other {there}");
             return violation(Anomaly::ReorderedAppend, what);
         }
         if seen.len() < self.initial {

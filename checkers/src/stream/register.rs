@@ -299,7 +299,9 @@ impl Register {
         let mut spared = None;
         while let Some(&(first_return, block)) = match spared {
             None => self.by_first_return.first(),
-            Some(spared) => self.by_first_return.range((std::ops::Bound::Excluded(spared), std::ops::Bound::Unbounded)).next(),
+            Some(spared) => {
+                self.by_first_return.range((std::ops::Bound::Excluded(spared), std::ops::Bound::Unbounded)).next()
+            }
         } {
             if self.pairs.conflict(block, first_return, horizon) {
                 self.by_first_return.remove(&(first_return, block));
