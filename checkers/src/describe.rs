@@ -55,8 +55,12 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    pub(crate) fn new(unit: TimeUnit) -> Self {
+        Self { nanoseconds: unit == TimeUnit::Nanoseconds }
+    }
+
     pub(crate) fn of(key: KeyHistory<'_>) -> Self {
-        Self { nanoseconds: key.time_unit() == TimeUnit::Nanoseconds }
+        Self::new(key.time_unit())
     }
 
     /// "at 1.203441 s" or "at event 17".

@@ -19,6 +19,7 @@ pub mod history;
 mod key;
 pub mod model;
 mod search;
+pub mod stream;
 pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};

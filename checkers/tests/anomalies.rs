@@ -100,6 +100,13 @@ fn compare_and_sets_that_made_each_other_s_values() {
 }
 
 #[test]
+fn unanswered_compare_and_sets_that_could_only_have_made_each_other_s_values_never_took_effect() {
+    let unknown = |process, old, new| cas(process, 0, old, new);
+    let judgement = judge(ModelKind::CasRegister, vec![unknown(1, 13, 19), unknown(2, 19, 13), write(3, 1, 2, 16)]);
+    assert_eq!(judgement.verdict, Verdict::Valid, "{}", judgement.reason);
+}
+
+#[test]
 fn a_phantom() {
     let failed = Operation::invoked(1, Action::Write(17.into()), 0).failed(1);
     let judgement = judge(ModelKind::Register, vec![failed, read(3, 4, 5, 17)]);

@@ -120,40 +120,27 @@ impl Interner<'_> {
     }
 }
 
-/// Drops writes and compare-and-sets of unknown outcome whose value nobody observed, until none is left.
+/// Drops writes and compare-and-sets of unknown outcome whose value was not observed by an answer, directly or through others of them
+/// that had to be there for it. Compare-and-sets that only observe each other are dropped together.
 fn drop_unobserved(calls: &mut Calls<'_>) {
-    let mut observers = vec![0u32; calls.values.len()];
-    let mut unknown_makers: FxHashMap<ValueNumber, Vec<u32>> = FxHashMap::default();
-    for (number, entry) in (0u32..).zip(&calls.entries) {
+    let mut observed = vec![false; calls.values.len()];
+    let mut unknown_cas: FxHashMap<ValueNumber, Vec<ValueNumber>> = FxHashMap::default();
+    let mut pending = Vec::new();
+    for entry in &calls.entries {
         match entry.call {
-            Call::Read(value) | Call::NotEqual(value) | Call::Cas { old: value, .. } => observers[value as usize] += 1,
+            Call::Cas { old, new } if entry.is_unknown() => unknown_cas.entry(new).or_default().push(old),
+            Call::Read(value) | Call::NotEqual(value) | Call::Cas { old: value, .. } => pending.push(value),
             Call::Write(_) => {}
         }
-        if let (true, Call::Write(new) | Call::Cas { new, .. }) = (entry.is_unknown(), entry.call) {
-            unknown_makers.entry(new).or_default().push(number);
+    }
+    while let Some(value) = pending.pop() {
+        if !std::mem::replace(&mut observed[value as usize], true) {
+            pending.extend(unknown_cas.remove(&value).unwrap_or_default());
         }
     }
-    if unknown_makers.is_empty() {
-        return;
-    }
-    let mut unobserved: Vec<ValueNumber> =
-        unknown_makers.keys().copied().filter(|&value| observers[value as usize] == 0).collect();
-    let mut dropped = vec![false; calls.entries.len()];
-    while let Some(value) = unobserved.pop() {
-        for number in unknown_makers.remove(&value).unwrap_or_default() {
-            dropped[number as usize] = true;
-            if let Call::Cas { old, .. } = calls.entries[number as usize].call {
-                observers[old as usize] -= 1;
-                if observers[old as usize] == 0 && unknown_makers.contains_key(&old) {
-                    unobserved.push(old);
-                }
-            }
-        }
-    }
-    let mut number = 0;
-    calls.entries.retain(|_| {
-        number += 1;
-        !dropped[number - 1]
+    calls.entries.retain(|entry| match entry.call {
+        Call::Write(new) | Call::Cas { new, .. } => !entry.is_unknown() || observed[new as usize],
+        Call::Read(_) | Call::NotEqual(_) => true,
     });
 }
 
