@@ -47,4 +47,6 @@ pub struct Core {
     pub cut: Option<u64>,
     /// What was kept: places in the history, in order of invocation.
     pub operations: Vec<OpIndex>,
+    /// No further allowed deletion leaves it impossible. `false` where that was not found out in time.
+    pub minimal: bool,
 }

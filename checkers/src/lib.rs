@@ -21,5 +21,6 @@ pub mod model;
 mod search;
 pub mod stream;
 pub mod verdict;
+pub mod verify;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};

@@ -186,14 +186,16 @@ fn impossible(history: &History, spec: &ModelSpec, core: &Core, bounds: Bounds) 
     let Some(object) = Object::start(spec.model, &part.initial) else {
         return wrong(format_args!("an object of this model cannot start as {}", spec.initial));
     };
-    match search::order(object, &part.operations, bounds) {
+    let operations: Vec<Operation<&Value>> =
+        part.operations.iter().map(|operation| operation.map(|place| &part.values[place])).collect();
+    match search::order(object, &operations, bounds) {
         search::Found::None => {
             Ok(Proven::NotLinearizable { operations: core.operations.len(), minimal: core.minimal })
         }
         search::Found::Order(order) => {
             let order: Vec<String> =
-                order.iter().take(20).map(|&place| core.operations[place].0.to_string()).collect();
-            let dots = if part.operations.len() > 20 { ", …" } else { "" };
+                order.iter().take(20).map(|&place| part.places[place].to_string()).collect();
+            let dots = if operations.len() > 20 { ", …" } else { "" };
             wrong(format_args!("the core is possible, in the order {}{dots}", order.join(", ")))
         }
         search::Found::GaveUp => Err(Refuted::Undecided(format!(

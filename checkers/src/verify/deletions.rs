@@ -54,6 +54,8 @@ pub(super) struct Part {
     /// In order of invocation; values by their place in `values`.
     pub(super) operations: Vec<Operation<usize>>,
     pub(super) values: Vec<Value>,
+    /// For each operation its place in the history.
+    pub(super) places: Vec<u32>,
 }
 
 /// One operation that the cut leaves, kept or deleted.
@@ -104,7 +106,7 @@ fn changed(parts: &Value) -> Option<impl Iterator<Item = &Value>> {
 pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<Part, String> {
     let steps = steps(history, core)?;
     let end = core.cut.unwrap_or(u64::MAX);
-    let mut part = Part { initial: spec.initial.clone(), operations: Vec::new(), values: Vec::new() };
+    let mut part = Part { initial: spec.initial.clone(), operations: Vec::new(), values: Vec::new(), places: Vec::new() };
     let rule = Rule::of(&steps, spec, end)?;
     rule.start(&mut part.initial)?;
     for step in steps.iter().filter(|step| step.is_kept) {
@@ -120,7 +122,8 @@ pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<P
             part.values.push(step.value(id).clone());
             part.values.len() - 1
         }));
-        rule.take_out(&operation, &mut part);
+        part.places.push(step.place);
+        rule.take_out(&mut part);
     }
     Ok(part)
 }
@@ -177,7 +180,10 @@ impl<'h> Rule<'h> {
     fn of(steps: &[Step<'h>], spec: &ModelSpec, end: u64) -> Result<Self, String> {
         match spec.model {
             ModelKind::Register | ModelKind::CasRegister => values(steps, |id| id).map(|()| Self::Nothing),
-            ModelKind::ListAppend => collection(steps).map(Self::Elements),
+            ModelKind::ListAppend | ModelKind::Set | ModelKind::Queue => collection(steps).map(Self::Elements),
+            ModelKind::Counter => sum(steps, end).map(Self::Sum),
+            ModelKind::Lock => pairs(steps).map(|()| Self::Nothing),
+            ModelKind::MultiRegister => registers(steps).map(Self::Registers),
             ModelKind::KeyValue => text(steps, &spec.initial).map(|()| Self::Nothing),
         }
     }
@@ -206,8 +212,8 @@ impl<'h> Rule<'h> {
         !out.is_empty() && (operation.action, operation.completion) == (Action::Dequeue, Completion::Ok(None))
     }
 
-    /// Takes what is out out of the values that were just put in for this operation.
-    fn take_out(&self, operation: &Operation<ValueId>, part: &mut Part) {
+    /// Takes what is out from the values of the operation that was just put in.
+    fn take_out(&self, part: &mut Part) {
         let Some(last) = part.operations.last() else { return };
         match self {
             Self::Nothing | Self::Sum(_) => {}
@@ -228,7 +234,6 @@ impl<'h> Rule<'h> {
                 }
             }
         }
-        let _ = operation;
     }
 }
 

@@ -120,6 +120,14 @@ impl<'v> Object<'v> {
         Some(match model {
             ModelKind::Register | ModelKind::CasRegister => Self::Register(initial),
             ModelKind::ListAppend => Self::List(elements(initial)?.iter().collect()),
+            ModelKind::Set => Self::Set(elements(initial)?.iter().collect()),
+            ModelKind::Counter => Self::Counter(number(initial)?),
+            ModelKind::Queue => Self::Queue(elements(initial)?.iter().collect()),
+            ModelKind::Lock => Self::Lock((!initial.is_nil()).then_some(initial)),
+            ModelKind::MultiRegister => {
+                let contents = |(register, value)| Content::of(value).map(|content| (register, content));
+                Self::Registers(pairs(initial)?.into_iter().filter_map(contents).collect())
+            }
             ModelKind::KeyValue => {
                 let absent = Absent::of(initial);
                 Self::Text(absent.text(initial)?.map(str::to_owned), absent)

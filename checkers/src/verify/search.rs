@@ -81,10 +81,9 @@ struct Search<'v> {
 }
 
 /// Looks for an order of the operations, which come in order of invocation and have not failed.
-pub(super) fn order<'v>(object: Object<'v>, operations: &'v [Operation], bounds: Bounds) -> Found {
+pub(super) fn order<'v>(object: Object<'v>, operations: &[Operation<&'v Value>], bounds: Bounds) -> Found {
     let (mut required, mut optional) = (Vec::new(), Vec::new());
-    for (place, operation) in operations.iter().enumerate() {
-        let operation = borrowed(operation);
+    for (place, &operation) in operations.iter().enumerate() {
         if happened(&operation) {
             required.push(Candidate { operation, place });
         } else if !changes_nothing(&operation) {
@@ -94,17 +93,6 @@ pub(super) fn order<'v>(object: Object<'v>, operations: &'v [Operation], bounds:
     let twin = |at: usize| optional[..at].iter().rposition(|other| other.operation.action == optional[at].operation.action);
     let twins = (0..optional.len()).map(twin).collect();
     Search { required, optional, twins }.run(object, bounds)
-}
-
-fn borrowed(operation: &Operation) -> Operation<&Value> {
-    Operation {
-        process: operation.process,
-        key: &operation.key,
-        action: operation.action.as_ref(),
-        invoke: operation.invoke,
-        ret: operation.ret,
-        completion: operation.completion.as_ref(),
-    }
 }
 
 impl<'v> Search<'v> {
