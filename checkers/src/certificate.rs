@@ -5,6 +5,10 @@
 //!   invalid   a core: a small impossible history, got from the whole one by harmless deletions only
 //! ```
 
+mod file;
+
+pub use file::{CERTIFICATE_BYTES_MAX, CERTIFICATE_VERSION, CertificateError, CertificateFile, HistoryDigest};
+
 use crate::history::{OpIndex, Value};
 
 /// Proof of a verdict.

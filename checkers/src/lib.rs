@@ -19,6 +19,7 @@ pub mod history;
 mod key;
 pub mod model;
 mod search;
+mod shrink;
 pub mod stream;
 pub mod verdict;
 pub mod verify;

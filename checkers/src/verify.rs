@@ -21,7 +21,7 @@ use std::fmt;
 
 use self::object::Object;
 use crate::certificate::{Certificate, Core, KeyOrder};
-use crate::history::{Action, Completion, History, OpIndex, Operation, Value, ValueId};
+use crate::history::{Action, Completion, History, OpIndex, Operation, ProcessId, Value, ValueId};
 use crate::model::ModelSpec;
 
 /// What a certificate proves.
@@ -205,4 +205,23 @@ fn impossible(history: &History, spec: &ModelSpec, core: &Core, bounds: Bounds) 
             bounds.memory_bytes >> 20
         ))),
     }
+}
+
+/// What the deletions that `core` stands for leave: what the object starts as, the operations, and their places in `history`.
+///
+/// # Errors
+/// When one of them is not allowed.
+pub(crate) fn left(
+    history: &History,
+    spec: &ModelSpec,
+    core: &Core,
+) -> Result<(ModelSpec, Vec<Operation>, Vec<OpIndex>), Refuted> {
+    let part = deletions::part(history, spec, core).map_err(Refuted::Wrong)?;
+    let places: Vec<OpIndex> = part.places.iter().map(|&place| OpIndex(place)).collect();
+    let operations = (0..).zip(&part.operations).map(|(process, operation)| {
+        // Each by a process of its own: one that need not have returned may be followed by another of its process.
+        Operation { process: ProcessId(process), ..operation.map(|place| part.values[place].clone()) }
+    });
+    let operations = operations.collect();
+    Ok((ModelSpec { model: spec.model, initial: part.initial }, operations, places))
 }

@@ -44,7 +44,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::object::{Absent, elements, number};
 use crate::certificate::Core;
-use crate::history::{Action, Completion, History, MicroFunction, Operation, Value, ValueId, micro_operations};
+use crate::history::{Action, Completion, History, MicroFunction, OpIndex, Operation, Value, ValueId, micro_operations};
 use crate::model::{ModelKind, ModelSpec};
 
 /// What deletions leave of a history.
@@ -104,12 +104,12 @@ fn changed(parts: &Value) -> Option<impl Iterator<Item = &Value>> {
 /// # Errors
 /// Which deletion is not allowed, or what is wrong with the core.
 pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<Part, String> {
-    let steps = steps(history, core)?;
+    let steps = Steps::of(history, core)?;
     let end = core.cut.unwrap_or(u64::MAX);
     let mut part = Part { initial: spec.initial.clone(), operations: Vec::new(), values: Vec::new(), places: Vec::new() };
-    let rule = Rule::of(&steps, spec, end)?;
+    let rule = Rule::of(steps, spec, end)?;
     rule.start(&mut part.initial)?;
-    for step in steps.iter().filter(|step| step.is_kept) {
+    for step in steps.kept() {
         let mut operation = step.operation;
         let is_open = operation.ret > end;
         if is_open && step.changes_nothing() {
@@ -129,38 +129,60 @@ pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<P
 }
 
 /// The operations on the core's key up to its cut that did not fail.
-fn steps<'h>(history: &'h History, core: &Core) -> Result<Vec<Step<'h>>, String> {
-    let Some(first) = core.operations.first() else { return Err("the core has no operations".into()) };
-    if !core.operations.is_sorted_by(|a, b| a < b) {
-        return Err("the core's operations are not in ascending order".into());
-    }
-    let Some(key) = history.operations().get(first.0 as usize).map(|operation| operation.key) else {
-        return Err(format!("operation {} is not in the history, which has {}", first.0, history.len()));
-    };
-    if *history.value(key) != core.key {
-        return Err(format!("operation {} is on another key than {}", first.0, core.key));
-    }
-    let mut kept = core.operations.iter().map(|index| index.0).peekable();
-    let mut steps = Vec::new();
-    for (place, &operation) in (0u32..).zip(history.operations()) {
-        let is_kept = kept.next_if_eq(&place).is_some();
-        let is_here = operation.key == key;
-        let is_cut = core.cut.is_some_and(|cut| operation.invoke > cut);
-        let failed = matches!(operation.completion, Completion::Fail);
-        if is_kept && !is_here {
-            return Err(format!("operation {place} is on another key than {}", core.key));
+#[derive(Clone, Copy)]
+struct Steps<'h> {
+    history: &'h History,
+    core: &'h Core,
+    key: ValueId,
+}
+
+impl<'h> Steps<'h> {
+    /// Checks that what was kept is among them.
+    fn of(history: &'h History, core: &'h Core) -> Result<Self, String> {
+        let Some(first) = core.operations.first() else { return Err("the core has no operations".into()) };
+        if !core.operations.is_sorted_by(|a, b| a < b) {
+            return Err("the core's operations are not in ascending order".into());
         }
-        if is_kept && (is_cut || failed) {
-            let why = if failed { "failed" } else { "was invoked after the cut" };
-            return Err(format!("operation {place} {why}, and is in the core"));
+        let nowhere = |place: u32| format!("operation {place} is not in the history, which has {}", history.len());
+        let key = history.operations().get(first.0 as usize).ok_or_else(|| nowhere(first.0))?.key;
+        for &OpIndex(place) in &core.operations {
+            let operation = history.operations().get(place as usize).ok_or_else(|| nowhere(place))?;
+            if *history.value(operation.key) != core.key {
+                return Err(format!("operation {place} is on another key than {}", core.key));
+            }
+            if matches!(operation.completion, Completion::Fail) {
+                return Err(format!("operation {place} failed, and is in the core"));
+            }
+            if core.cut.is_some_and(|cut| operation.invoke > cut) {
+                return Err(format!("operation {place} was invoked after the cut, and is in the core"));
+            }
         }
-        if is_here && !is_cut && !failed {
-            steps.push(Step { place, is_kept, operation, history });
-        }
+        Ok(Self { history, core, key })
     }
-    match kept.next() {
-        Some(place) => Err(format!("operation {place} is not in the history, which has {}", history.len())),
-        None => Ok(steps),
+
+    fn all(self) -> impl Iterator<Item = Step<'h>> {
+        let Self { history, core, key } = self;
+        let end = core.cut.unwrap_or(u64::MAX);
+        let mut kept = core.operations.iter().map(|index| index.0).peekable();
+        (0u32..).zip(history.operations()).take_while(move |(_, operation)| operation.invoke <= end).filter_map(
+            move |(place, &operation)| {
+                let is_kept = kept.next_if_eq(&place).is_some();
+                let counts = operation.key == key && !matches!(operation.completion, Completion::Fail);
+                counts.then_some(Step { place, is_kept, operation, history })
+            },
+        )
+    }
+
+    fn kept(self) -> impl Iterator<Item = Step<'h>> {
+        let Self { history, core, .. } = self;
+        core.operations.iter().map(move |index| {
+            Step { place: index.0, is_kept: true, operation: history.operations()[index.0 as usize], history }
+        })
+    }
+
+    /// What was deleted although it changes something.
+    fn deleted(self) -> impl Iterator<Item = Step<'h>> {
+        self.all().filter(|step| !step.is_kept && !step.changes_nothing())
     }
 }
 
@@ -177,7 +199,7 @@ enum Rule<'h> {
 }
 
 impl<'h> Rule<'h> {
-    fn of(steps: &[Step<'h>], spec: &ModelSpec, end: u64) -> Result<Self, String> {
+    fn of(steps: Steps<'h>, spec: &ModelSpec, end: u64) -> Result<Self, String> {
         match spec.model {
             ModelKind::Register | ModelKind::CasRegister => values(steps, |id| id).map(|()| Self::Nothing),
             ModelKind::ListAppend | ModelKind::Set | ModelKind::Queue => collection(steps).map(Self::Elements),
@@ -238,19 +260,22 @@ impl<'h> Rule<'h> {
 }
 
 /// Registers: nothing kept mentions a value that something deleted set. `one` makes equal what the object cannot tell apart.
-fn values(steps: &[Step<'_>], one: impl Fn(ValueId) -> ValueId) -> Result<(), String> {
-    let mut out: HashSet<ValueId> = HashSet::new();
-    for step in steps.iter().filter(|step| !step.is_kept && !step.changes_nothing()) {
-        out.insert(one(match step.operation.action {
+fn values(steps: Steps<'_>, one: impl Fn(ValueId) -> ValueId) -> Result<(), String> {
+    let mut out = vec![false; steps.history.values().len()];
+    let mut any = false;
+    for step in steps.deleted() {
+        let set = match step.operation.action {
             Action::Write(new) | Action::Cas { new, .. } => new,
             Action::Delete => ValueId::NIL,
             _ => return Err(step.refused("it sets no value")),
-        }));
+        };
+        out[one(set).place()] = true;
+        any = true;
     }
-    if out.is_empty() {
+    if !any {
         return Ok(());
     }
-    for step in steps.iter().filter(|step| step.is_kept) {
+    for step in steps.kept() {
         let mentioned = match (step.operation.action, step.operation.completion) {
             (Action::Cas { .. }, Completion::Mismatch { observed: None }) => {
                 return Err(step.refused("it was answered \"not equal\" and no more, and writes were deleted"));
@@ -262,7 +287,7 @@ fn values(steps: &[Step<'_>], one: impl Fn(ValueId) -> ValueId) -> Result<(), St
             (Action::Delete, _) => [Some(ValueId::NIL), None],
             _ => [None, None],
         };
-        if mentioned.into_iter().flatten().any(|id| out.contains(&one(id))) {
+        if mentioned.into_iter().flatten().any(|id| out[one(id).place()]) {
             return Err(step.refused("it has to do with a value that was set by what was deleted"));
         }
     }
@@ -270,34 +295,32 @@ fn values(steps: &[Step<'_>], one: impl Fn(ValueId) -> ValueId) -> Result<(), St
 }
 
 /// Texts: registers, unless something is appended; then only what changes nothing may go.
-fn text(steps: &[Step<'_>], initial: &Value) -> Result<(), String> {
-    let is_append = |step: &&Step<'_>| matches!(step.operation.action, Action::Append(_));
-    if let Some(append) = steps.iter().find(is_append) {
-        let deleted = steps.iter().find(|step| !step.is_kept && !step.changes_nothing());
-        return deleted.map_or(Ok(()), |step| {
+fn text(steps: Steps<'_>, initial: &Value) -> Result<(), String> {
+    if let Some(append) = steps.all().find(|step| matches!(step.operation.action, Action::Append(_))) {
+        return steps.deleted().next().map_or(Ok(()), |step| {
             Err(step.refused(&format!("texts are appended to, by operation {}", append.place)))
         });
     }
     let absent = Absent::of(initial);
-    let Some(history) = steps.first().map(|step| step.history) else { return Ok(()) };
+    let history = steps.history;
     let nil = absent.text(&Value::Nil);
     values(steps, |id| if absent.text(history.value(id)) == nil { ValueId::NIL } else { id })
 }
 
 /// Lists, sets, queues: nothing kept adds or takes an element that something deleted added or took. These elements.
-fn collection<'h>(steps: &[Step<'h>]) -> Result<HashSet<&'h Value>, String> {
+fn collection<'h>(steps: Steps<'h>) -> Result<HashSet<&'h Value>, String> {
     let element = |step: &Step<'h>| match (step.operation.action, step.operation.completion) {
         (Action::Append(new) | Action::Add(new) | Action::Enqueue(new), _) => Some(step.value(new)),
         (Action::Dequeue, Completion::Ok(Some(taken))) => Some(step.value(taken)),
         _ => None,
     };
     let mut out = HashSet::new();
-    for step in steps.iter().filter(|step| !step.is_kept && !step.changes_nothing()) {
-        out.insert(element(step).ok_or_else(|| step.refused("nobody knows what it took"))?);
+    for step in steps.deleted() {
+        out.insert(element(&step).ok_or_else(|| step.refused("nobody knows what it took"))?);
     }
     if !out.is_empty() {
-        for step in steps.iter().filter(|step| step.is_kept && !step.changes_nothing()) {
-            if element(step).is_some_and(|element| out.contains(element)) {
+        for step in steps.kept().filter(|step| !step.changes_nothing()) {
+            if element(&step).is_some_and(|element| out.contains(element)) {
                 return Err(step.refused("others with its element were deleted"));
             }
         }
@@ -306,12 +329,12 @@ fn collection<'h>(steps: &[Step<'h>]) -> Result<HashSet<&'h Value>, String> {
 }
 
 /// Counters: what was deleted returned before any kept read was invoked. The sum of it.
-fn sum(steps: &[Step<'_>], end: u64) -> Result<i128, String> {
-    let reads = steps.iter().filter(|step| step.is_kept && step.operation.ret <= end);
-    let reads = reads.filter(|step| matches!(step.operation.action, Action::Read));
+fn sum(steps: Steps<'_>, end: u64) -> Result<i128, String> {
+    let reads =
+        steps.kept().filter(|step| step.operation.ret <= end && matches!(step.operation.action, Action::Read));
     let first_read = reads.map(|step| step.operation.invoke).min().unwrap_or(0);
     let mut sum = 0;
-    for step in steps.iter().filter(|step| !step.is_kept && !step.changes_nothing()) {
+    for step in steps.deleted() {
         let known = matches!(step.operation.completion, Completion::Ok(_)) && step.operation.ret < first_read;
         let more = match step.operation.action {
             Action::Add(more) if known => number(step.value(more)),
@@ -323,9 +346,9 @@ fn sum(steps: &[Step<'_>], end: u64) -> Result<i128, String> {
 }
 
 /// Locks: what was deleted are pairs of an owner's acquisition and release, with nothing of that owner beside them.
-fn pairs(steps: &[Step<'_>]) -> Result<(), String> {
-    let mut owners: HashMap<ValueId, Vec<&Step<'_>>> = HashMap::new();
-    for step in steps.iter().filter(|step| !step.changes_nothing()) {
+fn pairs(steps: Steps<'_>) -> Result<(), String> {
+    let mut owners: HashMap<ValueId, Vec<Step<'_>>> = HashMap::new();
+    for step in steps.all().filter(|step| !step.changes_nothing()) {
         match step.operation.action {
             Action::Acquire(owner) | Action::Release(owner) => owners.entry(owner).or_default().push(step),
             _ if step.is_kept => {}
@@ -338,13 +361,13 @@ fn pairs(steps: &[Step<'_>]) -> Result<(), String> {
         while let Some(step) = steps.get(at) {
             let mut last = step;
             if !step.is_kept {
-                let alone = |after: &Step<'_>, next: Option<&&&Step<'_>>| {
+                let alone = |after: &Step<'_>, next: Option<&Step<'_>>| {
                     latest_return.is_none_or(|before| before < step.operation.invoke)
                         && step.operation.ret < after.operation.invoke
                         && next.is_none_or(|next| after.operation.ret < next.operation.invoke)
                 };
                 last = match steps.get(at + 1) {
-                    Some(release) if !release.is_kept && is_pair(step, release) && alone(release, steps.get(at + 2).as_ref()) => release,
+                    Some(release) if !release.is_kept && is_pair(step, release) && alone(release, steps.get(at + 2)) => release,
                     _ => return Err(step.refused("it is no acquisition and release of one owner with nothing beside them")),
                 };
                 at += 1;
@@ -362,9 +385,9 @@ fn is_pair(acquire: &Step<'_>, release: &Step<'_>) -> bool {
 }
 
 /// Several registers: those that deleted transactions change.
-fn registers<'h>(steps: &[Step<'h>]) -> Result<HashSet<&'h Value>, String> {
+fn registers<'h>(steps: Steps<'h>) -> Result<HashSet<&'h Value>, String> {
     let mut out = HashSet::new();
-    for step in steps.iter().filter(|step| !step.is_kept && !step.changes_nothing()) {
+    for step in steps.deleted() {
         match step.operation.action {
             Action::Txn(parts) => out.extend(changed(step.value(parts)).into_iter().flatten()),
             _ => return Err(step.refused("it is no transaction")),
