@@ -23,6 +23,7 @@ use crate::history::{Function, History, OpIndex};
 use crate::key::{KeyHistory, Keys};
 use crate::model::{ModelKind, ModelSpec};
 use crate::search::{Found, Limits, Problem, Searches, decide};
+use crate::shrink;
 use crate::verdict::{Anomaly, Judgement, Verdict};
 
 /// What a check may spend. Hard: at the end of either the verdict is `unknown`.
@@ -142,9 +143,35 @@ pub fn check_with(
         results: Mutex::new(Vec::with_capacity(keys.len())),
     };
     let results = pool.run(threads);
-    let mut judgement = fold(results, &keys, spec, history.len());
+    let mut judgement = fold(results, &keys, spec, history.len(), start + options.budget.time);
     judgement.elapsed = start.elapsed();
     Ok(judgement)
+}
+
+/// Whether no order of the history is possible; `None` when that was not found out. For parts of a history, one at a time.
+pub(crate) fn is_impossible(
+    history: &History,
+    spec: &ModelSpec,
+    deadline: Instant,
+    memory_bytes: usize,
+) -> Option<bool> {
+    let split = Keys::of(history);
+    let keys = split.histories(history);
+    let pool = Pool {
+        spec,
+        algorithm: Algorithm::Auto,
+        keys: &keys,
+        deadline,
+        memory_bytes,
+        next: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        results: Mutex::new(Vec::with_capacity(keys.len())),
+    };
+    let outcomes: Vec<Outcome> = pool.run(1).into_iter().map(|(_, (outcome, _))| outcome).collect();
+    if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Invalid(_))) {
+        return Some(true);
+    }
+    outcomes.iter().all(|outcome| matches!(outcome, Outcome::Valid(_))).then_some(false)
 }
 
 /// What was found out about one key.
@@ -271,6 +298,7 @@ fn fold(
     histories: &[KeyHistory<'_>],
     spec: &ModelSpec,
     operations: usize,
+    deadline: Instant,
 ) -> Judgement {
     let keys = histories.len();
     let mut judgement = Judgement {
@@ -313,10 +341,15 @@ fn fold(
                 }
             }
             Outcome::Invalid(finding) if judgement.verdict != Verdict::Invalid => {
+                let core = shrink::core(histories[place], spec, &finding.operations, shrink::deadline(deadline));
                 let violation = explain::violation(histories[place], spec, &finding);
                 judgement.verdict = Verdict::Invalid;
                 judgement.reason.clone_from(&violation.sentences[0]);
                 judgement.violation = Some(violation);
+                match core {
+                    Ok(core) => judgement.certificate = Some(Certificate::Core(core)),
+                    Err(why) => judgement.reason += &format!(" (There is no certificate: {why}.)"),
+                }
                 judgement.decided_by = decided_by;
             }
             _ => {}

@@ -152,14 +152,20 @@ impl Shrinker<'_> {
 
     fn shrink(&self, mut core: Core) -> Core {
         core.minimal = true;
-        self.drop_units(&mut core);
-        self.cut_earlier(&mut core);
-        core
+        loop {
+            self.drop_units(&mut core);
+            let (cut, operations) = (core.cut, core.operations.len());
+            self.cut_earlier(&mut core);
+            // An earlier cut may have taken along what others were kept for.
+            if !core.minimal || (core.cut, core.operations.len()) == (cut, operations) {
+                return core;
+            }
+        }
     }
 
     /// Drops halves of the units, quarters, and so on down to single ones.
     fn drop_units(&self, core: &mut Core) {
-        let units = Units::of(self.history, self.spec);
+        let units = Units::of(self.history, self.spec, &core.operations);
         let mut gone = vec![false; units.len()];
         let mut size = units.len();
         loop {
@@ -199,12 +205,15 @@ impl Shrinker<'_> {
         let operation = |index: &OpIndex| &self.history.operations()[index.0 as usize];
         loop {
             let end = core.cut.unwrap_or(u64::MAX - 1);
-            let mut returns: Vec<u64> =
-                core.operations.iter().map(|index| operation(index).ret).filter(|&ret| ret <= end).collect();
-            returns.sort_unstable();
-            returns.dedup();
-            // The last return is where the cut is by itself.
-            let [.., cut, _] = returns[..] else { return };
+            let mut returns: Vec<u64> = core.operations.iter().map(|index| operation(index).ret).collect();
+            returns.sort_unstable_by(|a, b| b.cmp(a));
+            // A cut that cuts something: after it an operation returns, or is invoked.
+            let cuts = |cut: u64| {
+                core.operations.iter().map(operation).any(|operation| {
+                    operation.invoke > cut || (operation.ret > cut && operation.ret <= end)
+                })
+            };
+            let Some(cut) = returns.into_iter().find(|&ret| ret <= end && cuts(ret)) else { return };
             let is_left = |index: &&OpIndex| {
                 let operation = operation(index);
                 let is_read = self.history.operation(**index).action.function() == crate::history::Function::Read;

@@ -37,21 +37,21 @@ enum Goes {
     WithAny,
 }
 
-/// The units of a history of one key.
+/// The units of some operations of one key.
 pub(super) struct Units {
     units: Vec<Unit>,
-    /// By operation.
-    operations: Vec<(Goes, Vec<Name>)>,
+    operations: Vec<(OpIndex, Goes, Vec<Name>)>,
     /// What compare-and-sets made of a value.
     made: HashMap<Name, Vec<Name>>,
 }
 
 impl Units {
-    pub(super) fn of(history: &History, spec: &ModelSpec) -> Self {
+    pub(super) fn of(history: &History, spec: &ModelSpec, operations: &[OpIndex]) -> Self {
         let mut units = Self { units: Vec::new(), operations: Vec::new(), made: HashMap::new() };
-        let mut naming = Naming::new(history, spec);
+        let operations = || operations.iter().map(|&index| (index, &history.operations()[index.0 as usize]));
+        let mut naming = Naming::new(history, spec, operations().map(|(_, operation)| operation));
         let mut named = BTreeSet::new();
-        for (place, operation) in history.operations().iter().enumerate() {
+        for (place, (index, operation)) in operations().enumerate() {
             let (goes, names) = naming.names(place, operation);
             if let (Action::Cas { .. }, [old, new], Goes::WithOne) = (operation.action, &names[..], goes) {
                 units.made.entry(*old).or_default().push(*new);
@@ -60,9 +60,9 @@ impl Units {
             if goes != Goes::Never && !unit.is_empty() && named.insert(unit.clone()) {
                 units.units.push(Unit::Names(unit));
             }
-            units.operations.push((goes, names));
+            units.operations.push((index, goes, names));
         }
-        for (place, operation) in history.operations().iter().enumerate() {
+        for (place, (_, operation)) in operations().enumerate() {
             if is_reading(history, operation) {
                 units.units.push(Unit::Operation(place));
             }
@@ -94,15 +94,16 @@ impl Units {
                 open.extend(self.made.get(&name).into_iter().flatten());
             }
         }
-        let goes = |(goes, names): &(Goes, Vec<Name>)| match goes {
+        let goes = |goes: Goes, names: &[Name]| match goes {
             Goes::Never => false,
             Goes::WithOne => names.iter().any(|name| out.contains(name)),
             Goes::WithAll => !names.is_empty() && names.iter().all(|name| out.contains(name)),
             Goes::WithAny => !out.is_empty(),
         };
-        let stays = |place: &usize| !alone.contains(place) && !goes(&self.operations[*place]);
-        let index = |place| OpIndex(u32::try_from(place).expect("operations are counted in u32"));
-        (0..self.operations.len()).filter(stays).map(index).collect()
+        let stays = |(place, (_, when, names)): &(usize, &(OpIndex, Goes, Vec<Name>))| {
+            !alone.contains(place) && !goes(*when, names)
+        };
+        self.operations.iter().enumerate().filter(stays).map(|(_, (index, ..))| *index).collect()
     }
 }
 
@@ -172,18 +173,22 @@ struct Naming<'h> {
 }
 
 impl<'h> Naming<'h> {
-    fn new(history: &'h History, spec: &'h ModelSpec) -> Self {
-        let family = Family::of(spec, history.operations().iter());
+    fn new(
+        history: &'h History,
+        spec: &'h ModelSpec,
+        operations: impl Iterator<Item = &'h Operation<ValueId>> + Clone,
+    ) -> Self {
+        let family = Family::of(spec, operations.clone());
         let mut naming = Self { history, spec, family, registers: HashMap::new(), pairs: HashMap::new() };
         if family == Family::Pairs {
-            naming.find_pairs();
+            naming.find_pairs(operations);
         }
         naming
     }
 
-    fn find_pairs(&mut self) {
+    fn find_pairs(&mut self, operations: impl Iterator<Item = &'h Operation<ValueId>>) {
         let mut acquired: HashMap<ValueId, usize> = HashMap::new();
-        for (place, operation) in self.history.operations().iter().enumerate() {
+        for (place, operation) in operations.enumerate() {
             match (operation.action, operation.completion) {
                 (Action::Acquire(owner), Completion::Ok(_)) => drop(acquired.insert(owner, place)),
                 (Action::Release(owner), Completion::Ok(_)) => {
