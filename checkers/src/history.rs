@@ -20,6 +20,7 @@ mod event;
 mod jepsen;
 mod jsonl;
 mod lines;
+mod log_line;
 mod operation;
 mod read;
 mod value;

@@ -103,7 +103,7 @@ fn a_late_answer_after_info_counts_and_what_stays_open_is_unknown() {
 fn jepsen_edn_means_what_knossos_means() {
     let text = r#"; a comment
         [{:process 3, :type :invoke, :f :cas, :value [0 7], :time 20}
-         {:type :info :process :nemesis :f :start :value {"n1" #{"n2"}}}
+         {:type :odd :process :nemesis :f 3 :value {"n1" #{#a.B{:c #"re(" :d #'v} #object[x.Y 0x1f "z"] #<No {way>}}}
          {:process 4  :type :invoke, :f :read, :value 9, :time 10}, #_ {:not "read"}
          {:process 3, :type :fail, :f :cas, :value [0 7], :error [:gone 1.5]}
          {:process 4, :type :ok, :f :read, :value nil}
@@ -142,6 +142,11 @@ fn jepsen_edn_reads_lists_map_lines_and_independent_keys() {
     let plain = edn("{:process 0 :type :invoke :f :write :value [\"k\" 1]}").unwrap();
     let pair = Value::List(vec!["k".into(), 1.into()]);
     assert_eq!(plain.history.operations()[0].action, Action::Write(pair), "without asking, a vector is a value");
+    let unkeyed = "{:process 1 :type :invoke :f :read :value [1 nil]} {:process 1 :type :fail :f :read :value :gone}";
+    let loaded = read_with(unkeyed.as_bytes(), Format::JepsenEdn, &options).unwrap();
+    assert_eq!(loaded.history.operations(), [Operation::invoked(1, Action::Read, 0).on(1).failed(1)]);
+    let mixed_up = read(unkeyed.as_bytes(), Format::JepsenEdn);
+    assert_error!(mixed_up, HistoryError::Malformed { line: 1, .. }, "independent keys", "--independent");
     let bare = "{:process 0 :type :invoke :f :write :value 1}";
     let result = read_with(bare.as_bytes(), Format::JepsenEdn, &options);
     assert_error!(result, HistoryError::Malformed { line: 1, .. }, "[key value]");
@@ -156,7 +161,7 @@ fn jepsen_log_means_what_etcd_tests_mean() {
         INFO  jepsen.util - :nemesis\t:info\t:start\tnil\n\
         INFO  jepsen.util - 0\t:ok\t:read\tnil\n\
         INFO  jepsen.util - 1\t:fail\t:cas\t[1 2]\n\
-        2026-01-02 INFO  [worker 2] x - jepsen.util 2 :fail :cas :timed-out\n\
+        INFO [2026-01-02 16:56:58,996] jepsen worker 2 - jepsen.util 2 :fail :cas :timed-out\n\
         INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
         INFO  jepsen.util - 0\t:fail\t:read\t:timed-out\n\
         INFO  jepsen.util - 3\t:invoke\t:write\t5\n\
@@ -171,9 +176,47 @@ fn jepsen_log_means_what_etcd_tests_mean() {
         Operation::invoked(3, write(5), 9),
     ];
     assert_eq!(loaded.history.operations(), expected);
-    for wrong in ["0 :invoke :read nil", "INFO  jepsen.util - 0 :invoke :read", "INFO  jepsen.ut"] {
+    for wrong in ["go", "{:valid? true}", "INFO  jepsen.util - 0 :invoke :read", "INFO  jepsen.util - 0", "0 :ok :read"] {
         assert_error!(read(wrong.as_bytes(), Format::JepsenLog), HistoryError::Malformed { line: 1, .. }, "expected");
     }
+}
+
+#[test]
+fn a_jepsen_log_file_has_times_threads_and_messages_of_many_lines() {
+    let text = "2026-01-02 12:00:00,123{GMT}\tINFO\t[jepsen test runner] jepsen.core: Running test:\n\
+        {:name \"etcd\",\n :nodes [\"n1\"]}\n\
+        2026-01-02 12:00:00,200{GMT}\tINFO\t[jepsen node n1] jepsen.util: Waiting for port 2379 ...\n\
+        2026-01-02 12:00:00,301{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:invoke\t:write\t[7 2]\n\
+        2026-01-02 12:00:00,302{GMT}\tINFO\t[jepsen worker 1] jepsen.print: 1\t:invoke\t:read\t[7 nil]\n\
+        2026-01-02 12:00:00,303{GMT}\tINFO\t[jepsen worker nemesis] jepsen.util: :nemesis\t:info\t:start\t#<odd\n\
+        2026-01-02 12:00:00,304{GMT}\tWARN\t[jepsen worker 0] jepsen.core: Process 0 crashed\n\
+        java.net.ConnectException: Connection refused\n\tat jepsen.util$timeout.invoke(util.clj:1)\n\
+        2026-01-02 12:00:00,305{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:info\t:write\t[7 2]\t(it (broke\n\
+        2026-01-02 12:00:00,306{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:ok\t:read\t[7 2]\n\
+        2026-01-02 12:00:00,307{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:invoke\t:read\t[7 nil]\n\
+        2026-01-02 12:00:00,308{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:fail\t:read\t:timed-out\n";
+    let options = ReadOptions { independent_keys: true, ..ReadOptions::default() };
+    let loaded = read_with(text.as_bytes(), Format::JepsenLog, &options).unwrap();
+    assert_eq!((loaded.skipped, loaded.nemesis_events, loaded.lines), (7, 1, 14));
+    let expected = [
+        Operation::invoked(0, write(2), 0).on(7),
+        Operation::invoked(1, Action::Read, 1).on(7).returned(4, 2),
+        Operation::invoked(1, Action::Read, 5).on(7).failed(6),
+    ];
+    assert_eq!(loaded.history.operations(), expected);
+    assert_eq!(Format::guess(Path::new("x"), text.as_bytes()), Some(Format::JepsenLog));
+    let asked = read(text.as_bytes(), Format::JepsenLog);
+    assert_error!(asked, HistoryError::Malformed { line: 6, .. }, "--independent");
+}
+
+#[test]
+fn a_history_txt_has_operations_alone() {
+    let text = "0\t:invoke\t:read\tnil\n:nemesis\t:info\t:start\tnil\n0\t:ok\t:read\t3\n";
+    let loaded = read(text.as_bytes(), Format::JepsenLog).unwrap();
+    assert_eq!(loaded.history.operations(), [Operation::invoked(0, Action::Read, 0).returned(2, 3)]);
+    assert_eq!(Format::guess(Path::new("history.txt"), text.as_bytes()), Some(Format::JepsenLog));
+    let result = read(format!("{text}what is this\n").as_bytes(), Format::JepsenLog);
+    assert_error!(result, HistoryError::Malformed { line: 4, .. }, "expected");
 }
 
 #[test]
@@ -216,7 +259,7 @@ fn edn_that_is_no_history_is_refused() {
     ] {
         assert_error!(edn(text), HistoryError::Malformed { line: 1, .. }, word);
     }
-    assert_error!(edn("[\n{}"), HistoryError::Malformed { line: 2, .. }, ":type");
+    assert_error!(edn("[\n{}"), HistoryError::Malformed { line: 2, .. }, ":process");
     assert_error!(edn("[\n{:a"), HistoryError::Truncated { line: 2 }, "--keep-complete-lines");
     assert_error!(edn("{:process 1 :type :invoke :f :txn}"), HistoryError::Unsupported { line: 1, .. }, "`txn`");
 }
@@ -233,7 +276,12 @@ fn formats_are_guessed_from_content_then_name() {
     assert_eq!(guess("x", "{:process 0, :type :invoke, :f :put"), Some(Format::KvText));
     assert_eq!(guess("x.txt", "{:process 0, :type :invoke, :f :append"), Some(Format::KvText));
     assert_eq!(guess("x", "INFO  jepsen.util - 0"), Some(Format::JepsenLog));
-    assert_eq!(guess("x.log", "INFO  jepsen.core - 0"), Some(Format::JepsenLog));
+    assert_eq!(guess("x", "INFO  jepsen.core - 0"), Some(Format::JepsenLog));
+    assert_eq!(guess("x.log", "INFO  another.thing - 0"), Some(Format::JepsenLog));
+    assert_eq!(guess("x", "0 :invoke :read nil"), Some(Format::JepsenLog));
+    assert_eq!(guess("x", "0 1 2"), None);
+    assert_eq!(guess("x.log.zst", ""), Some(Format::JepsenLog));
+    assert_eq!(guess("x.zst", ""), None);
     assert_eq!(guess("x.jsonl", ""), Some(Format::Jsonl));
     assert_eq!(guess("x", "\u{1f}\u{8b}"), None);
     assert_eq!(guess("x", ""), None);

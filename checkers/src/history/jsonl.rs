@@ -31,7 +31,7 @@ const CRC_TAIL_BYTES: usize = CRC_MEMBER.len() + 8 + 2;
 
 /// Reads a whole history. Blank lines are passed over.
 pub(super) fn read<R: BufRead>(reader: R, options: &ReadOptions) -> Result<Loaded, HistoryError> {
-    let mut lines = Lines::new(reader);
+    let mut lines = Lines::new(reader, options.keep_complete_lines);
     let mut builder = options.builder(super::Format::Jsonl);
     let mut loaded = Loaded::default();
     let (mut first, mut checksummed) = (true, false);
@@ -48,12 +48,13 @@ pub(super) fn read<R: BufRead>(reader: R, options: &ReadOptions) -> Result<Loade
                     loaded.truncated = Some(line.number);
                     break;
                 }
-                return Err(if checksummed { HistoryError::Truncated { line: line.number } } else { error });
+                return Err(if checksummed { HistoryError::Truncated { line: line.number } } else { torn(error) });
             }
             Err(Taken::Unparsable(error) | Taken::Refused(error)) => return Err(error),
         }
         first = false;
     }
+    loaded.truncated = loaded.truncated.or(lines.cut());
     loaded.lines = lines.count();
     Ok(loaded.with(builder))
 }
@@ -92,6 +93,20 @@ fn parse<'a, T: Deserialize<'a>>(line: &Line<'a>) -> Result<T, Taken> {
         let json = serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok();
         if json { Taken::Refused(shown) } else { Taken::Unparsable(shown) }
     })
+}
+
+/// For a last line without its end, where nothing tells a line that was cut from one that is wrong.
+fn torn(error: HistoryError) -> HistoryError {
+    match error {
+        HistoryError::Malformed { line, what } => {
+            let what = format!(
+                "{what}; this last line has no end, so the file seems to be cut short; to judge what is complete, leave \
+                 the torn line out (`--keep-complete-lines`)"
+            );
+            HistoryError::Malformed { line, what }
+        }
+        other => other,
+    }
 }
 
 fn misplaced_crc(line: u64) -> HistoryError {
