@@ -22,7 +22,9 @@ mod jsonl;
 mod lines;
 mod log_line;
 mod operation;
+mod plain_line;
 mod read;
+mod transaction;
 mod value;
 mod writer;
 
@@ -33,5 +35,6 @@ pub use jsonl::FORMAT_VERSION;
 pub use lines::LINE_BYTES_MAX;
 pub use operation::{Action, Completion, History, OpIndex, Operation, TimeUnit};
 pub use read::{FailedCas, Format, Loaded, NilRead, ReadOptions, read, read_with};
-pub use value::Value;
+pub use transaction::{MicroFunction, MicroOperation, micro_operations};
+pub use value::{Value, ValueId};
 pub use writer::HistoryWriter;

@@ -17,6 +17,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::lines::{Line, Lines};
+use super::plain_line::{self, PlainEvent};
 use super::{Event, EventKind, Function, HistoryBuilder, HistoryError, Loaded, Process, ProcessId, ReadOptions, Value};
 use crate::model::{ModelKind, ModelSpec};
 
@@ -72,6 +73,14 @@ fn take_line(line: &Line<'_>, first: bool, loaded: &mut Loaded, builder: &mut Hi
     let guarded = check_crc(line).map_err(Taken::Refused)?;
     if first && let Some(version) = header_version(line.bytes) {
         loaded.model = read_header(line, version, guarded)?;
+        return Ok(guarded);
+    }
+    let content = line.bytes.len() - if guarded { CRC_TAIL_BYTES } else { 1 };
+    if let Some(PlainEvent { event, has_value }) = plain_line::parse(&line.bytes[..content])
+        && (guarded || line.bytes[content] == b'}')
+        && (has_value || missing_value(event.kind, event.function).is_none())
+    {
+        builder.push_line(line.number, event).map_err(Taken::Refused)?;
         return Ok(guarded);
     }
     let wire: Wire<'_> = parse(line)?;
@@ -223,22 +232,40 @@ impl Wire<'_> {
                 None
             }
         };
-        if self.value.is_none() {
-            // Guessing null here would turn a forgotten member into a write or a read of "absent".
-            match (self.kind, function) {
-                (EventKind::Ok, Some(Function::Read)) => {
-                    return Err("an ok read needs its `value` (null if the key was absent)".to_owned());
-                }
-                (EventKind::Invoke, Some(function @ (Function::Write | Function::Cas | Function::Append))) => {
-                    return Err(format!("the invocation of {function} needs its `value`"));
-                }
-                _ => {}
-            }
+        if self.value.is_none()
+            && let Some(what) = missing_value(self.kind, function)
+        {
+            return Err(what);
         }
         let (index, time, process, kind) = (self.index, self.time, self.process, self.kind);
         let (key, value) = (self.key, self.value.unwrap_or_default());
         let (observed, reason) = (self.observed, self.reason);
         Ok(Event { index, time, process, kind, function, key, value, observed, reason, note })
+    }
+}
+
+/// The complaint about an event without a `value` that has to have one: guessing null would turn a forgotten member into
+/// a write or a read of "absent".
+fn missing_value(kind: EventKind, function: Option<Function>) -> Option<String> {
+    let function = function?;
+    match (kind, function) {
+        (EventKind::Ok, Function::Read) => Some("an ok read needs its `value` (null if the key was absent)".to_owned()),
+        (EventKind::Ok, Function::Dequeue) => {
+            Some("an ok dequeue needs its `value` (null if the queue was empty)".to_owned())
+        }
+        (EventKind::Ok, Function::Txn) => {
+            Some("an ok txn needs its `value` (its parts, with what the reads returned)".to_owned())
+        }
+        (
+            EventKind::Invoke,
+            Function::Write
+            | Function::Cas
+            | Function::Append
+            | Function::Add
+            | Function::Enqueue
+            | Function::Txn,
+        ) => Some(format!("the invocation of {function} needs its `value`")),
+        _ => None,
     }
 }
 
