@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use crate::certificate::{Certificate, KeyOrder};
 use crate::describe::key_phrase;
 use crate::fast::{list, register};
-use crate::history::{Action, Completion, Function, History, OpIndex, Operation, Value, ValueId};
+use crate::fit::{fits, impossible_read};
+use crate::history::{Function, History, OpIndex};
 use crate::key::{KeyHistory, Keys};
 use crate::model::{ModelKind, ModelSpec};
 use crate::search::{Found, Limits, Problem, Searches, decide};
@@ -156,59 +157,6 @@ pub(crate) enum Outcome {
 
 /// An outcome and the algorithm that found it.
 type KeyResult = (Outcome, &'static str);
-
-/// What an object of the model can hold: in words, and as a test.
-fn states(model: ModelKind) -> (&'static str, fn(&Value) -> bool) {
-    match model {
-        ModelKind::Register | ModelKind::CasRegister => ("a value", |_| true),
-        ModelKind::ListAppend => ("a list", |value| matches!(value, Value::Nil | Value::List(_))),
-        ModelKind::KeyValue => ("a text", |value| matches!(value, Value::Nil | Value::Text(_))),
-    }
-}
-
-/// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
-fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
-    let (expected, holds) = states(model);
-    let foreign = |operation: &Operation<ValueId>| {
-        operation.action == Action::Read
-            && matches!(operation.completion, Completion::Ok(Some(value)) if !holds(key.value(value)))
-    };
-    let (index, _) = key.operations().find(|(_, operation)| foreign(operation))?;
-    let words = format!(
-        "Read of an unwritten value on {}: {} is not {expected}, and nothing else was ever there.",
-        key_phrase(key.key),
-        crate::describe::deed(&key.operation(index))
-    );
-    Some(Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![index], words))
-}
-
-fn fits(history: &History, spec: &ModelSpec) -> Result<(), CheckError> {
-    let model = spec.model;
-    let (expected, holds) = states(model);
-    if !holds(&spec.initial) {
-        return Err(CheckError::ForeignInitial { expected, model });
-    }
-    for (operation, known) in (0u32..).map(OpIndex).zip(history.operations()) {
-        let foreign_value = |value: ValueId| !holds(history.value(value));
-        let action = known.action;
-        match (action, model) {
-            (Action::Read, _) => {}
-            (Action::Write(_), ModelKind::ListAppend) => {
-                return Err(CheckError::ForeignAction { operation, action: action.function(), model });
-            }
-            (Action::Write(value) | Action::Append(value), ModelKind::KeyValue) if foreign_value(value) => {
-                return Err(CheckError::ForeignValue { operation, expected, model });
-            }
-            (Action::Cas { .. }, ModelKind::CasRegister) | (Action::Write(_), _) => {}
-            (Action::Append(_), ModelKind::ListAppend | ModelKind::KeyValue) => {}
-            _ => return Err(CheckError::ForeignAction { operation, action: action.function(), model }),
-        }
-        if matches!(known.completion, Completion::Mismatch { .. }) && !matches!(action, Action::Cas { .. }) {
-            return Err(CheckError::ForeignCompletion { operation });
-        }
-    }
-    Ok(())
-}
 
 /// More for more operations, and much more for unknown outcomes, which stay concurrent with everything after them.
 fn promised_work(key: &KeyHistory<'_>) -> usize {

@@ -13,6 +13,7 @@ pub mod certificate;
 mod check;
 mod describe;
 mod fast;
+mod fit;
 pub mod history;
 mod key;
 pub mod model;
