@@ -1,10 +1,10 @@
-//! Every format on small histories of its own, and every rule on a history that breaks it.
+//! The own format on small histories of its own, every rule on a history that breaks it, and the guessing of formats.
 
 use std::path::Path;
 
 use checkers::history::{
-    Action, Completion, Event, EventKind, FailedCas, Format, Function, History, HistoryBuilder, HistoryError,
-    HistoryWriter, LINE_BYTES_MAX, Loaded, NilRead, Operation, Process, ReadOptions, TimeUnit, Value, read, read_with,
+    Action, Event, EventKind, Format, Function, History, HistoryBuilder, HistoryError, HistoryWriter, LINE_BYTES_MAX,
+    Loaded, Operation, Process, TimeUnit, Value, read,
 };
 use checkers::model::{ModelKind, ModelSpec};
 
@@ -123,6 +123,49 @@ fn formats_are_guessed_from_content_then_name() {
 }
 
 #[test]
+fn jsonl_has_every_function() {
+    let text = r#"{"process":0,"type":"invoke","f":"add","value":-3}
+        {"process":0,"type":"ok","f":"add","value":-3}
+        {"process":1,"type":"invoke","f":"enqueue","value":"x"}
+        {"process":1,"type":"ok","f":"enqueue"}
+        {"process":1,"type":"invoke","f":"dequeue"}
+        {"process":1,"type":"ok","f":"dequeue","value":"x"}
+        {"process":1,"type":"invoke","f":"dequeue"}
+        {"process":1,"type":"ok","f":"dequeue","value":null}
+        {"process":2,"type":"invoke","f":"acquire"}
+        {"process":2,"type":"ok","f":"acquire"}
+        {"process":2,"type":"invoke","f":"release","value":"me"}
+        {"process":2,"type":"ok","f":"release","value":"me"}
+        {"process":3,"type":"invoke","f":"delete","key":"k"}
+        {"process":3,"type":"ok","f":"delete","key":"k"}
+        {"process":3,"type":"invoke","f":"txn","value":[["r","x",null],["append","y",2]]}
+        {"process":3,"type":"ok","f":"txn","value":[["r","x",[1]],["append","y",2]]}"#;
+    let micro = |name: &str, key: &str, value: Value| Value::List(vec![name.into(), key.into(), value]);
+    let txn = |read: Value| Value::List(vec![micro("r", "x", read), micro("append", "y", 2.into())]);
+    let expected = [
+        Operation::invoked(0, Action::Add((-3).into()), 0).done(1),
+        Operation::invoked(1, Action::Enqueue("x".into()), 2).done(3),
+        Operation::invoked(1, Action::Dequeue, 4).returned(5, "x"),
+        Operation::invoked(1, Action::Dequeue, 6).returned(7, Value::Nil),
+        Operation::invoked(2, Action::Acquire(2.into()), 8).done(9),
+        Operation::invoked(2, Action::Release("me".into()), 10).done(11),
+        Operation::invoked(3, Action::Delete, 12).on("k").done(13),
+        Operation::invoked(3, Action::Txn(txn(Value::Nil)), 14).returned(15, txn(vec![1.into()].into())),
+    ];
+    assert_eq!(jsonl(text).unwrap().history.into_operations(), expected);
+}
+
+#[test]
+fn a_last_line_that_is_cut_says_what_helps() {
+    let whole = "{\"process\":0,\"type\":\"invoke\",\"f\":\"read\"}\n";
+    let cut = format!("{whole}{{\"process\":0,\"type\":\"o");
+    let result = jsonl(&cut);
+    assert_error!(result, HistoryError::Malformed { line: 2, .. }, "EOF", "no end", "--keep-complete-lines");
+    let ended = jsonl(&format!("{cut}\n")).map(|_| ()).unwrap_err().to_string();
+    assert!(!ended.contains("--keep-complete-lines"), "a line that has its end was not cut: {ended}");
+}
+
+#[test]
 fn versions_and_headers() {
     let newer = jsonl("{\"trueline_history\":2,\"colour\":\"red\"}\n");
     assert_error!(newer, HistoryError::NewerVersion { line: 1, found: 2, known: 1 }, "newer trueline");
@@ -160,6 +203,11 @@ fn jsonl_lines_that_are_wrong_in_themselves() {
         (line("\"process\":0,\"type\":\"invoke\",\"f\":\"get\""), "unknown function `get`"),
         (line("\"type\":\"invoke\",\"f\":\"read\""), "missing field `process`"),
         (line("\"process\":0,\"type\":\"ok\",\"f\":\"read\""), "ok read needs its `value`"),
+        (line("\"process\":0,\"type\":\"ok\",\"f\":\"dequeue\""), "ok dequeue needs its `value`"),
+        (line("\"process\":0,\"type\":\"ok\",\"f\":\"txn\""), "ok txn needs its `value`"),
+        (line("\"process\":0,\"type\":\"invoke\",\"f\":\"add\""), "invocation of add needs its `value`"),
+        (line("\"process\":0,\"type\":\"invoke\",\"f\":\"enqueue\""), "invocation of enqueue needs its `value`"),
+        (line("\"process\":0,\"type\":\"invoke\",\"f\":\"txn\""), "invocation of txn needs its `value`"),
         ("\nprocess 0 reads\n".to_owned(), "column 1"),
     ] {
         assert_error!(jsonl(&text), HistoryError::Malformed { line: 2, .. }, word, "line 2");
