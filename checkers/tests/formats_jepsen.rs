@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use checkers::history::{
-    Action, Completion, FailedCas, Format, HistoryError, Loaded, NilRead, Operation, ReadOptions, Value, read, read_with,
+    Action, Completion, FailedCas, Format, HistoryError, Loaded, NilRead, Operation, ReadOptions, Value, read,
+    read_with,
 };
 use checkers::model::{ModelKind, ModelSpec};
 
@@ -75,7 +76,11 @@ fn jepsen_edn_reads_lists_map_lines_and_independent_keys() {
     }
     let plain = edn("{:process 0 :type :invoke :f :write :value [\"k\" 1]}").unwrap();
     let pair = Value::List(vec!["k".into(), 1.into()]);
-    assert_eq!(plain.history.clone().into_operations()[0].action, Action::Write(pair), "without asking, a vector is a value");
+    assert_eq!(
+        plain.history.clone().into_operations()[0].action,
+        Action::Write(pair),
+        "without asking, a vector is a value"
+    );
     let unkeyed = "{:process 1 :type :invoke :f :read :value [1 nil]} {:process 1 :type :fail :f :read :value :gone}";
     let loaded = read_with(unkeyed.as_bytes(), Format::JepsenEdn, &options).unwrap();
     assert_eq!(loaded.history.clone().into_operations(), [Operation::invoked(1, Action::Read, 0).on(1).failed(1)]);
@@ -110,7 +115,8 @@ fn jepsen_log_means_what_etcd_tests_mean() {
         Operation::invoked(3, write(5), 9),
     ];
     assert_eq!(loaded.history.clone().into_operations(), expected);
-    for wrong in ["go", "{:valid? true}", "INFO  jepsen.util - 0 :invoke :read", "INFO  jepsen.util - 0", "0 :ok :read"] {
+    for wrong in ["go", "{:valid? true}", "INFO  jepsen.util - 0 :invoke :read", "INFO  jepsen.util - 0", "0 :ok :read"]
+    {
         assert_error!(read(wrong.as_bytes(), Format::JepsenLog), HistoryError::Malformed { line: 1, .. }, "expected");
     }
 }

@@ -231,8 +231,8 @@ fn a_source_that_was_cut_short_is_read_as_far_as_it_goes() {
     let texts: [(&[u8], u64, Format); 6] = [
         (&jsonl, 11, Format::Jsonl),
         (&jsonl[..jsonl.len() - 9], 10, Format::Jsonl),
-        (EDN[..bracket + 1].as_bytes(), 5, Format::JepsenEdn),
-        (EDN[..bracket + 9].as_bytes(), 5, Format::JepsenEdn),
+        (&EDN.as_bytes()[..bracket + 1], 5, Format::JepsenEdn),
+        (&EDN.as_bytes()[..bracket + 9], 5, Format::JepsenEdn),
         (KV.as_bytes(), 5, Format::KvText),
         (LOG.as_bytes(), 6, Format::JepsenLog),
     ];
@@ -321,7 +321,9 @@ fn next_event(step: Step, process: &mut u64, open: &mut Option<Event>) -> Event 
         (0 | 1, Some(Function::Read | Function::Dequeue)) => Event { kind: EventKind::Ok, value: first, ..invoke },
         (0 | 1, Some(Function::Txn)) => {
             let Value::List(parts) = &invoke.value else { unreachable!("transactions are lists") };
-            let (Value::List(read), Value::List(write)) = (&parts[0], &parts[1]) else { unreachable!("and so are parts") };
+            let (Value::List(read), Value::List(write)) = (&parts[0], &parts[1]) else {
+                unreachable!("and so are parts")
+            };
             let value = transaction(read[1].clone(), write[2].clone(), first);
             Event { kind: EventKind::Ok, value, ..invoke }
         }

@@ -457,7 +457,10 @@ mod tests {
         }
         for printed in ["#\"a(b\"", "#'clojure.core/inc", "#<A b: (c <d> e)>", "#object[a.B 0x1f \"c\"]", "#a [1 2]"] {
             let form = one(&format!("[{printed} 7]")).unwrap();
-            assert!(matches!(&form, Edn::Seq(items) if items.len() == 2 && items[1] == Edn::Int(7)), "{printed}: {form:?}");
+            assert!(
+                matches!(&form, Edn::Seq(items) if items.len() == 2 && items[1] == Edn::Int(7)),
+                "{printed}: {form:?}"
+            );
         }
         assert!(one("#:jepsen{:f :read}").unwrap().into_value().unwrap_err().contains("#:jepsen"));
     }
@@ -468,7 +471,9 @@ mod tests {
         assert_eq!(one("#{3 1 2}").and_then(Edn::into_result), list(&[1, 2, 3]));
         assert_eq!(one("#{}").and_then(Edn::into_result), list(&[]));
         assert_eq!(one("[3 1]").and_then(Edn::into_result), list(&[3, 1]), "a vector keeps its order");
-        for (text, word) in [("#{1 1}", "1 in it twice"), ("#{{}}", "a map"), ("#{#{}}", "only as"), ("[#{}]", "only as")] {
+        for (text, word) in
+            [("#{1 1}", "1 in it twice"), ("#{{}}", "a map"), ("#{#{}}", "only as"), ("[#{}]", "only as")]
+        {
             assert!(one(text).and_then(Edn::into_result).unwrap_err().contains(word), "{text}");
         }
         assert!(one("#{1}").and_then(Edn::into_value).is_err(), "nothing else takes a set");

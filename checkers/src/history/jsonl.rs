@@ -258,12 +258,7 @@ fn missing_value(kind: EventKind, function: Option<Function>) -> Option<String> 
         }
         (
             EventKind::Invoke,
-            Function::Write
-            | Function::Cas
-            | Function::Append
-            | Function::Add
-            | Function::Enqueue
-            | Function::Txn,
+            Function::Write | Function::Cas | Function::Append | Function::Add | Function::Enqueue | Function::Txn,
         ) => Some(format!("the invocation of {function} needs its `value`")),
         _ => None,
     }

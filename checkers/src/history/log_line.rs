@@ -143,7 +143,9 @@ mod tests {
         ] {
             assert_eq!(look_at(message.as_bytes()), LogLine::Message, "{message}");
         }
-        for other in ["{:valid? true,", " at jepsen.util$timeout.invoke(util.clj:1)", "0 1", "no level: INFO", "-", "[1 2]"] {
+        for other in
+            ["{:valid? true,", " at jepsen.util$timeout.invoke(util.clj:1)", "0 1", "no level: INFO", "-", "[1 2]"]
+        {
             assert_eq!(look_at(other.as_bytes()), LogLine::Other, "{other}");
         }
     }
