@@ -144,12 +144,9 @@ impl Family {
     pub(super) fn of<'o>(spec: &ModelSpec, mut operations: impl Iterator<Item = &'o Operation<ValueId>>) -> Self {
         match spec.model {
             ModelKind::Register | ModelKind::CasRegister => Self::Values,
-            ModelKind::ListAppend /*| ModelKind::Set | ModelKind::Queue*/ => Self::Elements,
-            #[cfg(any())]
+            ModelKind::ListAppend | ModelKind::Set | ModelKind::Queue => Self::Elements,
             ModelKind::Counter => Self::Sums,
-            #[cfg(any())]
             ModelKind::Lock => Self::Pairs,
-            #[cfg(any())]
             ModelKind::MultiRegister => Self::Registers,
             ModelKind::KeyValue if operations.any(|operation| matches!(operation.action, Action::Append(_))) => {
                 Self::Nothing

@@ -202,12 +202,9 @@ impl<'h> Rule<'h> {
     fn of(steps: Steps<'h>, spec: &ModelSpec, end: u64) -> Result<Self, String> {
         match spec.model {
             ModelKind::Register | ModelKind::CasRegister => values(steps, |id| id).map(|()| Self::Nothing),
-            ModelKind::ListAppend /*| ModelKind::Set | ModelKind::Queue*/ => collection(steps).map(Self::Elements),
-            #[cfg(any())]
+            ModelKind::ListAppend | ModelKind::Set | ModelKind::Queue => collection(steps).map(Self::Elements),
             ModelKind::Counter => sum(steps, end).map(Self::Sum),
-            #[cfg(any())]
             ModelKind::Lock => pairs(steps).map(|()| Self::Nothing),
-            #[cfg(any())]
             ModelKind::MultiRegister => registers(steps).map(Self::Registers),
             ModelKind::KeyValue => text(steps, &spec.initial).map(|()| Self::Nothing),
         }

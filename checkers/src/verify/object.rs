@@ -120,15 +120,10 @@ impl<'v> Object<'v> {
         Some(match model {
             ModelKind::Register | ModelKind::CasRegister => Self::Register(initial),
             ModelKind::ListAppend => Self::List(elements(initial)?.iter().collect()),
-            #[cfg(any())]
             ModelKind::Set => Self::Set(elements(initial)?.iter().collect()),
-            #[cfg(any())]
             ModelKind::Counter => Self::Counter(number(initial)?),
-            #[cfg(any())]
             ModelKind::Queue => Self::Queue(elements(initial)?.iter().collect()),
-            #[cfg(any())]
             ModelKind::Lock => Self::Lock((!initial.is_nil()).then_some(initial)),
-            #[cfg(any())]
             ModelKind::MultiRegister => {
                 let contents = |(register, value)| Content::of(value).map(|content| (register, content));
                 Self::Registers(pairs(initial)?.into_iter().filter_map(contents).collect())
