@@ -11,7 +11,7 @@
 //! Adya, "Weak consistency" (1999), for phantoms, dirty reads and lost updates; the rest as Jepsen's reports have them.
 
 use crate::describe;
-use crate::history::{Action, OpIndex};
+use crate::history::{Action, Completion, OpIndex, ValueId};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
 use crate::verdict::{Anomaly, Violation};
@@ -84,9 +84,17 @@ pub(crate) fn violation(key: KeyHistory<'_>, spec: &ModelSpec, finding: &Finding
 }
 
 fn account(scene: &Scene<'_>) -> Option<Account> {
-    match scene.spec.model {
-        ModelKind::Register | ModelKind::CasRegister | ModelKind::KeyValue => register::account(scene),
-        ModelKind::ListAppend => list::account(scene),
+    let has = |is: fn(&Action<ValueId>) -> bool| scene.all().any(|deed| is(&deed.op.action));
+    if scene.spec.model == ModelKind::ListAppend {
+        list::account(scene)
+    } else if has(|action| matches!(action, Action::Add(_))) {
+        list::account_of_set(scene).or_else(|| queue::account_of_counter(scene))
+    } else if has(|action| matches!(action, Action::Enqueue(_) | Action::Dequeue)) {
+        queue::account(scene)
+    } else if has(|action| matches!(action, Action::Acquire(_) | Action::Release(_))) {
+        queue::account_of_lock(scene)
+    } else {
+        register::account(scene)
     }
 }
 
@@ -94,7 +102,7 @@ fn account(scene: &Scene<'_>) -> Option<Account> {
 fn of_another_type(scene: &Scene<'_>) -> Option<Account> {
     let (expected, holds) = crate::fit::states(scene.spec.model);
     let (read, seen) = scene.found.iter().find_map(|deed| match (deed.op.action, deed.op.completion) {
-        (Action::Read, crate::history::Completion::Ok(Some(seen))) if !holds(scene.value(seen)) => Some((deed, seen)),
+        (Action::Read, Completion::Ok(Some(seen))) if !holds(scene.value(seen)) => Some((deed, seen)),
         _ => None,
     })?;
     let words = format!("{}, which is not {expected}, and nothing else was ever there", scene.observed(read, seen));

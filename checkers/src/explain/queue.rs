@@ -32,7 +32,7 @@ struct Queue<'s, 'h> {
     scene: &'s Scene<'h>,
 }
 
-impl<'h> Queue<'_, 'h> {
+impl Queue<'_, '_> {
     fn took(deed: &Deed) -> Option<ValueId> {
         match (deed.op.action, deed.op.completion) {
             (Action::Dequeue, Completion::Ok(Some(taken))) if taken != ValueId::NIL => Some(taken),

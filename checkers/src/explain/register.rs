@@ -38,7 +38,7 @@ pub(super) fn account(scene: &Scene<'_>) -> Option<Account> {
     register
         .refused_what_it_saw()
         .or_else(|| first(&|deed, seen| register.unmade(deed, seen)))
-        .or_else(|| first(&|deed, seen| register.from_the_future(deed, seen)))
+        .or_else(|| first(&|deed, seen| register.before_its_making(deed, seen)))
         .or_else(|| register.lost_update())
         .or_else(|| first(&|deed, seen| register.came_later(deed, seen)))
         .or_else(|| first(&|deed, seen| register.stale(deed, seen, register.replaced(deed, seen)?)))
@@ -177,7 +177,7 @@ impl Register<'_, '_> {
     }
 
     /// A value was observed before anything that makes it was invoked.
-    fn from_the_future(&self, reader: &Deed, seen: ValueId) -> Option<Account> {
+    fn before_its_making(&self, reader: &Deed, seen: ValueId) -> Option<Account> {
         if self.is_initial(seen) {
             return None;
         }
@@ -239,11 +239,11 @@ impl Register<'_, '_> {
         while chain.len() < CHAIN_MAX {
             let maker = self.only_maker(value)?;
             if chain.first().is_some_and(|first| first.index == maker.index) {
-                return Some(self.from_itself(&chain));
+                return Some(self.made_by_itself(&chain));
             }
             chain.push(maker);
             if reader.precedes(&maker) {
-                return Some(self.from_what_came_later(reader, seen, &chain));
+                return Some(self.before_its_origin(reader, seen, &chain));
             }
             let Action::Cas { old, .. } = maker.op.action else { return None };
             value = old;
@@ -251,7 +251,7 @@ impl Register<'_, '_> {
         None
     }
 
-    fn from_itself(&self, chain: &[Deed]) -> Account {
+    fn made_by_itself(&self, chain: &[Deed]) -> Account {
         let scene = self.scene.with(chain.iter().map(|deed| deed.index));
         let words = format!(
             "{} won from values that only they made, and no write began it; one is {}: a read from the future",
@@ -261,7 +261,7 @@ impl Register<'_, '_> {
         Account::new(Anomaly::ReadFromFuture, &scene, &words).marked(&chain[0], "its value came from itself")
     }
 
-    fn from_what_came_later(&self, reader: &Deed, seen: ValueId, chain: &[Deed]) -> Account {
+    fn before_its_origin(&self, reader: &Deed, seen: ValueId, chain: &[Deed]) -> Account {
         let scene = self.scene.with(chain.iter().map(|deed| deed.index).chain([reader.index]));
         let origin = &chain[chain.len() - 1];
         let words = format!(
@@ -385,7 +385,7 @@ impl Register<'_, '_> {
             Because::OnlyAtStart | Because::NotAgain => Vec::new(),
         };
         // The last write of what was read belongs into the picture.
-        let made_by = self.makers(seen).into_iter().filter(|maker| maker.precedes(reader)).next_back();
+        let made_by = self.makers(seen).into_iter().rfind(|maker| maker.precedes(reader));
         let shown = others.into_iter().chain([reader.index, witness.index]).chain(made_by.map(|maker| maker.index));
         let scene = self.scene.with(shown);
         let value = scene.show(seen);
@@ -438,9 +438,8 @@ impl Register<'_, '_> {
         for deed in self.scene.all().filter(|deed| witness.precedes(deed)) {
             match self.observed(&deed) {
                 Some(value) if self.same(value, seen) => {
-                    if readers.iter().all(|other| other.op.process != deed.op.process) {
-                        readers.push(deed);
-                    }
+                    let is_new = readers.iter().all(|other| other.op.process != deed.op.process);
+                    readers.extend(Some(deed).filter(|_| is_new && readers.len() < 2));
                 }
                 Some(_) => return None,
                 None if Self::made(&deed).is_some() => break,
@@ -483,8 +482,13 @@ impl Register<'_, '_> {
         let last = |deed: &Deed, value| {
             format!("{}'s last read, {}, returned {}", Scene::who(deed), scene.at(deed.op.invoke), scene.is(value))
         };
+        let is_unknown = self
+            .scene
+            .all()
+            .any(|deed| !deed.is_done() && deed.op.invoke == last_change && Self::made(&deed).is_some());
+        let asked = if is_unknown { " was asked for (its outcome is unknown)" } else { "" };
         let words = format!(
-            "after the last change {} {}, but {}: diverged final reads",
+            "after the last change{asked} {} {}, but {}: diverged final reads",
             scene.at(last_change),
             last(reader, seen),
             last(&other, other_saw)
