@@ -9,7 +9,7 @@ use crate::history::{Action, Completion, Operation, TimeUnit, Value};
 const VALUE_CHARS_MAX: usize = 60;
 
 /// Elements of a list that are written out at its beginning, and as many at its end.
-const ELEMENTS_SHOWN: usize = 8;
+const ELEMENTS_SHOWN: usize = 6;
 
 /// Lists in lists in lists are written this deep.
 const DEPTH_MAX: usize = 3;
@@ -226,7 +226,7 @@ mod tests {
         let long = Value::Text("x".repeat(1_000_000));
         assert_eq!(value(&long).chars().count(), VALUE_CHARS_MAX);
         let list = Value::List((0..1000).map(Value::Int).collect());
-        assert_eq!(value(&list), "[0, 1, 2, 3, 4, 5, 6, 7, …, 992, 993, 9… 996, 997, 998, 999]");
+        assert_eq!(value(&list), "[0, 1, 2, 3, 4, 5, …, 994, 995, 996, 997, 998, 999]");
         let hostile = Value::Text("\x1b[2J\r\n\u{202e}\u{9b}1m\0".to_owned());
         assert_eq!(value(&hostile), r#""\u{1b}[2J\r\n\u{202e}\u{9b}1m\0""#);
         let deep = (0..50).fold(Value::Nil, |inner, _| Value::List(vec![inner]));

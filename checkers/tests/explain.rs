@@ -509,7 +509,7 @@ fn an_unknown_outcome_is_open_to_the_right() {
     assert_snapshot!(told(Register, &operations), @r"
     diverged-final-reads
 
-    After the last change at 0.020 s client 4's last read, at 0.060 s, returned x=17, but client 3's last read, at 0.040 s, returned x=23: diverged final reads.
+    After the last change was asked for (its outcome is unknown) at 0.020 s client 4's last read, at 0.060 s, returned x=17, but client 3's last read, at 0.040 s, returned x=23: diverged final reads.
     Client 4 read x=17 at 0.060 s, but client 3's read of x=23 had returned at 0.050 s and nothing wrote 17 again by then.
 
     seconds   0.000        0.010  0.020  0.040       0.050  0.060       0.070
