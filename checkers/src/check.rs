@@ -20,7 +20,7 @@ use crate::fast::{list, register};
 use crate::fit::{fits, impossible_read};
 use crate::history::{Function, History, OpIndex};
 use crate::key::{KeyHistory, Keys};
-use crate::model::{ModelKind, ModelSpec};
+use crate::model::{ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
 use crate::search::{Found, Limits, Problem, Searches, decide};
 use crate::verdict::{Anomaly, Judgement, Verdict, Violation};
 
@@ -221,10 +221,18 @@ impl Pool<'_, '_> {
         if let Some(impossible) = impossible_read(key, self.spec.model) {
             return (impossible, "type-of-read");
         }
+        let initial = &self.spec.initial;
         match self.spec.model {
-            ModelKind::Register | ModelKind::CasRegister => register::judge(key, &self.spec.initial, searcher),
-            ModelKind::ListAppend => list::judge(key, &self.spec.initial, searcher),
-            ModelKind::KeyValue => list::judge_text(key, &self.spec.initial, searcher),
+            ModelKind::Register | ModelKind::CasRegister => register::judge(key, initial, searcher),
+            ModelKind::ListAppend => list::judge(key, initial, searcher),
+            ModelKind::Set => searcher.search(key, &set::problem(key, initial)),
+            ModelKind::Counter => searcher.search(key, &counter::problem(key, initial)),
+            ModelKind::Queue => searcher.search(key, &queue::problem(key, initial)),
+            ModelKind::Lock => searcher.search(key, &lock::problem(key, initial)),
+            ModelKind::MultiRegister => {
+                searcher.search_parts(key, &multi_register::problems(key, initial), multi_register::merge)
+            }
+            ModelKind::KeyValue => searcher.search(key, &text::problem(key, initial)),
         }
     }
 }
@@ -255,6 +263,32 @@ impl Searcher<'_> {
             Found::Impossible(index) => Outcome::Invalid(crate::describe::unexplained(key, index)),
         };
         (outcome, decided_by)
+    }
+
+    /// Judges parts of one key that have nothing to do with each other; `merge` makes one order of theirs.
+    pub(crate) fn search_parts<'h, M: crate::model::Model>(
+        self,
+        key: KeyHistory<'h>,
+        parts: &[Problem<M>],
+        merge: impl FnOnce(KeyHistory<'h>, Vec<Vec<OpIndex>>) -> Vec<OpIndex>,
+    ) -> KeyResult {
+        let mut orders = Some(Vec::with_capacity(parts.len()));
+        let (mut by, mut undecided) = ("none", None);
+        for part in parts {
+            let (outcome, decided_by) = self.search(key, part);
+            by = heavier(by, decided_by);
+            match outcome {
+                Outcome::Invalid(_) => return (outcome, decided_by),
+                Outcome::Unknown(_) => undecided = undecided.or(Some((outcome, decided_by))),
+                Outcome::Valid(order) => {
+                    orders = orders.zip(order).map(|(mut orders, order)| {
+                        orders.push(order);
+                        orders
+                    });
+                }
+            }
+        }
+        undecided.unwrap_or_else(|| (Outcome::Valid(orders.map(|orders| merge(key, orders))), by))
     }
 }
 

@@ -8,8 +8,8 @@
 //!
 //! With every element appended at most once, each read must be a prefix of the longest. *The rest* are acknowledged appends
 //! that the longest read does not hold: they come after everything observed, in any order among themselves; a lost append shows
-//! there. An append of unknown outcome that no read holds is dropped. Where an element is appended twice, and for texts, the
-//! searches decide.
+//! there. An append of unknown outcome that no read holds is dropped. Where an element is appended twice, the searches
+//! decide.
 
 use std::sync::Arc;
 
@@ -19,25 +19,9 @@ use crate::check::{Outcome, Searcher};
 use crate::describe::{Clock, before, deed_with_times, key_phrase, value};
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
-use crate::model::{list, text};
+use crate::model::{elements, entry, list};
 use crate::search::{Entry, Problem};
 use crate::verdict::Anomaly;
-
-/// A list as the history has it: absent is empty.
-fn elements(value: &Value) -> &[Value] {
-    match value {
-        Value::List(elements) => elements,
-        _ => &[],
-    }
-}
-
-/// A text as the history has it: absent is empty.
-fn words(value: &Value) -> Arc<str> {
-    match value {
-        Value::Text(text) => text.as_str().into(),
-        _ => "".into(),
-    }
-}
 
 /// Judges one list.
 pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
@@ -48,25 +32,6 @@ pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>
         return (lists.judge(&appends).err().unwrap_or(Outcome::Valid(None)), "list-order");
     }
     searcher.search(key, &lists.problem())
-}
-
-/// Judges one text. There is no fast test.
-pub(crate) fn judge_text(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
-    let entries = key.operations().filter_map(|(index, operation)| {
-        let call = match (operation.action, operation.completion) {
-            (_, Completion::Fail | Completion::Mismatch { .. }) => return None,
-            (Action::Read, Completion::Ok(Some(seen))) => text::Call::Get(words(key.value(seen))),
-            (Action::Write(new), _) => text::Call::Put(words(key.value(new))),
-            (Action::Append(new), _) => text::Call::Append(words(key.value(new))),
-            _ => return None,
-        };
-        Some(entry(index, operation, call))
-    });
-    searcher.search(key, &Problem::new(text::Text { initial: words(initial) }, entries.collect()))
-}
-
-fn entry<C>(index: OpIndex, operation: &Operation<ValueId>, call: C) -> Entry<C> {
-    Entry { index, invoke: operation.invoke, ret: operation.ret, call }
 }
 
 struct Lists<'h> {
