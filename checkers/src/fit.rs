@@ -8,12 +8,11 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::check::{CheckError, Outcome};
-use crate::describe::{deed, key_phrase};
 use crate::history::{
     Action, Completion, Function, History, MicroFunction, OpIndex, Operation, Value, ValueId, micro_operations,
 };
 use crate::key::KeyHistory;
-use crate::model::{ModelKind, ModelSpec, elements, multi_register};
+use crate::model::{ModelKind, ModelSpec, multi_register};
 use crate::verdict::Anomaly;
 
 /// A test of values, in words and as a function.
@@ -167,37 +166,17 @@ pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<O
     if matches!(model, ModelKind::Register | ModelKind::CasRegister | ModelKind::Lock) {
         return None;
     }
-    let (expected, holds) = states(model);
-    let foreign = |operation: &Operation<ValueId>| {
-        let seen = match (operation.action, operation.completion) {
-            (Action::Read, Completion::Ok(seen)) | (Action::Cas { .. }, Completion::Mismatch { observed: seen }) => {
-                seen
-            }
-            _ => None,
-        }?;
-        let seen = key.value(seen);
-        (!holds(seen)).then_some(seen)
-    };
-    let (index, seen) = key.operations().find_map(|(index, operation)| Some((index, foreign(operation)?)))?;
-    let (key_words, deed) = (key_phrase(key.key), deed(&key.operation(index)));
-    let twice = match model {
-        ModelKind::Set => first_twice(elements(seen)),
+    let (_, holds) = states(model);
+    let seen = |operation: &Operation<ValueId>| match (operation.action, operation.completion) {
+        (Action::Read, Completion::Ok(seen)) | (Action::Cas { .. }, Completion::Mismatch { observed: seen }) => {
+            seen.map(|seen| key.value(seen))
+        }
         _ => None,
     };
-    let (anomaly, words) = match twice {
-        Some(element) => (
-            Anomaly::DuplicatedAppend,
-            format!(
-                "Duplicated element on {key_words}: {deed} holds {} twice, which no set does.",
-                crate::describe::value(element)
-            ),
-        ),
-        None => (
-            Anomaly::ReadOfUnwritten,
-            format!(
-                "Read of an unwritten value on {key_words}: {deed} is not {expected}, and nothing else was ever there."
-            ),
-        ),
-    };
-    Some(Outcome::invalid(key, anomaly, vec![index], words))
+    let is_foreign = |(_, operation): &(OpIndex, &Operation<ValueId>)| seen(operation).is_some_and(|seen| !holds(seen));
+    let (index, operation) = key.operations().find(is_foreign)?;
+    let is_list = matches!(seen(operation), Some(Value::List(_)));
+    // A list is no set only when it has an element twice.
+    let anomaly = if model == ModelKind::Set && is_list { Anomaly::DuplicatedAppend } else { Anomaly::ReadOfUnwritten };
+    Some(Outcome::invalid(anomaly, vec![index]))
 }

@@ -96,16 +96,16 @@ impl Model for MultiRegister {
 
 /// The `[register, value]` pairs of an initial value.
 pub(crate) fn initial_pairs(initial: &Value) -> Option<Vec<(&Value, &Value)>> {
-    let pair = |value| match value {
-        &Value::List(ref pair) => match pair.as_slice() {
-            [register, value] => Some((register, value)),
-            _ => None,
-        },
-        _ => None,
-    };
     match initial {
         Value::Nil => Some(Vec::new()),
-        Value::List(pairs) => pairs.iter().map(pair).collect(),
+        Value::List(pairs) => pairs.iter().map(pair_of).collect(),
+        _ => None,
+    }
+}
+
+fn pair_of(value: &Value) -> Option<(&Value, &Value)> {
+    match elements(value) {
+        [register, value] => Some((register, value)),
         _ => None,
     }
 }

@@ -50,7 +50,7 @@ impl Shape {
         let (processes, operations) = match kind {
             // What is added or enqueued at the same time may have come in any order, and long after it still may: no search can
             // forget much.
-            Counter | Lock | MultiRegister | Queue => (random.random_range(2..=3), 26),
+            Counter | Lock | MultiRegister | Queue => (random.random_range(2..=3), 20),
             // More than a few words of bits, at times.
             _ if random.random_range(0..5) == 0 => (random.random_range(1..=3), 240),
             _ => (random.random_range(2..=5), 40),

@@ -9,6 +9,7 @@ mod generate;
 mod object;
 mod outside;
 
+use checkers::certificate::Certificate;
 use checkers::history::{Action, Completion, History, Operation, ProcessId, Value};
 use checkers::model::{ModelKind, ModelSpec};
 use checkers::verdict::Verdict;
@@ -28,12 +29,21 @@ fn judge(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> bo
     let options = CheckOptions { threads: 1, ..CheckOptions::default() };
     let judgement = check_with(&history, spec, &options, algorithm).expect("generated histories fit their model");
     match judgement.verdict {
-        Verdict::Valid => true,
+        Verdict::Valid => {
+            if let Some(Certificate::Linearization(orders)) = &judgement.certificate {
+                let order: Vec<usize> =
+                    orders.iter().flat_map(|key| &key.order).map(|index| index.0 as usize).collect();
+                if let Err(wrong) = brute_force::replay(&history.into_operations(), &order, spec) {
+                    panic!("{algorithm:?} proves its verdict with {order:?}: {wrong}; {spec:?}: {operations:#?}");
+                }
+            }
+            true
+        }
         Verdict::Invalid => {
             let violation = judgement.violation.expect("an invalid verdict comes with a violation");
             assert!(!violation.operations.is_empty() && violation.operations.len() <= 6 + operations.len());
             assert!(violation.operations.iter().all(|index| (index.0 as usize) < operations.len()));
-            assert_eq!(judgement.reason, violation.description);
+            assert_eq!(judgement.reason, violation.sentences[0]);
             false
         }
         other => panic!("undecided ({other:?}: {}) on {operations:#?}", judgement.reason),
