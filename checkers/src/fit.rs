@@ -7,7 +7,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::check::{CheckError, Outcome};
+use crate::check::CheckError;
+use crate::explain::Finding;
 use crate::history::{
     Action, Completion, Function, History, MicroFunction, OpIndex, Operation, Value, ValueId, micro_operations,
 };
@@ -162,7 +163,7 @@ fn lists_are_lists(history: &History, spec: &ModelSpec) -> Result<(), CheckError
 }
 
 /// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
-pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
+pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Finding> {
     if matches!(model, ModelKind::Register | ModelKind::CasRegister | ModelKind::Lock) {
         return None;
     }
@@ -178,5 +179,5 @@ pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<O
     let is_list = matches!(seen(operation), Some(Value::List(_)));
     // A list is no set only when it has an element twice.
     let anomaly = if model == ModelKind::Set && is_list { Anomaly::DuplicatedAppend } else { Anomaly::ReadOfUnwritten };
-    Some(Outcome::invalid(anomaly, vec![index]))
+    Some(Finding::new(anomaly, vec![index]))
 }
