@@ -40,12 +40,7 @@ const MEMORY_BYTES: usize = 256 << 20;
 ///
 /// # Errors
 /// Why there is none: the time ended, or what was found is too large to be verified.
-pub(crate) fn core(
-    key: KeyHistory<'_>,
-    spec: &ModelSpec,
-    hint: &[OpIndex],
-    deadline: Instant,
-) -> Result<Core, String> {
+pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], deadline: Instant) -> Result<Core, String> {
     let mut asked = Vec::new();
     for operations in near::candidates(key, spec, hint) {
         let core = Core { key: key.key.clone(), cut: None, operations, minimal: false };
@@ -209,9 +204,10 @@ impl Shrinker<'_> {
             returns.sort_unstable_by(|a, b| b.cmp(a));
             // A cut that cuts something: after it an operation returns, or is invoked.
             let cuts = |cut: u64| {
-                core.operations.iter().map(operation).any(|operation| {
-                    operation.invoke > cut || (operation.ret > cut && operation.ret <= end)
-                })
+                core.operations
+                    .iter()
+                    .map(operation)
+                    .any(|operation| operation.invoke > cut || (operation.ret > cut && operation.ret <= end))
             };
             let Some(cut) = returns.into_iter().find(|&ret| ret <= end && cuts(ret)) else { return };
             let is_left = |index: &&OpIndex| {

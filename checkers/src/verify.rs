@@ -119,7 +119,8 @@ fn linearization(history: &History, spec: &ModelSpec, orders: &[KeyOrder]) -> Re
         replay(history, spec, key, order, &mut placed)?;
         operations += order.len();
     }
-    let missing = history.operations().iter().zip(&placed).position(|(operation, placed)| !placed && happened(operation));
+    let missing =
+        history.operations().iter().zip(&placed).position(|(operation, placed)| !placed && happened(operation));
     match missing {
         Some(place) => wrong(format_args!("operation {place} happened, but is in no order")),
         None if operations == 0 => wrong("it orders no operations, and nothing is no proof"),
@@ -189,12 +190,9 @@ fn impossible(history: &History, spec: &ModelSpec, core: &Core, bounds: Bounds) 
     let operations: Vec<Operation<&Value>> =
         part.operations.iter().map(|operation| operation.map(|place| &part.values[place])).collect();
     match search::order(object, &operations, bounds) {
-        search::Found::None => {
-            Ok(Proven::NotLinearizable { operations: core.operations.len(), minimal: core.minimal })
-        }
+        search::Found::None => Ok(Proven::NotLinearizable { operations: core.operations.len(), minimal: core.minimal }),
         search::Found::Order(order) => {
-            let order: Vec<String> =
-                order.iter().take(20).map(|&place| part.places[place].to_string()).collect();
+            let order: Vec<String> = order.iter().take(20).map(|&place| part.places[place].to_string()).collect();
             let dots = if operations.len() > 20 { ", …" } else { "" };
             wrong(format_args!("the core is possible, in the order {}{dots}", order.join(", ")))
         }

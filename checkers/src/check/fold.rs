@@ -74,7 +74,14 @@ pub(super) fn fold(
             if undecided > 0 {
                 reason += &format!(" The check stopped there: {undecided} of {keys} keys are undecided.");
             }
-            Judgement { verdict: Verdict::Invalid, reason, violation: Some(violation), certificate, decided_by, ..blank }
+            Judgement {
+                verdict: Verdict::Invalid,
+                reason,
+                violation: Some(violation),
+                certificate,
+                decided_by,
+                ..blank
+            }
         }
         (None, Some((why, decided_by))) => {
             let reason = if undecided > 1 { format!("{undecided} of {keys} keys are undecided; {why}") } else { why };

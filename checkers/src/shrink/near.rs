@@ -120,8 +120,7 @@ fn elements(key: KeyHistory<'_>, hint: &[OpIndex], more: &[&Value]) -> Vec<OpInd
 
 /// For each two of the reads an element that one has and the other has not.
 fn telling_apart<'h>(key: KeyHistory<'h>, hint: &[OpIndex]) -> Vec<&'h Value> {
-    let lists: Vec<&[Value]> =
-        reads(key).filter(|(index, _)| hint.contains(index)).map(|(_, list)| list).collect();
+    let lists: Vec<&[Value]> = reads(key).filter(|(index, _)| hint.contains(index)).map(|(_, list)| list).collect();
     let sets: Vec<HashSet<&Value>> = lists.iter().map(|list| list.iter().collect()).collect();
     let mut telling = Vec::new();
     for list in &lists {

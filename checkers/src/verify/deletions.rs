@@ -44,7 +44,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::object::{Absent, elements, number};
 use crate::certificate::Core;
-use crate::history::{Action, Completion, History, MicroFunction, OpIndex, Operation, Value, ValueId, micro_operations};
+use crate::history::{
+    Action, Completion, History, MicroFunction, OpIndex, Operation, Value, ValueId, micro_operations,
+};
 use crate::model::{ModelKind, ModelSpec};
 
 /// What deletions leave of a history.
@@ -106,7 +108,8 @@ fn changed(parts: &Value) -> Option<impl Iterator<Item = &Value>> {
 pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<Part, String> {
     let steps = Steps::of(history, core)?;
     let end = core.cut.unwrap_or(u64::MAX);
-    let mut part = Part { initial: spec.initial.clone(), operations: Vec::new(), values: Vec::new(), places: Vec::new() };
+    let mut part =
+        Part { initial: spec.initial.clone(), operations: Vec::new(), values: Vec::new(), places: Vec::new() };
     let rule = Rule::of(steps, spec, end)?;
     rule.start(&mut part.initial)?;
     for step in steps.kept() {
@@ -175,8 +178,11 @@ impl<'h> Steps<'h> {
 
     fn kept(self) -> impl Iterator<Item = Step<'h>> {
         let Self { history, core, .. } = self;
-        core.operations.iter().map(move |index| {
-            Step { place: index.0, is_kept: true, operation: history.operations()[index.0 as usize], history }
+        core.operations.iter().map(move |index| Step {
+            place: index.0,
+            is_kept: true,
+            operation: history.operations()[index.0 as usize],
+            history,
         })
     }
 
@@ -251,7 +257,9 @@ impl<'h> Rule<'h> {
                 let answered = if let Completion::Ok(answered) = completion { answered } else { None };
                 for parts in std::iter::once(asked).chain(answered) {
                     if let Value::List(parts) = &mut part.values[parts] {
-                        parts.retain(|part| !elements(part).and_then(|part| part.get(1)).is_some_and(|register| out.contains(register)));
+                        parts.retain(|part| {
+                            !elements(part).and_then(|part| part.get(1)).is_some_and(|register| out.contains(register))
+                        });
                     }
                 }
             }
@@ -330,8 +338,7 @@ fn collection<'h>(steps: Steps<'h>) -> Result<HashSet<&'h Value>, String> {
 
 /// Counters: what was deleted returned before any kept read was invoked. The sum of it.
 fn sum(steps: Steps<'_>, end: u64) -> Result<i128, String> {
-    let reads =
-        steps.kept().filter(|step| step.operation.ret <= end && matches!(step.operation.action, Action::Read));
+    let reads = steps.kept().filter(|step| step.operation.ret <= end && matches!(step.operation.action, Action::Read));
     let first_read = reads.map(|step| step.operation.invoke).min().unwrap_or(0);
     let mut sum = 0;
     for step in steps.deleted() {
@@ -367,8 +374,16 @@ fn pairs(steps: Steps<'_>) -> Result<(), String> {
                         && next.is_none_or(|next| after.operation.ret < next.operation.invoke)
                 };
                 last = match steps.get(at + 1) {
-                    Some(release) if !release.is_kept && is_pair(step, release) && alone(release, steps.get(at + 2)) => release,
-                    _ => return Err(step.refused("it is no acquisition and release of one owner with nothing beside them")),
+                    Some(release)
+                        if !release.is_kept && is_pair(step, release) && alone(release, steps.get(at + 2)) =>
+                    {
+                        release
+                    }
+                    _ => {
+                        return Err(
+                            step.refused("it is no acquisition and release of one owner with nothing beside them")
+                        );
+                    }
                 };
                 at += 1;
             }

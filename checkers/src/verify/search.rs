@@ -90,7 +90,8 @@ pub(super) fn order<'v>(object: Object<'v>, operations: &[Operation<&'v Value>],
             optional.push(Candidate { operation, place });
         }
     }
-    let twin = |at: usize| optional[..at].iter().rposition(|other| other.operation.action == optional[at].operation.action);
+    let twin =
+        |at: usize| optional[..at].iter().rposition(|other| other.operation.action == optional[at].operation.action);
     let twins = (0..optional.len()).map(twin).collect();
     Search { required, optional, twins }.run(object, bounds)
 }

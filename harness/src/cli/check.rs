@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::Context;
 use checkers::{
-    Budget, CheckOptions, check,
+    Budget, CheckOptions,
     certificate::CertificateFile,
+    check,
     history::{History, Loaded, Value},
     model::{ModelKind, ModelSpec},
     verdict::{Judgement, Verdict},

@@ -1,11 +1,6 @@
 //! `trueline verify`: re-check a verdict's certificate.
 
-use std::{
-    fs::File,
-    io::Write,
-    path::PathBuf,
-    time::Instant,
-};
+use std::{fs::File, io::Write, path::PathBuf, time::Instant};
 
 use anyhow::{Context, anyhow};
 use checkers::{
@@ -165,7 +160,9 @@ fn files(args: &VerifyArgs) -> anyhow::Result<(PathBuf, PathBuf)> {
                 ))
             }
         }
-        None => Err(anyhow!("name the certificate too, or the directory of a run: trueline verify HISTORY CERTIFICATE")),
+        None => {
+            Err(anyhow!("name the certificate too, or the directory of a run: trueline verify HISTORY CERTIFICATE"))
+        }
     }
 }
 
