@@ -1,7 +1,7 @@
-//! What can be dropped from a history together: a read alone, a value with all that mentions it, an element, a pair, a register.
+//! What can be dropped from a history together: a read alone, a value with all that mentions it, an element, a pair.
 //!
 //! ```text
-//!   unit  = operations that go alone, or *names* (values, elements, pairs, registers)
+//!   unit  = an operation that can go alone, or *names* (values, elements, pairs)
 //!   names = dropped ones, and on registers all that a compare-and-set made of them
 //!   kept  = operations that no dropped unit and no dropped name takes along
 //! ```
@@ -15,11 +15,11 @@ use crate::history::{
 };
 use crate::model::{ModelKind, ModelSpec};
 
-/// A value's, element's, pair's or register's number.
+/// A value's, element's or pair's number.
 type Name = usize;
 
 enum Unit {
-    /// An operation that changes nothing.
+    /// An operation that can go alone.
     Operation(usize),
     Names(Vec<Name>),
 }
@@ -31,8 +31,6 @@ enum Goes {
     Never,
     /// When one of its names goes.
     WithOne,
-    /// When all its names go.
-    WithAll,
     /// When any name at all goes.
     WithAny,
 }
@@ -63,7 +61,8 @@ impl Units {
             units.operations.push((index, goes, names));
         }
         for (place, (_, operation)) in operations().enumerate() {
-            if is_reading(history, operation) {
+            // A transaction takes along, in what is kept, the registers that it changes.
+            if is_reading(history, operation) || naming.family == Family::Registers {
                 units.units.push(Unit::Operation(place));
             }
         }
@@ -97,7 +96,6 @@ impl Units {
         let goes = |goes: Goes, names: &[Name]| match goes {
             Goes::Never => false,
             Goes::WithOne => names.iter().any(|name| out.contains(name)),
-            Goes::WithAll => !names.is_empty() && names.iter().all(|name| out.contains(name)),
             Goes::WithAny => !out.is_empty(),
         };
         let stays = |(place, (_, when, names)): &(usize, &(OpIndex, Goes, Vec<Name>))| {
@@ -167,7 +165,6 @@ struct Naming<'h> {
     history: &'h History,
     spec: &'h ModelSpec,
     family: Family,
-    registers: HashMap<&'h Value, Name>,
     /// By operation: the pair it is in.
     pairs: HashMap<usize, Name>,
 }
@@ -179,7 +176,7 @@ impl<'h> Naming<'h> {
         operations: impl Iterator<Item = &'h Operation<ValueId>> + Clone,
     ) -> Self {
         let family = Family::of(spec, operations.clone());
-        let mut naming = Self { history, spec, family, registers: HashMap::new(), pairs: HashMap::new() };
+        let mut naming = Self { history, spec, family, pairs: HashMap::new() };
         if family == Family::Pairs {
             naming.find_pairs(operations);
         }
@@ -219,19 +216,7 @@ impl<'h> Naming<'h> {
                 Some(&pair) => (Goes::WithOne, vec![pair]),
                 None => (Goes::Never, Vec::new()),
             },
-            Family::Registers => match operation.action {
-                Action::Txn(parts) => {
-                    let registers: BTreeSet<Name> = changed(self.history.value(parts))
-                        .map(|register| {
-                            let next = self.registers.len();
-                            *self.registers.entry(register).or_insert(next)
-                        })
-                        .collect();
-                    (Goes::WithAll, registers.into_iter().collect())
-                }
-                _ => (Goes::Never, Vec::new()),
-            },
-            Family::Sums | Family::Nothing => (Goes::Never, Vec::new()),
+            Family::Sums | Family::Registers | Family::Nothing => (Goes::Never, Vec::new()),
         }
     }
 

@@ -158,9 +158,8 @@ impl<'v> Object<'v> {
 
     /// Does the operation, and says whether it can end as it did. If not, the object is not to be used any more.
     ///
-    /// An operation of unknown outcome whose condition does not hold changes nothing.
+    /// One of unknown outcome can when its condition holds: in an order is what took effect.
     pub(super) fn apply(&mut self, operation: &Operation<&'v Value>) -> bool {
-        let unknown = matches!(operation.completion, Completion::Info);
         match (operation.action, operation.completion) {
             (_, Completion::Fail) => return true,
             (Action::Read, Completion::Info | Completion::Ok(None)) => return true,
@@ -174,7 +173,7 @@ impl<'v> Object<'v> {
                     return *state != old && observed.is_none_or(|seen| *state == seen);
                 }
                 _ if *state == old => *state = new,
-                _ => return unknown,
+                _ => return false,
             },
             (Self::List(list), Action::Append(element)) => list.push(element),
             (Self::Set(set), Action::Add(element)) => {
@@ -185,11 +184,11 @@ impl<'v> Object<'v> {
             (Self::Queue(queue), Action::Dequeue) => return dequeue(queue, operation.completion),
             (Self::Lock(holder), Action::Acquire(owner)) => match holder {
                 None => *holder = Some(owner),
-                Some(_) => return unknown,
+                Some(_) => return false,
             },
             (Self::Lock(holder), Action::Release(owner)) => {
                 if *holder != Some(owner) {
-                    return unknown;
+                    return false;
                 }
                 *holder = None;
             }
@@ -231,12 +230,8 @@ fn dequeue<'v>(queue: &mut VecDeque<&'v Value>, completion: Completion<&'v Value
             }
             is_first
         }
-        Completion::Ok(None) => queue.pop_front().is_some(),
-        // It may have found the queue empty.
-        _ => {
-            queue.pop_front();
-            true
-        }
+        // It took something, nobody knows what.
+        _ => queue.pop_front().is_some(),
     }
 }
 
@@ -288,7 +283,7 @@ fn edit(text: &mut Option<String>, absent: Absent, action: Action<&Value>, compl
                     !matches && observed.is_none_or(|seen| absent.holds(text.as_deref(), seen))
                 }
                 _ if matches => set(text, new),
-                _ => matches!(completion, Completion::Info),
+                _ => false,
             }
         }
         _ => false,
