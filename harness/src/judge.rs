@@ -29,7 +29,8 @@ pub fn checks(config: &RunConfig, found: &Found, faults_wanted: bool) -> Vec<Che
 
 fn consistency(config: &RunConfig, observed: &Observed, judgement: &Judgement) -> Check {
     if judgement.verdict == Verdict::Valid && observed.violated {
-        let reason = "the monitor saw a violation that the judge does not confirm; one of them is wrong, please report it";
+        let reason =
+            "the monitor saw a violation that the judge does not confirm; one of them is wrong, please report it";
         return Check::new(CheckName::Consistency, Verdict::Unknown, reason);
     }
     if judgement.verdict == Verdict::Valid && observed.interrupted {
