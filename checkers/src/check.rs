@@ -14,14 +14,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
-
+use crate::certificate::{Certificate, KeyOrder};
 use crate::describe::key_phrase;
-use crate::history::{Action, Completion, History, OpIndex, Operation, TimeUnit, Value};
+use crate::fast::{list, register};
+use crate::fit::{fits, impossible_read};
+use crate::history::{Function, History, OpIndex};
+use crate::key::{KeyHistory, Keys};
 use crate::model::{ModelKind, ModelSpec};
 use crate::search::{Found, Limits, Problem, Searches, decide};
 use crate::verdict::{Anomaly, Judgement, Verdict, Violation};
-use crate::{append, register};
 
 /// What a check may spend. Hard: at the end of either the verdict is `unknown`.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ pub enum CheckError {
         /// Which operation.
         operation: OpIndex,
         /// Its action.
-        action: &'static str,
+        action: Function,
         /// The model.
         model: ModelKind,
     },
@@ -119,8 +120,11 @@ pub fn check_with(
     algorithm: Algorithm,
 ) -> Result<Judgement, CheckError> {
     let start = Instant::now();
-    fits(history.operations(), spec)?;
-    let keys = split(history);
+    fits(history, spec)?;
+    let split = Keys::of(history);
+    let mut keys = split.histories(history);
+    // The key that promises the most work first.
+    keys.sort_by_cached_key(|key| std::cmp::Reverse(promised_work(key)));
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -137,22 +141,16 @@ pub fn check_with(
         results: Mutex::new(Vec::with_capacity(keys.len())),
     };
     let results = pool.run(threads);
-    let mut judgement = fold(results, keys.len(), history.operations().len());
+    let mut judgement = fold(results, &keys, history.len());
     judgement.elapsed = start.elapsed();
     Ok(judgement)
-}
-
-/// The operations on one key, in order of invocation.
-pub(crate) struct KeyHistory<'h> {
-    pub(crate) key: &'h Value,
-    pub(crate) operations: Vec<(OpIndex, &'h Operation)>,
-    pub(crate) time_unit: TimeUnit,
 }
 
 /// What was found out about one key.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    Valid,
+    /// With an order of the operations, where the test made one.
+    Valid(Option<Vec<OpIndex>>),
     Invalid(Violation),
     Unknown(String),
 }
@@ -160,80 +158,10 @@ pub(crate) enum Outcome {
 /// An outcome and the algorithm that found it.
 type KeyResult = (Outcome, &'static str);
 
-/// What an object of the model can hold: in words, and as a test.
-fn states(model: ModelKind) -> (&'static str, fn(&Value) -> bool) {
-    match model {
-        ModelKind::Register | ModelKind::CasRegister => ("a value", |_| true),
-        ModelKind::ListAppend => ("a list", |value| matches!(value, Value::Nil | Value::List(_))),
-        ModelKind::KeyValue => ("a text", |value| matches!(value, Value::Nil | Value::Text(_))),
-    }
-}
-
-/// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
-fn impossible_read(key: &KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
-    let (expected, holds) = states(model);
-    let foreign = |operation: &Operation| matches!(&operation.completion, Completion::Ok(Some(value)) if !holds(value));
-    let (index, read) =
-        key.operations.iter().find(|(_, operation)| operation.action == Action::Read && foreign(operation))?;
-    let words = format!(
-        "Read of an unwritten value on {}: {} is not {expected}, and nothing else was ever there.",
-        key_phrase(key.key),
-        crate::describe::deed(read)
-    );
-    Some(Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![*index], words))
-}
-
-fn fits(operations: &[Operation], spec: &ModelSpec) -> Result<(), CheckError> {
-    let model = spec.model;
-    let (expected, holds) = states(model);
-    if !holds(&spec.initial) {
-        return Err(CheckError::ForeignInitial { expected, model });
-    }
-    for (index, operation) in (0u32..).map(OpIndex).zip(operations) {
-        let foreign = |action| Err(CheckError::ForeignAction { operation: index, action, model });
-        let foreign_value = || Err(CheckError::ForeignValue { operation: index, expected, model });
-        match (&operation.action, model) {
-            (Action::Read, _) => {}
-            (Action::Write(_), ModelKind::ListAppend) => return foreign("write"),
-            (Action::Write(value), _) if !holds(value) => return foreign_value(),
-            (Action::Cas { .. }, ModelKind::CasRegister) | (Action::Write(_), _) => {}
-            (Action::Cas { .. }, _) => return foreign("cas"),
-            (Action::Append(_), ModelKind::ListAppend) => {}
-            (Action::Append(value), ModelKind::KeyValue) if !holds(value) => return foreign_value(),
-            (Action::Append(_), ModelKind::KeyValue) => {}
-            (Action::Append(_), _) => return foreign("append"),
-        }
-        if matches!(operation.completion, Completion::Mismatch { .. })
-            && !matches!(operation.action, Action::Cas { .. })
-        {
-            return Err(CheckError::ForeignCompletion { operation: index });
-        }
-    }
-    Ok(())
-}
-
-/// The operations key by key, the key that promises the most work first.
-fn split(history: &History) -> Vec<KeyHistory<'_>> {
-    let mut numbers: FxHashMap<&Value, usize> = FxHashMap::default();
-    let mut keys: Vec<KeyHistory<'_>> = Vec::new();
-    let mut last = 0;
-    for (index, operation) in (0u32..).map(OpIndex).zip(history.operations()) {
-        if keys.get(last).is_none_or(|key| *key.key != operation.key) {
-            last = *numbers.entry(&operation.key).or_insert(keys.len());
-            if last == keys.len() {
-                keys.push(KeyHistory { key: &operation.key, operations: Vec::new(), time_unit: history.time_unit() });
-            }
-        }
-        keys[last].operations.push((index, operation));
-    }
-    keys.sort_by_cached_key(|key| std::cmp::Reverse(promised_work(key)));
-    keys
-}
-
 /// More for more operations, and much more for unknown outcomes, which stay concurrent with everything after them.
 fn promised_work(key: &KeyHistory<'_>) -> usize {
-    let unknown = key.operations.iter().filter(|(_, operation)| operation.completion == Completion::Info).count();
-    key.operations.len().saturating_mul(1 + unknown)
+    let unknown = key.operations().filter(|(_, operation)| operation.is_unknown()).count();
+    key.places.len().saturating_mul(1 + unknown)
 }
 
 struct Pool<'a, 'h> {
@@ -270,7 +198,7 @@ impl Pool<'_, '_> {
             let result = if Instant::now() >= self.deadline {
                 (Outcome::Unknown("the time budget ended before this key's turn".into()), "none")
             } else {
-                let judged = catch_unwind(AssertUnwindSafe(|| self.judge(key)));
+                let judged = catch_unwind(AssertUnwindSafe(|| self.judge(*key)));
                 judged.unwrap_or_else(|panic| (Outcome::Unknown(crash(&*panic)), "none"))
             };
             if matches!(result.0, Outcome::Invalid(_)) {
@@ -285,7 +213,7 @@ impl Pool<'_, '_> {
         }
     }
 
-    fn judge(&self, key: &KeyHistory<'_>) -> KeyResult {
+    fn judge(&self, key: KeyHistory<'_>) -> KeyResult {
         let searcher = Searcher {
             limits: Limits { deadline: self.deadline, memory_bytes: self.memory_bytes, cancelled: &self.stop },
             algorithm: self.algorithm,
@@ -295,8 +223,8 @@ impl Pool<'_, '_> {
         }
         match self.spec.model {
             ModelKind::Register | ModelKind::CasRegister => register::judge(key, &self.spec.initial, searcher),
-            ModelKind::ListAppend => append::judge(key, &self.spec.initial, searcher),
-            ModelKind::KeyValue => append::judge_text(key, &self.spec.initial, searcher),
+            ModelKind::ListAppend => list::judge(key, &self.spec.initial, searcher),
+            ModelKind::KeyValue => list::judge_text(key, &self.spec.initial, searcher),
         }
     }
 }
@@ -314,7 +242,7 @@ impl Searcher<'_> {
         self.algorithm == Algorithm::Auto
     }
 
-    pub(crate) fn search<M: crate::model::Model>(self, key: &KeyHistory<'_>, problem: &Problem<M>) -> KeyResult {
+    pub(crate) fn search<M: crate::model::Model>(self, key: KeyHistory<'_>, problem: &Problem<M>) -> KeyResult {
         let searches = match self.algorithm {
             Algorithm::Auto | Algorithm::Search => Searches::Both,
             Algorithm::Frontier => Searches::Frontier,
@@ -322,7 +250,7 @@ impl Searcher<'_> {
         };
         let (found, decided_by) = decide(problem, self.limits, searches);
         let outcome = match found {
-            Found::Linearizable => Outcome::Valid,
+            Found::Linearizable => Outcome::Valid(None),
             Found::GaveUp(why) => Outcome::Unknown(why),
             Found::Impossible(index) => Outcome::Invalid(crate::describe::unexplained(key, index)),
         };
@@ -336,7 +264,8 @@ fn crash(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Brings the keys' results together: invalid wins over unknown, unknown over valid.
-fn fold(results: Vec<(usize, KeyResult)>, keys: usize, operations: usize) -> Judgement {
+fn fold(results: Vec<(usize, KeyResult)>, histories: &[KeyHistory<'_>], operations: usize) -> Judgement {
+    let keys = histories.len();
     let mut judgement = Judgement {
         verdict: Verdict::Vacuous,
         reason: "The history holds no operations.".into(),
@@ -357,10 +286,16 @@ fn fold(results: Vec<(usize, KeyResult)>, keys: usize, operations: usize) -> Jud
     };
     let judged = results.len();
     let mut undecided = 0;
-    for (_, (outcome, decided_by)) in results {
+    let mut orders = Some(Vec::with_capacity(keys));
+    for (place, (outcome, decided_by)) in results {
         match outcome {
-            Outcome::Valid if judgement.verdict == Verdict::Valid => {
+            Outcome::Valid(order) if judgement.verdict == Verdict::Valid => {
                 judgement.decided_by = heavier(judgement.decided_by, decided_by);
+                let order = order.map(|order| KeyOrder { key: histories[place].key.clone(), order });
+                orders = orders.zip(order).map(|(mut orders, order)| {
+                    orders.push(order);
+                    orders
+                });
             }
             Outcome::Unknown(why) if judgement.verdict != Verdict::Invalid => {
                 undecided += 1;
@@ -383,6 +318,9 @@ fn fold(results: Vec<(usize, KeyResult)>, keys: usize, operations: usize) -> Jud
         judged == keys || judgement.verdict == Verdict::Invalid,
         "every key has a result unless a violation stopped the rest"
     );
+    if judgement.verdict == Verdict::Valid {
+        judgement.certificate = orders.map(Certificate::Linearization);
+    }
     if judgement.verdict == Verdict::Unknown && undecided > 1 {
         judgement.reason = format!("{undecided} of {keys} keys are undecided; {}", judgement.reason);
     }
@@ -399,7 +337,7 @@ fn heavier(a: &'static str, b: &'static str) -> &'static str {
 impl Outcome {
     /// A violation with its place and words.
     pub(crate) fn invalid(
-        key: &KeyHistory<'_>,
+        key: KeyHistory<'_>,
         anomaly: Anomaly,
         mut operations: Vec<OpIndex>,
         description: String,

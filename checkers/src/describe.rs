@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::check::KeyHistory;
 use crate::history::{Action, Completion, OpIndex, Operation, TimeUnit, Value};
+use crate::key::KeyHistory;
 use crate::verdict::{Anomaly, Violation};
 
 /// Longer values are cut in sentences, never in the violation's operations.
@@ -56,8 +56,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn of(key: &KeyHistory<'_>) -> Self {
-        Self { nanoseconds: key.time_unit == TimeUnit::Nanoseconds }
+    pub(crate) fn of(key: KeyHistory<'_>) -> Self {
+        Self { nanoseconds: key.time_unit() == TimeUnit::Nanoseconds }
     }
 
     /// "at 1.203441 s" or "at event 17".
@@ -86,12 +86,24 @@ pub(crate) fn deed(operation: &Operation) -> String {
         (Action::Cas { old, new }, _) => {
             format!("process {process}'s compare-and-set from {} to {}", value(old), value(new))
         }
+        (Action::Delete, _) => format!("process {process}'s deletion"),
+        (Action::Add(new), _) => format!("process {process}'s addition of {}", value(new)),
+        (Action::Enqueue(new), _) => format!("process {process}'s enqueue of {}", value(new)),
+        (Action::Dequeue, Completion::Ok(Some(Value::Nil))) => {
+            format!("process {process}'s dequeue that found the queue empty")
+        }
+        (Action::Dequeue, Completion::Ok(Some(taken))) => format!("process {process}'s dequeue of {}", value(taken)),
+        (Action::Dequeue, _) => format!("process {process}'s dequeue"),
+        (Action::Acquire(owner), _) => format!("process {process}'s acquisition for {}", value(owner)),
+        (Action::Release(owner), _) => format!("process {process}'s release by {}", value(owner)),
+        (Action::Txn(_), Completion::Ok(Some(answer))) => format!("process {process}'s transaction {}", value(answer)),
+        (Action::Txn(parts), _) => format!("process {process}'s transaction {}", value(parts)),
     }
 }
 
 /// "process 3's read of 17 (invoked at 1.2 s, returned at 1.3 s)".
 pub(crate) fn deed_with_times(operation: &Operation, clock: Clock) -> String {
-    let end = if operation.completion == Completion::Info {
+    let end = if operation.is_unknown() {
         "never answered".to_owned()
     } else {
         format!("returned {}", clock.at(operation.ret))
@@ -105,15 +117,15 @@ pub(crate) fn before(a: &Operation, b: &Operation, clock: Clock) -> String {
 }
 
 /// What a search can say: where it got stuck.
-pub(crate) fn unexplained(key: &KeyHistory<'_>, index: OpIndex) -> Violation {
-    let stuck = key.operations.iter().find(|(other, _)| *other == index).map(|(_, operation)| *operation);
-    let stuck = stuck.map_or(String::new(), |operation| {
-        format!(": every order was tried, and none gets past {}", deed_with_times(operation, Clock::of(key)))
-    });
+pub(crate) fn unexplained(key: KeyHistory<'_>, index: OpIndex) -> Violation {
+    let stuck = deed_with_times(&key.operation(index), Clock::of(key));
     Violation {
         anomaly: Anomaly::NotLinearizable,
         key: key.key.clone(),
         operations: vec![index],
-        description: format!("Not linearizable on {}{stuck}.", key_phrase(key.key)),
+        description: format!(
+            "Not linearizable on {}: every order was tried, and none gets past {stuck}.",
+            key_phrase(key.key)
+        ),
     }
 }

@@ -22,6 +22,7 @@ mod jsonl;
 mod lines;
 mod operation;
 mod read;
+mod transaction;
 mod value;
 mod writer;
 
@@ -32,5 +33,6 @@ pub use jsonl::FORMAT_VERSION;
 pub use lines::LINE_BYTES_MAX;
 pub use operation::{Action, Completion, History, OpIndex, Operation, TimeUnit};
 pub use read::{FailedCas, Format, Loaded, NilRead, ReadOptions, read, read_with};
-pub use value::Value;
+pub use transaction::{MicroFunction, MicroOperation, micro_operations};
+pub use value::{Value, ValueId};
 pub use writer::HistoryWriter;

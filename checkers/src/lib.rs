@@ -9,15 +9,15 @@
 //!
 //! Pure: no clock but the budget's, no network, no async runtime. It shares no code with the systems it judges.
 
-mod append;
-mod chains;
+pub mod certificate;
 mod check;
 mod describe;
+mod fast;
+mod fit;
 pub mod history;
+mod key;
 pub mod model;
-mod register;
 mod search;
 pub mod verdict;
-mod zones;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::Certificate;
 use crate::history::{OpIndex, Value};
 
 /// The four answers.
@@ -27,7 +28,7 @@ pub struct Judgement {
     pub reason: String,
     /// For [`Verdict::Invalid`]: what was found.
     pub violation: Option<Violation>,
-    /// Proof of the answer, re-checkable by an independent verifier. Filled by a later issue.
+    /// Proof of the answer, re-checkable by an independent verifier.
     pub certificate: Option<Certificate>,
     /// Which algorithm decided, e.g. `register-zones`, `cas-chains`, `list-order`, `frontier`, `depth-first`.
     pub decided_by: &'static str,
@@ -74,13 +75,4 @@ pub enum Anomaly {
     LostUpdate,
     /// No order of the operations explains all results (found by search, not further classified).
     NotLinearizable,
-}
-
-/// Proof of a verdict.
-#[derive(Clone, Debug)]
-pub enum Certificate {
-    /// Valid: an order of the operations that the model accepts and that respects real time.
-    Linearization(Vec<OpIndex>),
-    /// Invalid: a smallest set of operations that is impossible.
-    Core(Vec<OpIndex>),
 }

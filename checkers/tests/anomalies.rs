@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use checkers::history::{Action, Completion, History, OpIndex, Operation, Value};
+use checkers::history::{Action, Completion, Function, History, OpIndex, Operation, Value};
 use checkers::model::{ModelKind, ModelSpec};
 use checkers::verdict::{Anomaly, Judgement, Verdict};
 use checkers::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
@@ -276,15 +276,15 @@ fn what_does_not_fit_the_model_is_an_error_and_no_verdict() {
     let operation = OpIndex(0);
     assert_eq!(
         try_on(ModelKind::Register, append(1, 0, 1, 1), Value::Nil),
-        Err(CheckError::ForeignAction { operation, action: "append", model: ModelKind::Register })
+        Err(CheckError::ForeignAction { operation, action: Function::Append, model: ModelKind::Register })
     );
     assert!(matches!(
         try_on(ModelKind::Register, cas(1, 0, 1, 2).done(1), Value::Nil),
-        Err(CheckError::ForeignAction { action: "cas", .. })
+        Err(CheckError::ForeignAction { action: Function::Cas, .. })
     ));
     assert!(matches!(
         try_on(ModelKind::ListAppend, write(1, 0, 1, 2), Value::Nil),
-        Err(CheckError::ForeignAction { action: "write", .. })
+        Err(CheckError::ForeignAction { action: Function::Write, .. })
     ));
     assert_eq!(try_on(ModelKind::ListAppend, read(1, 0, 1, 2), Value::Nil), Ok(Verdict::Invalid));
     assert!(matches!(try_on(ModelKind::KeyValue, write(1, 0, 1, 2), Value::Nil), Err(CheckError::ForeignValue { .. })));

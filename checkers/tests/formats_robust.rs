@@ -83,14 +83,14 @@ fn a_checksummed_file_cut_anywhere_keeps_its_complete_lines_and_no_more() {
         let torn_line = complete as u64 + 1;
 
         let kept = read_with(part, Format::Jsonl, &lenient()).unwrap();
-        assert_eq!(kept.history.operations(), expected, "cut at {cut}");
+        assert_eq!(kept.history.clone().into_operations(), expected, "cut at {cut}");
         assert_eq!(kept.truncated, torn.then_some(torn_line), "cut at {cut}");
         assert_eq!(kept.model.is_some(), complete > 0, "cut at {cut}");
 
         match read(part, Format::Jsonl) {
             Ok(loaded) => {
                 assert!(!torn, "cut at {cut}: a torn line was passed over");
-                assert_eq!(loaded.history.operations(), expected);
+                assert_eq!(loaded.history.clone().into_operations(), expected);
             }
             Err(HistoryError::Truncated { line }) => assert!(torn && complete > 0 && line == torn_line, "{cut}"),
             // Within the first line nothing tells yet that lines have checksums.
@@ -127,7 +127,7 @@ fn a_tail_of_zeroes_is_a_torn_line() {
     let result = read(&zeroes[..], Format::Jsonl);
     assert!(matches!(result, Err(HistoryError::Truncated { line: 11 })), "{result:?}");
     let kept = read_with(&zeroes[..], Format::Jsonl, &lenient()).unwrap();
-    assert_eq!((kept.truncated, kept.history.operations()), (Some(11), &operations_of(&sample())[..]));
+    assert_eq!((kept.truncated, kept.history.clone().into_operations()), (Some(11), operations_of(&sample())));
 }
 
 const EDN: &str = "[{:process 0, :type :invoke, :f :write, :value \"é\\n\"}\n \
@@ -154,8 +154,8 @@ fn edn_cut_anywhere_keeps_its_complete_maps_and_says_that_it_was_cut() {
                 .lines()
                 .filter(|map| map.contains(":invoke") && map.trim_end().ends_with('}'))
                 .count();
-            assert_eq!(kept.history.operations().len(), invoked, "cut at {cut}");
-            for (kept, whole) in kept.history.operations().iter().zip(&whole) {
+            assert_eq!(kept.history.clone().into_operations().len(), invoked, "cut at {cut}");
+            for (kept, whole) in kept.history.clone().into_operations().iter().zip(&whole) {
                 assert_eq!((&kept.action, kept.invoke), (&whole.action, whole.invoke), "cut at {cut}");
             }
             match read(part, format) {
@@ -174,8 +174,8 @@ fn a_log_cut_anywhere_keeps_its_complete_lines() {
         let part = &LOG.as_bytes()[..cut];
         let kept = read_with(part, Format::JepsenLog, &lenient()).unwrap();
         let complete = part.iter().filter(|&&byte| byte == b'\n').count();
-        assert_eq!(kept.history.operations().len(), complete / 2, "cut at {cut}");
-        for (kept, whole) in kept.history.operations().iter().zip(&whole) {
+        assert_eq!(kept.history.clone().into_operations().len(), complete / 2, "cut at {cut}");
+        for (kept, whole) in kept.history.clone().into_operations().iter().zip(&whole) {
             assert_eq!(kept.action, whole.action, "cut at {cut}");
         }
         let torn = !part.is_empty() && !part.ends_with(b"\n");
@@ -384,7 +384,7 @@ proptest! {
     #[test]
     fn a_history_written_is_the_history_read(events in any_history()) {
         let loaded = read(&written(&events)[..], Format::Jsonl).unwrap();
-        prop_assert_eq!(loaded.history.operations(), operations_of(&events));
+        prop_assert_eq!(loaded.history.clone().into_operations(), operations_of(&events));
         prop_assert_eq!(loaded.model, Some(model()));
         prop_assert_eq!(loaded.lines, events.len() as u64 + 1);
     }

@@ -1,10 +1,8 @@
 //! From what a run brought to light to its checks. Pure: nothing is done to the cluster here.
 
+use checkers::history::Function;
 use checkers::verdict::{Judgement, Verdict};
-use results::{
-    check::{Check, CheckName, Vacuity},
-    tally::function_name,
-};
+use results::check::{Check, CheckName, Vacuity};
 
 use crate::{config::RunConfig, journal::Carried, run::Observed};
 
@@ -72,7 +70,7 @@ fn crash(observed: &Observed) -> Check {
 
 fn vacuity(config: &RunConfig, found: &Found, faults_wanted: bool) -> Check {
     let functions = config.workload.functions();
-    let functions_wanted: Vec<&str> = functions.into_iter().map(function_name).collect();
+    let functions_wanted: Vec<&str> = functions.into_iter().map(Function::word).collect();
     Vacuity {
         faults_wanted,
         faults_landed: found.carried.faults.values().map(|counts| counts.landed).sum(),

@@ -109,7 +109,7 @@ impl Worker {
         if !self.shared.counting.load(Ordering::Relaxed) {
             return;
         }
-        let function = record::function(&invocation.action);
+        let function = invocation.action.function();
         self.tally.operations.add(function, &outcome.completion, outcome.reason.as_deref());
         let ending = if answered(outcome) { Ending::Answered } else { Ending::Unanswered };
         self.tally.latencies.record(function, ending, intended, sent, done);

@@ -21,8 +21,6 @@ use hdrhistogram::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::tally::function_name;
-
 /// Three significant digits: a value is off by at most a thousandth.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
@@ -103,7 +101,7 @@ impl Latencies {
     pub fn record(&mut self, function: Function, ending: Ending, intended: u64, sent: u64, completed: u64) {
         debug_assert!(intended <= sent && sent <= completed, "{intended} {sent} {completed}");
         for (measure, start) in [(Measure::Response, intended), (Measure::Service, sent)] {
-            let histogram = self.histograms.entry((function_name(function), ending, measure)).or_insert_with(empty);
+            let histogram = self.histograms.entry((function.word(), ending, measure)).or_insert_with(empty);
             // 0 would be the one value that the logarithmic buckets cannot tell from nothing.
             histogram.record(completed.saturating_sub(start).max(1)).expect("the histogram grows as needed");
         }
@@ -119,7 +117,7 @@ impl Latencies {
     /// The histogram of one kind, if there was any such operation.
     #[must_use]
     pub fn histogram(&self, function: Function, ending: Ending, measure: Measure) -> Option<&Histogram<u64>> {
-        self.histograms.get(&(function_name(function), ending, measure))
+        self.histograms.get(&(function.word(), ending, measure))
     }
 
     /// The readable table.

@@ -5,23 +5,6 @@ use std::collections::BTreeMap;
 use checkers::history::{Completion, Function};
 use serde::{Deserialize, Serialize};
 
-/// The name of a function in reports, as in the history.
-#[must_use]
-pub fn function_name(function: Function) -> &'static str {
-    match function {
-        Function::Read => "read",
-        Function::Write => "write",
-        Function::Cas => "cas",
-        Function::Append => "append",
-        Function::Add => "add",
-        Function::Enqueue => "enqueue",
-        Function::Dequeue => "dequeue",
-        Function::Acquire => "acquire",
-        Function::Release => "release",
-        Function::Txn => "txn",
-    }
-}
-
 /// How operations of one kind ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeCounts {
@@ -58,7 +41,7 @@ pub struct OperationTable {
 impl OperationTable {
     /// Counts one completed operation.
     pub fn add(&mut self, function: Function, completion: &Completion, reason: Option<&str>) {
-        let counts = self.by_function.entry(function_name(function).to_owned()).or_default();
+        let counts = self.by_function.entry(function.word().to_owned()).or_default();
         match completion {
             Completion::Ok(_) => counts.ok += 1,
             Completion::Fail => counts.fail += 1,

@@ -32,6 +32,9 @@ pub use http::ClientError;
 pub use native::NativeClient;
 pub use status::{NodeStatus, Role, StatusError, status, status_etcd};
 
+/// The reason of an operation that a client has no request for. Nothing was sent.
+pub const UNSUPPORTED: &str = "unsupported";
+
 /// How an operation ended, and why if it did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {

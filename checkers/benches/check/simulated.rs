@@ -57,7 +57,7 @@ impl Simulated {
                         state = new.clone();
                         past.push(state.clone());
                     }
-                    Action::Append(_) => {}
+                    _ => unreachable!("registers only"),
                 }
             }
             if unknown {

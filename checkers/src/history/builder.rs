@@ -12,9 +12,11 @@
 
 use rustc_hash::FxHashMap;
 
+use super::transaction;
+use super::value::Interner;
 use super::{
     Action, Completion, Event, EventKind, Function, History, HistoryError, Operation, Process, ProcessId, TimeUnit,
-    Value,
+    Value, ValueId,
 };
 
 /// Builds a [`History`] from events in order.
@@ -23,7 +25,8 @@ use super::{
 /// order of the events does, each after all before. Nemesis events are counted and otherwise passed over.
 #[derive(Debug, Default)]
 pub struct HistoryBuilder {
-    operations: Vec<Operation>,
+    operations: Vec<Operation<ValueId>>,
+    values: Interner,
     /// By process: what it has open, or unknown.
     open: FxHashMap<ProcessId, Open>,
     /// Events so far, which is the next one's place.
@@ -106,10 +109,9 @@ impl HistoryBuilder {
 
     /// The history of all events taken. Operations still open have an unknown outcome.
     #[must_use]
-    pub fn finish(mut self) -> History {
-        self.operations.shrink_to_fit();
+    pub fn finish(self) -> History {
         let unit = if self.timed == Some(true) { TimeUnit::Nanoseconds } else { TimeUnit::Order };
-        History::from_checked(self.operations, unit)
+        History::from_checked(self.operations, self.values, unit)
     }
 
     fn time_of(&mut self, line: u64, place: u64, time: Option<u64>) -> Result<u64, HistoryError> {
@@ -147,9 +149,10 @@ impl HistoryBuilder {
         if u32::try_from(place).is_err() {
             return Err(HistoryError::TooManyOperations { line });
         }
-        let action = action_of(line, function, event.value)?;
+        let action = action_of(line, process, function, event.value)?;
         let completion = Completion::Info;
-        self.operations.push(Operation { process, key: event.key, action, invoke: time, ret: u64::MAX, completion });
+        let operation = Operation { process, key: event.key, action, invoke: time, ret: u64::MAX, completion };
+        self.operations.push(operation.map(|value| self.values.intern(value)));
         self.open.insert(process, Open { place, line, unknown: false });
         Ok(())
     }
@@ -166,16 +169,17 @@ impl HistoryBuilder {
             return Err(HistoryError::NoInvocation { line, process });
         };
         let operation = &mut self.operations[open.place];
+        let values = &mut self.values;
         let open_since = open.line;
         let differs = |what, invoked, completed| {
             Err(HistoryError::Differs { line, process, open_since, what, invoked, completed })
         };
-        let invoked = function_of(&operation.action);
+        let invoked = operation.action.function();
         if invoked != function {
             return differs("f", invoked.to_string(), function.to_string());
         }
-        if operation.key != event.key {
-            return differs("key", operation.key.to_string(), event.key.to_string());
+        if *values.value(operation.key) != event.key {
+            return differs("key", values.value(operation.key).to_string(), event.key.to_string());
         }
         match event.kind {
             EventKind::Invoke => unreachable!("completions only"),
@@ -187,15 +191,16 @@ impl HistoryBuilder {
                 return Ok(());
             }
             EventKind::Ok => {
-                if !event.value.is_nil() && !is_argument(&operation.action, &event.value) {
-                    let invoked = argument_text(&operation.action);
-                    return differs("value", invoked, event.value.to_string());
+                let action = operation.action.map(|id| values.value(id));
+                match Answer::to(&action, event.value, self.nil_read_observes_nothing) {
+                    Answer::Nothing => operation.completion = Completion::Ok(None),
+                    Answer::Value(value) => operation.completion = Completion::Ok(Some(values.intern(value))),
+                    Answer::Differs(value) => {
+                        return differs("value", action.map(Value::clone).argument().to_string(), value.to_string());
+                    }
                 }
-                let read = function == Function::Read;
-                let observed = read && !(self.nil_read_observes_nothing && event.value.is_nil());
-                operation.completion = Completion::Ok(observed.then_some(event.value));
             }
-            EventKind::Fail => operation.completion = failure_of(function, event),
+            EventKind::Fail => operation.completion = failure_of(function, event).map(|value| values.intern(value)),
         }
         operation.ret = time;
         self.open.remove(&process);
@@ -213,31 +218,36 @@ fn failure_of(function: Function, event: Event) -> Completion {
     }
 }
 
-fn action_of(line: u64, function: Function, value: Value) -> Result<Action, HistoryError> {
-    match (function, value) {
-        // Jepsen's generators sometimes leave a value in a read's invocation; it means nothing.
-        (Function::Read, _) => Ok(Action::Read),
-        (Function::Write, value) => Ok(Action::Write(value)),
-        (Function::Append, Value::Nil) => {
-            Err(HistoryError::WrongValue { line, what: "append needs a value to append".to_owned() })
+fn action_of(line: u64, process: ProcessId, function: Function, value: Value) -> Result<Action, HistoryError> {
+    let wrong = |what: String| Err(HistoryError::WrongValue { line, what });
+    let owner = |value: Value| match (value, i64::try_from(process.0)) {
+        (Value::Nil, Ok(process)) => Value::Int(process),
+        (Value::Nil, Err(_)) => Value::Text(process.to_string()),
+        (owner, _) => owner,
+    };
+    Ok(match (function, value) {
+        // Jepsen's generators sometimes leave a value in the invocation of a read; it means nothing.
+        (Function::Read, _) => Action::Read,
+        (Function::Dequeue, _) => Action::Dequeue,
+        (Function::Delete, _) => Action::Delete,
+        (Function::Write, value) => Action::Write(value),
+        (Function::Append | Function::Add | Function::Enqueue, Value::Nil) => {
+            return wrong(format!("{function} needs a value to {function}"));
         }
-        (Function::Append, value) => Ok(Action::Append(value)),
+        (Function::Append, value) => Action::Append(value),
+        (Function::Add, value) => Action::Add(value),
+        (Function::Enqueue, value) => Action::Enqueue(value),
+        (Function::Acquire, value) => Action::Acquire(owner(value)),
+        (Function::Release, value) => Action::Release(owner(value)),
         (Function::Cas, value) => match pair_of(value) {
-            Ok([old, new]) => Ok(Action::Cas { old, new }),
-            Err(value) => {
-                Err(HistoryError::WrongValue { line, what: format!("cas needs the value [old, new], not {value}") })
-            }
+            Ok([old, new]) => Action::Cas { old, new },
+            Err(value) => return wrong(format!("cas needs the value [old, new], not {value}")),
         },
-        (
-            Function::Add
-            | Function::Enqueue
-            | Function::Dequeue
-            | Function::Acquire
-            | Function::Release
-            | Function::Txn,
-            _,
-        ) => Err(HistoryError::Unsupported { line, function }),
-    }
+        (Function::Txn, value) => match transaction::check(&value, None) {
+            Ok(()) => Action::Txn(value),
+            Err(what) => return wrong(what),
+        },
+    })
 }
 
 fn pair_of(value: Value) -> Result<[Value; 2], Value> {
@@ -247,29 +257,37 @@ fn pair_of(value: Value) -> Result<[Value; 2], Value> {
     }
 }
 
-fn function_of(action: &Action) -> Function {
-    match action {
-        Action::Read => Function::Read,
-        Action::Write(_) => Function::Write,
-        Action::Cas { .. } => Function::Cas,
-        Action::Append(_) => Function::Append,
-    }
+/// What an `ok` completion says.
+enum Answer {
+    /// That it was done.
+    Nothing,
+    /// This was returned.
+    Value(Value),
+    /// Something that is no answer to what was asked.
+    Differs(Value),
 }
 
-/// Whether an `ok` completion may carry this value: for a read any, otherwise what the invocation had.
-fn is_argument(action: &Action, value: &Value) -> bool {
-    match (action, value) {
-        (Action::Read, _) => true,
-        (Action::Write(argument) | Action::Append(argument), value) => argument == value,
-        (Action::Cas { old, new }, Value::List(pair)) => matches!(pair.as_slice(), [a, b] if a == old && b == new),
-        (Action::Cas { .. }, _) => false,
-    }
-}
-
-fn argument_text(action: &Action) -> String {
-    match action {
-        Action::Read => Value::Nil.to_string(),
-        Action::Write(argument) | Action::Append(argument) => argument.to_string(),
-        Action::Cas { old, new } => format!("[{old}, {new}]"),
+impl Answer {
+    fn to(action: &Action<&Value>, value: Value, nil_read_observes_nothing: bool) -> Self {
+        match (action, &value) {
+            (Action::Read, Value::Nil) if nil_read_observes_nothing => Answer::Nothing,
+            (Action::Read | Action::Dequeue, _) => Answer::Value(value),
+            // Nothing, or the argument again.
+            (_, Value::Nil) => Answer::Nothing,
+            (
+                Action::Write(argument)
+                | Action::Append(argument)
+                | Action::Add(argument)
+                | Action::Enqueue(argument)
+                | Action::Acquire(argument)
+                | Action::Release(argument),
+                _,
+            ) if **argument == value => Answer::Nothing,
+            (Action::Cas { old, new }, Value::List(pair)) if matches!(pair.as_slice(), [a, b] if a == *old && b == *new) => {
+                Answer::Nothing
+            }
+            (Action::Txn(parts), _) if transaction::check(parts, Some(&value)).is_ok() => Answer::Value(value),
+            _ => Answer::Differs(value),
+        }
     }
 }

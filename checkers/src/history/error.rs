@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Function, ProcessId};
+use super::ProcessId;
 
 /// Why a history could not be read or built. Lines count from 1; for events pushed into a
 /// [`HistoryBuilder`](super::HistoryBuilder) without a file, `line` is the event's number.
@@ -63,14 +63,6 @@ pub enum HistoryError {
         found: u64,
         /// The newest version understood.
         known: u64,
-    },
-    /// A function of the format that cannot be judged yet.
-    #[error("line {line}: `{function}` cannot be judged yet (read, write, cas and append can)")]
-    Unsupported {
-        /// Where.
-        line: u64,
-        /// Which.
-        function: Function,
     },
     /// A client's event without `f`.
     #[error("line {line}: process {process} has an event without a function: add `f`, on completions too")]

@@ -65,6 +65,8 @@ pub enum Function {
     Cas,
     /// Append `value` to the key's list (or text, in the key-value model).
     Append,
+    /// Make the key absent.
+    Delete,
     /// Add `value` to the set or counter.
     Add,
     /// Put `value` at the queue's end.
@@ -81,11 +83,12 @@ pub enum Function {
 
 impl Function {
     /// Every function with its word in a history.
-    pub(super) const WORDS: [(&'static str, Function); 10] = [
+    pub(super) const WORDS: [(&'static str, Function); 11] = [
         ("read", Function::Read),
         ("write", Function::Write),
         ("cas", Function::Cas),
         ("append", Function::Append),
+        ("delete", Function::Delete),
         ("add", Function::Add),
         ("enqueue", Function::Enqueue),
         ("dequeue", Function::Dequeue),

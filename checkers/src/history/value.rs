@@ -1,7 +1,11 @@
-//! Values as clients wrote and read them.
+//! Values as clients wrote and read them, and their numbers within one history.
 
 use std::fmt;
+use std::hash::BuildHasher;
+use std::num::NonZeroU32;
 
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +33,70 @@ impl Value {
     #[must_use]
     pub fn is_nil(&self) -> bool {
         matches!(self, Value::Nil)
+    }
+}
+
+/// The number of a value within one [`History`](super::History): equal numbers are equal values.
+///
+/// Ten million operations fit into memory because each holds numbers and not values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(NonZeroU32);
+
+impl ValueId {
+    /// The number of [`Value::Nil`] in every history.
+    pub const NIL: Self = Self(NonZeroU32::MIN);
+
+    /// Its place among the history's values, from 0 and without gaps.
+    #[must_use]
+    pub fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    fn at(place: usize) -> Self {
+        let number = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
+        Self(number.expect("a history has fewer values than u32 has numbers"))
+    }
+}
+
+/// The values of a history that is being built, each kept once.
+#[derive(Debug)]
+pub(super) struct Interner {
+    values: Vec<Value>,
+    places: HashTable<u32>,
+}
+
+impl Default for Interner {
+    fn default() -> Self {
+        let mut interner = Self { values: Vec::new(), places: HashTable::new() };
+        assert_eq!(interner.intern(Value::Nil), ValueId::NIL, "nil is the first value");
+        interner
+    }
+}
+
+impl Interner {
+    /// The value's number; a new one if it was not there. Expected constant time.
+    pub fn intern(&mut self, value: Value) -> ValueId {
+        let hash = FxBuildHasher.hash_one(&value);
+        let values = &mut self.values;
+        if let Some(&place) = self.places.find(hash, |&place| values[place as usize] == value) {
+            return ValueId::at(place as usize);
+        }
+        let id = ValueId::at(values.len());
+        let place = id.0.get() - 1;
+        values.push(value);
+        self.places.insert_unique(hash, place, |&place| FxBuildHasher.hash_one(&values[place as usize]));
+        id
+    }
+
+    /// The value with this number.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.place()]
+    }
+
+    /// All values in order of their numbers.
+    pub fn into_values(mut self) -> Vec<Value> {
+        self.values.shrink_to_fit();
+        self.values
     }
 }
 

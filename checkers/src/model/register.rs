@@ -3,10 +3,10 @@
 use super::Model;
 
 /// A value of one key, interned: equal numbers are equal values. The initial value is number 0.
-pub(crate) type ValueId = u32;
+pub(crate) type ValueNumber = u32;
 
 /// The initial value of every register.
-pub(crate) const INITIAL: ValueId = 0;
+pub(crate) const INITIAL: ValueNumber = 0;
 
 /// A register's state is the value it holds.
 #[derive(Clone, Copy, Debug)]
@@ -16,29 +16,29 @@ pub(crate) struct Register;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
     /// A read that returned this value. A compare-and-set that failed and said what it saw is one too.
-    Read(ValueId),
+    Read(ValueNumber),
     /// An overwrite.
-    Write(ValueId),
+    Write(ValueNumber),
     /// A compare-and-set that won; `old != new`.
     Cas {
         /// What the register held.
-        old: ValueId,
+        old: ValueNumber,
         /// What it holds from then on.
-        new: ValueId,
+        new: ValueNumber,
     },
     /// A compare-and-set that was answered "not equal" and no more: the register did not hold this value.
-    NotEqual(ValueId),
+    NotEqual(ValueNumber),
 }
 
 impl Model for Register {
-    type State = ValueId;
+    type State = ValueNumber;
     type Call = Call;
 
-    fn initial(&self) -> ValueId {
+    fn initial(&self) -> ValueNumber {
         INITIAL
     }
 
-    fn step(&self, state: &ValueId, call: &Call) -> Option<ValueId> {
+    fn step(&self, state: &ValueNumber, call: &Call) -> Option<ValueNumber> {
         match *call {
             Call::Read(value) => (*state == value).then_some(*state),
             Call::Write(value) => Some(value),
@@ -55,7 +55,7 @@ impl Model for Register {
         matches!(call, Call::Write(_))
     }
 
-    fn heap_bytes(&self, _: &ValueId) -> usize {
+    fn heap_bytes(&self, _: &ValueNumber) -> usize {
         0
     }
 }

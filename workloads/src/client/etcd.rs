@@ -178,6 +178,7 @@ impl Client for EtcdClient {
             Action::Write(value) => self.write(key, value, deadline).await,
             Action::Cas { old, new } => self.cas(key, old, new, deadline).await,
             Action::Append(element) => self.append(key, element, deadline).await,
+            _ => Outcome::fail(super::UNSUPPORTED),
         }
     }
 }

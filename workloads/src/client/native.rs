@@ -33,7 +33,7 @@ impl NativeClient {
 impl Client for NativeClient {
     async fn invoke(&mut self, invocation: &Invocation, timeout: Duration) -> Outcome {
         let deadline = Instant::now() + timeout;
-        let (path, body) = request(invocation);
+        let Some((path, body)) = request(invocation) else { return Outcome::fail(super::UNSUPPORTED) };
         match self.http.post(path, body, deadline).await {
             Ok(answer) => judge(&invocation.action, &answer),
             Err(no) if no.sent => Outcome::unanswered(&invocation.action, no.reason),
@@ -42,17 +42,19 @@ impl Client for NativeClient {
     }
 }
 
-fn request(invocation: &Invocation) -> (&'static str, Vec<u8>) {
+/// The request, or `None` when the nodes have none for this action.
+fn request(invocation: &Invocation) -> Option<(&'static str, Vec<u8>)> {
     let key = invocation.key.clone();
     let stamp = SessionFields::default();
-    match &invocation.action {
+    Some(match &invocation.action {
         Action::Read => ("/v1/read", to_body(&ReadRequest { key })),
         Action::Write(value) => ("/v1/write", to_body(&WriteRequest { key, value: to_json(value), stamp })),
         Action::Append(value) => ("/v1/append", to_body(&WriteRequest { key, value: to_json(value), stamp })),
         Action::Cas { old, new } => {
             ("/v1/cas", to_body(&CasRequest { key, old: to_json(old), new: to_json(new), stamp }))
         }
-    }
+        _ => return None,
+    })
 }
 
 fn to_body(request: &impl Serialize) -> Vec<u8> {
@@ -86,6 +88,7 @@ fn done(action: &Action, body: &[u8]) -> Option<Outcome> {
                 Some(json) => Some(Outcome::mismatch(Some(from_json(json)?))),
             },
         },
+        _ => None,
     }
 }
 

@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::check::{KeyHistory, Outcome, Searcher};
+use crate::check::{Outcome, Searcher};
 use crate::describe::{Clock, before, deed_with_times, key_phrase, value};
-use crate::history::{Action, Completion, OpIndex, Operation, Value};
+use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
+use crate::key::KeyHistory;
 use crate::model::{list, text};
-use crate::register::operation;
-use crate::search::{Entry, NEVER, Problem};
+use crate::search::{Entry, Problem};
 use crate::verdict::Anomaly;
 
 /// A list as the history has it: absent is empty.
@@ -40,51 +40,52 @@ fn words(value: &Value) -> Arc<str> {
 }
 
 /// Judges one list.
-pub(crate) fn judge(key: &KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
+pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
     let lists = Lists::new(key, elements(initial));
     if searcher.may_be_fast()
         && let Some(appends) = lists.unique_appends()
     {
-        return (lists.judge(&appends).err().unwrap_or(Outcome::Valid), "list-order");
+        return (lists.judge(&appends).err().unwrap_or(Outcome::Valid(None)), "list-order");
     }
     searcher.search(key, &lists.problem())
 }
 
 /// Judges one text. There is no fast test.
-pub(crate) fn judge_text(key: &KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
-    let entries = key.operations.iter().filter_map(|(index, operation)| {
-        let call = match (&operation.action, &operation.completion) {
+pub(crate) fn judge_text(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
+    let entries = key.operations().filter_map(|(index, operation)| {
+        let call = match (operation.action, operation.completion) {
             (_, Completion::Fail | Completion::Mismatch { .. }) => return None,
-            (Action::Read, Completion::Ok(Some(seen))) => text::Call::Get(words(seen)),
-            (Action::Write(new), _) => text::Call::Put(words(new)),
-            (Action::Append(new), _) => text::Call::Append(words(new)),
+            (Action::Read, Completion::Ok(Some(seen))) => text::Call::Get(words(key.value(seen))),
+            (Action::Write(new), _) => text::Call::Put(words(key.value(new))),
+            (Action::Append(new), _) => text::Call::Append(words(key.value(new))),
             _ => return None,
         };
-        Some(entry(*index, operation, call))
+        Some(entry(index, operation, call))
     });
     searcher.search(key, &Problem::new(text::Text { initial: words(initial) }, entries.collect()))
 }
 
-fn entry<C>(index: OpIndex, operation: &Operation, call: C) -> Entry<C> {
-    let ret = if operation.completion == Completion::Info { NEVER } else { operation.ret };
-    Entry { index, invoke: operation.invoke, ret, call }
+fn entry<C>(index: OpIndex, operation: &Operation<ValueId>, call: C) -> Entry<C> {
+    Entry { index, invoke: operation.invoke, ret: operation.ret, call }
 }
 
-struct Lists<'a, 'h> {
-    key: &'a KeyHistory<'h>,
+struct Lists<'h> {
+    key: KeyHistory<'h>,
     initial: &'h [Value],
     /// The appends that happened or may have.
-    appends: Vec<(OpIndex, &'h Operation, &'h Value)>,
-    reads: Vec<(OpIndex, &'h Operation, &'h [Value])>,
+    appends: Vec<(OpIndex, &'h Operation<ValueId>, &'h Value)>,
+    reads: Vec<(OpIndex, &'h Operation<ValueId>, &'h [Value])>,
 }
 
-impl<'a, 'h> Lists<'a, 'h> {
-    fn new(key: &'a KeyHistory<'h>, initial: &'h [Value]) -> Self {
+impl<'h> Lists<'h> {
+    fn new(key: KeyHistory<'h>, initial: &'h [Value]) -> Self {
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
-        for &(index, operation) in &key.operations {
-            match (&operation.action, &operation.completion) {
-                (Action::Append(new), Completion::Ok(_) | Completion::Info) => appends.push((index, operation, new)),
-                (Action::Read, Completion::Ok(Some(seen))) => reads.push((index, operation, elements(seen))),
+        for (index, operation) in key.operations() {
+            match (operation.action, operation.completion) {
+                (Action::Append(new), Completion::Ok(_) | Completion::Info) => {
+                    appends.push((index, operation, key.value(new)));
+                }
+                (Action::Read, Completion::Ok(Some(seen))) => reads.push((index, operation, elements(key.value(seen)))),
                 _ => {}
             }
         }
@@ -164,7 +165,7 @@ impl<'a, 'h> Lists<'a, 'h> {
             .appends
             .iter()
             .zip(&observed)
-            .filter(|((_, operation, _), observed)| !**observed && operation.completion != Completion::Info);
+            .filter(|((_, operation, _), observed)| !**observed && !operation.is_unknown());
         self.next_group(&mut latest, rest.map(|((index, _, _), _)| *index))
     }
 
@@ -175,10 +176,10 @@ impl<'a, 'h> Lists<'a, 'h> {
         group: impl Iterator<Item = OpIndex> + Clone,
     ) -> Result<(), Outcome> {
         if let Some(earlier) = *latest {
-            let invoke = operation(self.key, earlier).invoke;
+            let invoke = self.key.compact(earlier).invoke;
             let ends_before = |index: &OpIndex| {
-                let later = operation(self.key, *index);
-                later.completion != Completion::Info && later.ret < invoke
+                let later = self.key.compact(*index);
+                !later.is_unknown() && later.ret < invoke
             };
             if let Some(later) = group.clone().find(ends_before) {
                 return Err(self.out_of_order(earlier, later));
@@ -196,7 +197,7 @@ impl<'a, 'h> Lists<'a, 'h> {
             *numbers.entry(element).or_insert(next)
         };
         let initial: Arc<[u32]> = self.initial.iter().map(&mut number).collect();
-        let mut entries: Vec<Entry<list::Call>> = Vec::with_capacity(self.key.operations.len());
+        let mut entries: Vec<Entry<list::Call>> = Vec::with_capacity(self.key.places.len());
         let mut read = rustc_hash::FxHashSet::default();
         for &(index, operation, list) in &self.reads {
             let list: Arc<[u32]> = list.iter().map(&mut number).collect();
@@ -206,7 +207,7 @@ impl<'a, 'h> Lists<'a, 'h> {
         for &(index, operation, element) in &self.appends {
             let element = number(element);
             // A list only grows: what no read holds was appended after all of them, or never.
-            if operation.completion != Completion::Info || read.contains(&element) {
+            if !operation.is_unknown() || read.contains(&element) {
                 entries.push(entry(index, operation, list::Call::Append(element)));
             }
         }
@@ -214,7 +215,7 @@ impl<'a, 'h> Lists<'a, 'h> {
     }
 
     fn deed(&self, index: OpIndex) -> String {
-        deed_with_times(operation(self.key, index), Clock::of(self.key))
+        deed_with_times(&self.key.operation(index), Clock::of(self.key))
     }
 
     fn invalid(&self, anomaly: Anomaly, operations: Vec<OpIndex>, words: String) -> Outcome {
@@ -245,13 +246,12 @@ impl<'a, 'h> Lists<'a, 'h> {
     fn unappended(&self, index: OpIndex, element: &Value) -> Outcome {
         let failed = self
             .key
-            .operations
-            .iter()
-            .find(|(_, operation)| matches!(&operation.action, Action::Append(new) if new == element));
+            .operations()
+            .find(|(_, operation)| matches!(operation.action, Action::Append(new) if self.key.value(new) == element));
         match failed {
             Some((failed, _)) => {
-                let what = format!("the list holds {}, but {} definitely failed", value(element), self.deed(*failed));
-                self.about_one_read(Anomaly::Phantom, "Phantom", index, &what, Some(*failed))
+                let what = format!("the list holds {}, but {} definitely failed", value(element), self.deed(failed));
+                self.about_one_read(Anomaly::Phantom, "Phantom", index, &what, Some(failed))
             }
             None => {
                 let what = format!("the list holds {}, which nobody appended", value(element));
@@ -292,8 +292,8 @@ impl<'a, 'h> Lists<'a, 'h> {
     /// `later` returned before `earlier` was invoked, though the lists say that `earlier` took effect first.
     fn out_of_order(&self, earlier: OpIndex, later: OpIndex) -> Outcome {
         let clock = Clock::of(self.key);
-        let (early, late) = (operation(self.key, earlier), operation(self.key, later));
-        let in_time = before(late, early, clock);
+        let (early, late) = (self.key.operation(earlier), self.key.operation(later));
+        let in_time = before(&late, &early, clock);
         let is_observed = |element: &Value| self.reads.iter().any(|(_, _, list)| list.contains(element));
         let (anomaly, name, what) = match (&early.action, &late.action) {
             (_, Action::Append(new)) if !is_observed(new) => {

@@ -9,17 +9,18 @@
 //! unique values the order inside a chain is given; it is checked against real time in one sweep. The chains, without
 //! compare-and-set one cluster each, are then blocks for the pair test of [`crate::zones`].
 
-use crate::check::{KeyHistory, Outcome};
+use super::register::{Calls, Cluster};
+use super::zones::{Block, Moment, NONE, conflicting_pair};
+use crate::check::Outcome;
 use crate::describe::{Clock, before, deed, deed_with_times, key_phrase, value};
-use crate::history::{OpIndex, Operation};
-use crate::model::register::{Call, INITIAL, ValueId};
-use crate::register::{Calls, Cluster, operation};
+use crate::history::{OpIndex, Operation, ProcessId};
+use crate::key::KeyHistory;
+use crate::model::register::{Call, INITIAL, ValueNumber};
 use crate::search::NEVER;
 use crate::verdict::Anomaly;
-use crate::zones::{Block, Moment, NONE, conflicting_pair};
 
 /// Judges a register whose values are written at most once each.
-pub(crate) fn judge(key: &KeyHistory<'_>, calls: &Calls<'_>, clusters: &[Cluster]) -> Outcome {
+pub(crate) fn judge(key: KeyHistory<'_>, calls: &Calls<'_>, clusters: &[Cluster]) -> Outcome {
     let judge = Judge { key, calls, clusters };
     let mut blocks = Vec::new();
     let mut visited = 0;
@@ -40,16 +41,16 @@ pub(crate) fn judge(key: &KeyHistory<'_>, calls: &Calls<'_>, clusters: &[Cluster
     if visited < existing {
         return judge.cycle();
     }
-    conflicting_pair(&blocks).map_or(Outcome::Valid, |(a, b)| judge.conflict(&blocks[a], &blocks[b]))
+    conflicting_pair(&blocks).map_or(Outcome::Valid(None), |(a, b)| judge.conflict(&blocks[a], &blocks[b]))
 }
 
 struct Judge<'a, 'h> {
-    key: &'a KeyHistory<'h>,
+    key: KeyHistory<'h>,
     calls: &'a Calls<'h>,
     clusters: &'a [Cluster],
 }
 
-impl<'h> Judge<'_, 'h> {
+impl Judge<'_, '_> {
     fn call(&self, entry: u32) -> Call {
         self.calls.entries[entry as usize].call
     }
@@ -66,12 +67,16 @@ impl<'h> Judge<'_, 'h> {
         self.calls.entries[entry as usize].index
     }
 
-    fn operation(&self, entry: u32) -> &'h Operation {
-        operation(self.key, self.index(entry))
+    fn operation(&self, entry: u32) -> Operation {
+        self.key.operation(self.index(entry))
+    }
+
+    fn process(&self, entry: u32) -> ProcessId {
+        self.key.compact(self.index(entry)).process
     }
 
     /// Walks the chain from its first value: its block and its number of values, or what in it cannot be.
-    fn chain(&self, head: ValueId) -> Result<(Block, usize), Outcome> {
+    fn chain(&self, head: ValueNumber) -> Result<(Block, usize), Outcome> {
         let mut block = Block {
             first_return: if head == INITIAL { Moment::START } else { Moment::END },
             last_invoke: Moment::START,
@@ -110,7 +115,7 @@ impl<'h> Judge<'_, 'h> {
         let clock = Clock::of(self.key);
         let (early, late) = (self.operation(earlier), self.operation(later));
         let place = key_phrase(self.key.key);
-        let in_time = before(late, early, clock);
+        let in_time = before(&late, &early, clock);
         let mut operations = vec![self.index(earlier), self.index(later)];
         if let Call::Read(seen) = self.call(earlier) {
             let newer = self.seen_after(later);
@@ -133,20 +138,20 @@ impl<'h> Judge<'_, 'h> {
     }
 
     /// The value that the register held just after this operation.
-    fn seen_after(&self, entry: u32) -> ValueId {
+    fn seen_after(&self, entry: u32) -> ValueNumber {
         match self.call(entry) {
             Call::Read(value) | Call::Write(value) | Call::Cas { new: value, .. } | Call::NotEqual(value) => value,
         }
     }
 
     /// The value that this operation observed; for a write, which observes none, the one it wrote.
-    fn seen_before(&self, entry: u32) -> ValueId {
+    fn seen_before(&self, entry: u32) -> ValueNumber {
         match self.call(entry) {
             Call::Read(value) | Call::Write(value) | Call::Cas { old: value, .. } | Call::NotEqual(value) => value,
         }
     }
 
-    fn writer_index(&self, value: ValueId) -> Option<OpIndex> {
+    fn writer_index(&self, value: ValueNumber) -> Option<OpIndex> {
         let writer = self.clusters[value as usize].writer;
         (writer != NONE).then(|| self.index(writer))
     }
@@ -180,12 +185,12 @@ impl<'h> Judge<'_, 'h> {
             "Read from the future on {}: {} compare-and-sets each won from a value that only the others made, and no write began it; one is {}.",
             key_phrase(self.key.key),
             operations.len(),
-            deed_with_times(self.operation(self.clusters[start as usize].writer), Clock::of(self.key))
+            deed_with_times(&self.operation(self.clusters[start as usize].writer), Clock::of(self.key))
         );
         Outcome::invalid(self.key, Anomaly::ReadFromFuture, operations, words)
     }
 
-    fn next(&self, value: ValueId) -> Option<ValueId> {
+    fn next(&self, value: ValueNumber) -> Option<ValueNumber> {
         match self.clusters[value as usize].winner {
             NONE => None,
             winner => Some(self.seen_after(winner)),
@@ -207,15 +212,15 @@ impl<'h> Judge<'_, 'h> {
         } else {
             operations.push(self.index(older.first_return.entry));
             operations.push(self.index(newer.last_invoke.entry));
-            before(self.operation(older.first_return.entry), self.operation(newer.last_invoke.entry), clock)
+            before(&self.operation(older.first_return.entry), &self.operation(newer.last_invoke.entry), clock)
         };
         let anomaly = self.name_conflict(older, newer);
         let name = if anomaly == Anomaly::LostWrite { "Lost write" } else { "Stale read" };
         let words = format!(
             "{name} on {}: {}, so {} was stale; that its value was the older one shows in this: {was_first}.",
             key_phrase(self.key.key),
-            before(self.operation(witness), self.operation(late), clock),
-            deed(self.operation(late)),
+            before(&self.operation(witness), &self.operation(late), clock),
+            deed(&self.operation(late)),
         );
         Outcome::invalid(self.key, anomaly, operations, words)
     }
@@ -243,7 +248,7 @@ impl<'h> Judge<'_, 'h> {
         let mut processes = Vec::new();
         for (number, entry) in (0u32..).zip(&self.calls.entries).filter(|(_, entry)| entry.invoke > self.ret(writer)) {
             match entry.call {
-                Call::Read(seen) if seen == old => processes.push(self.operation(number).process),
+                Call::Read(seen) if seen == old => processes.push(self.process(number)),
                 Call::Read(_) | Call::NotEqual(_) => return Anomaly::StaleRead,
                 Call::Write(_) | Call::Cas { .. } => break,
             }
@@ -255,14 +260,20 @@ impl<'h> Judge<'_, 'h> {
 }
 
 /// Two compare-and-sets won out of a value that was only there once.
-pub(crate) fn lost_update(key: &KeyHistory<'_>, calls: &Calls<'_>, old: ValueId, first: u32, second: u32) -> Outcome {
+pub(crate) fn lost_update(
+    key: KeyHistory<'_>,
+    calls: &Calls<'_>,
+    old: ValueNumber,
+    first: u32,
+    second: u32,
+) -> Outcome {
     let clock = Clock::of(key);
     let index = |entry: u32| calls.entries[entry as usize].index;
     let words = format!(
         "Lost update on {}: {} and {} both won, but {} was there only once.",
         key_phrase(key.key),
-        deed_with_times(operation(key, index(first)), clock),
-        deed_with_times(operation(key, index(second)), clock),
+        deed_with_times(&key.operation(index(first)), clock),
+        deed_with_times(&key.operation(index(second)), clock),
         value(calls.values[old as usize])
     );
     Outcome::invalid(key, Anomaly::LostUpdate, vec![index(first), index(second)], words)

@@ -12,14 +12,15 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::chains;
-use crate::check::{KeyHistory, Outcome, Searcher};
+use super::chains;
+use super::zones::NONE;
+use crate::check::{Outcome, Searcher};
 use crate::describe::{Clock, deed_with_times, key_phrase};
-use crate::history::{Action, Completion, OpIndex, Operation, Value};
-use crate::model::register::{Call, INITIAL, Register, ValueId};
-use crate::search::{Entry, NEVER, Problem};
+use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
+use crate::key::KeyHistory;
+use crate::model::register::{Call, INITIAL, Register, ValueNumber};
+use crate::search::{Entry, Problem};
 use crate::verdict::Anomaly;
-use crate::zones::NONE;
 
 /// One key's operations as calls on interned values.
 pub(crate) struct Calls<'h> {
@@ -41,7 +42,7 @@ pub(crate) struct Cluster {
 }
 
 /// Judges one register.
-pub(crate) fn judge(key: &KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
+pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
     if let Some(impossible) = refused_what_it_saw(key) {
         return (impossible, "cas-chains");
     }
@@ -62,50 +63,53 @@ pub(crate) fn judge(key: &KeyHistory<'_>, initial: &Value, searcher: Searcher<'_
 }
 
 /// A compare-and-set that was refused because it saw the very value it expected.
-fn refused_what_it_saw(key: &KeyHistory<'_>) -> Option<Outcome> {
-    key.operations.iter().find_map(|(index, operation)| match (&operation.action, &operation.completion) {
+fn refused_what_it_saw(key: KeyHistory<'_>) -> Option<Outcome> {
+    key.operations().find_map(|(index, operation)| match (operation.action, operation.completion) {
         (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) if old == seen => {
             let words = format!(
                 "On {} {} was answered \"not equal\" although it saw the value it expected.",
                 key_phrase(key.key),
-                deed_with_times(operation, Clock::of(key))
+                deed_with_times(&key.operation(index), Clock::of(key))
             );
-            Some(Outcome::invalid(key, Anomaly::NotLinearizable, vec![*index], words))
+            Some(Outcome::invalid(key, Anomaly::NotLinearizable, vec![index], words))
         }
         _ => None,
     })
 }
 
-fn intern<'h>(key: &KeyHistory<'h>, initial: &'h Value) -> Calls<'h> {
-    let mut interner = Interner { values: vec![initial], numbers: FxHashMap::default() };
-    interner.numbers.reserve(key.operations.len() / 2);
-    interner.numbers.insert(initial, INITIAL);
-    let mut entries = Vec::with_capacity(key.operations.len());
-    for &(index, operation) in &key.operations {
+fn intern<'h>(key: KeyHistory<'h>, initial: &'h Value) -> Calls<'h> {
+    let mut interner = Interner { key, values: vec![initial], numbers: FxHashMap::default() };
+    interner.numbers.reserve(key.places.len() / 2);
+    let mut entries = Vec::with_capacity(key.places.len());
+    for (index, operation) in key.operations() {
         if let Some(call) = interner.call(operation) {
-            let ret = if operation.completion == Completion::Info { NEVER } else { operation.ret };
-            entries.push(Entry { index, invoke: operation.invoke, ret, call });
+            entries.push(Entry { index, invoke: operation.invoke, ret: operation.ret, call });
         }
     }
     Calls { entries, values: interner.values }
 }
 
 struct Interner<'h> {
+    key: KeyHistory<'h>,
     values: Vec<&'h Value>,
-    numbers: FxHashMap<&'h Value, ValueId>,
+    numbers: FxHashMap<ValueId, ValueNumber>,
 }
 
-impl<'h> Interner<'h> {
-    fn number(&mut self, value: &'h Value) -> ValueId {
-        *self.numbers.entry(value).or_insert_with(|| {
+impl Interner<'_> {
+    fn number(&mut self, id: ValueId) -> ValueNumber {
+        *self.numbers.entry(id).or_insert_with(|| {
+            let value = self.key.value(id);
+            if value == self.values[INITIAL as usize] {
+                return INITIAL;
+            }
             self.values.push(value);
             u32::try_from(self.values.len() - 1).expect("operations are counted in u32")
         })
     }
 
     /// The call, or `None` when the operation constrains nothing.
-    fn call(&mut self, operation: &'h Operation) -> Option<Call> {
-        match (&operation.action, &operation.completion) {
+    fn call(&mut self, operation: &Operation<ValueId>) -> Option<Call> {
+        match (operation.action, operation.completion) {
             (Action::Read, Completion::Ok(Some(seen))) => Some(Call::Read(self.number(seen))),
             (Action::Cas { .. }, Completion::Mismatch { observed: Some(seen) }) => Some(Call::Read(self.number(seen))),
             (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
@@ -125,7 +129,7 @@ impl<'h> Interner<'h> {
 /// Drops writes and compare-and-sets of unknown outcome whose value nobody observed, until none is left.
 fn drop_unobserved(calls: &mut Calls<'_>) {
     let mut observers = vec![0u32; calls.values.len()];
-    let mut unknown_makers: FxHashMap<ValueId, Vec<u32>> = FxHashMap::default();
+    let mut unknown_makers: FxHashMap<ValueNumber, Vec<u32>> = FxHashMap::default();
     for (number, entry) in (0u32..).zip(&calls.entries) {
         match entry.call {
             Call::Read(value) | Call::NotEqual(value) | Call::Cas { old: value, .. } => observers[value as usize] += 1,
@@ -138,7 +142,7 @@ fn drop_unobserved(calls: &mut Calls<'_>) {
     if unknown_makers.is_empty() {
         return;
     }
-    let mut unobserved: Vec<ValueId> =
+    let mut unobserved: Vec<ValueNumber> =
         unknown_makers.keys().copied().filter(|&value| observers[value as usize] == 0).collect();
     let mut dropped = vec![false; calls.entries.len()];
     while let Some(value) = unobserved.pop() {
@@ -170,7 +174,7 @@ fn writes_are_unique(calls: &Calls<'_>) -> bool {
 }
 
 /// The clusters by value, or what makes one impossible by itself.
-fn clusters(key: &KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outcome> {
+fn clusters(key: KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outcome> {
     let empty = Cluster { writer: NONE, first_read: NONE, last_read: NONE, winner: NONE };
     let mut clusters = vec![empty; calls.values.len()];
     for (number, entry) in (0u32..).zip(&calls.entries) {
@@ -204,19 +208,19 @@ fn clusters(key: &KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Out
 }
 
 /// A value was observed that no write can have made.
-fn from_nowhere(key: &KeyHistory<'_>, value: &Value, observer: OpIndex) -> Outcome {
+fn from_nowhere(key: KeyHistory<'_>, value: &Value, observer: OpIndex) -> Outcome {
     let clock = Clock::of(key);
-    let seen_by = deed_with_times(operation(key, observer), clock);
-    let made = |action: &Action| matches!(action, Action::Write(new) | Action::Cas { new, .. } if new == value);
-    match key.operations.iter().find(|(_, operation)| made(&operation.action)) {
-        Some((failed, by)) => {
+    let seen_by = deed_with_times(&key.operation(observer), clock);
+    let made = |action: Action<ValueId>| matches!(action, Action::Write(new) | Action::Cas { new, .. } if key.value(new) == value);
+    match key.operations().find(|(_, operation)| made(operation.action)) {
+        Some((failed, _)) => {
             let words = format!(
                 "Phantom on {}: {seen_by} observed {}, which only {} could have made, and that definitely failed.",
                 key_phrase(key.key),
                 crate::describe::value(value),
-                deed_with_times(by, clock)
+                deed_with_times(&key.operation(failed), clock)
             );
-            Outcome::invalid(key, Anomaly::Phantom, vec![observer, *failed], words)
+            Outcome::invalid(key, Anomaly::Phantom, vec![observer, failed], words)
         }
         None => {
             let words = format!(
@@ -227,11 +231,4 @@ fn from_nowhere(key: &KeyHistory<'_>, value: &Value, observer: OpIndex) -> Outco
             Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![observer], words)
         }
     }
-}
-
-/// The operation at `index`, which must be one of the key's.
-pub(crate) fn operation<'h>(key: &KeyHistory<'h>, index: OpIndex) -> &'h Operation {
-    let place =
-        key.operations.binary_search_by_key(&index, |(index, _)| *index).expect("the operation is one of the key's");
-    key.operations[place].1
 }
