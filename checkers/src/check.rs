@@ -250,9 +250,9 @@ impl Searcher<'_> {
         };
         let (found, decided_by) = decide(problem, self.limits, searches);
         let outcome = match found {
-            Found::Linearizable => Outcome::Valid(None),
-            Found::GaveUp(why) => Outcome::Unknown(why),
-            Found::Impossible(index) => Outcome::Invalid(crate::describe::unexplained(key, index)),
+            Found::Linearizable(order) => Outcome::Valid(Some(order)),
+            Found::GaveUp(how_far) => Outcome::Unknown(how_far.to_string()),
+            Found::Impossible(stuck) => Outcome::Invalid(crate::describe::unexplained(key, stuck.operation)),
         };
         (outcome, decided_by)
     }

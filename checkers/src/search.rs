@@ -17,10 +17,15 @@ use rustc_hash::FxHashMap;
 
 use crate::history::OpIndex;
 use crate::model::Model;
+use depth_first::DepthFirst;
 
-mod bits;
+mod antichain;
 mod depth_first;
 mod frontier;
+mod memory;
+mod paths;
+mod sets;
+mod states;
 
 /// The return time of an operation whose outcome is unknown.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -64,6 +69,8 @@ pub(crate) struct Problem<M: Model> {
     /// For each entry the number of its call: equal calls have equal numbers.
     classes: Vec<u32>,
     class_count: usize,
+    /// The most operations that are ever open at a time; one of unknown outcome stays open.
+    most_open: usize,
 }
 
 impl<M: Model> Problem<M> {
@@ -91,8 +98,13 @@ impl<M: Model> Problem<M> {
             classes.push(*numbers.entry(&entry.call).or_insert(next));
         }
         let class_count = numbers.len();
-        let points = timed.into_iter().map(|(_, is_return, entry)| Point { entry, is_return }).collect();
-        Self { model, entries, points, deadlines, classes, class_count }
+        let points: Vec<Point> = timed.into_iter().map(|(_, is_return, entry)| Point { entry, is_return }).collect();
+        let (mut open, mut most_open) = (0usize, 0);
+        for point in &points {
+            open = if point.is_return { open - 1 } else { open + 1 };
+            most_open = most_open.max(open);
+        }
+        Self { model, entries, points, deadlines, classes, class_count, most_open }
     }
 
     fn entry(&self, number: u32) -> &Entry<M::Call> {
@@ -103,21 +115,78 @@ impl<M: Model> Problem<M> {
         &self.entries[number as usize].call
     }
 
-    /// How many operations invoked up to `place` in the order of events have an unknown outcome.
-    fn unknown_up_to(&self, place: usize) -> usize {
-        self.points[..place].iter().filter(|point| !point.is_return && self.entry(point.entry).is_unknown()).count()
+    /// How many entries there are.
+    fn count(&self) -> u32 {
+        u32::try_from(self.entries.len()).expect("operations are counted in u32")
     }
+
+    /// Entries as operations of the history.
+    fn indices(&self, order: &[u32]) -> Vec<OpIndex> {
+        order.iter().map(|&number| self.entry(number).index).collect()
+    }
+
+    /// How far a search got whose budget ended at the event at `place`.
+    fn how_far(&self, why: &'static str, place: usize) -> HowFar {
+        let place = place.min(self.points.len());
+        let begun = self.points[..place].iter().filter(|point| !point.is_return);
+        HowFar {
+            why,
+            event: place,
+            events: self.points.len(),
+            at: self.points.get(place).or(self.points.last()).map_or(0, |point| {
+                let entry = self.entry(point.entry);
+                if point.is_return { entry.ret } else { entry.invoke }
+            }),
+            unknown_open: begun.filter(|point| self.entry(point.entry).is_unknown()).count(),
+        }
+    }
+
 }
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// An order exists.
-    Linearizable,
-    /// None exists. The entry is the operation up to whose return the longest explored order got.
-    Impossible(OpIndex),
-    /// A budget ended first; why.
-    GaveUp(String),
+    /// These operations took effect, in this order. It has all but unanswered reads and some of unknown outcome.
+    Linearizable(Vec<OpIndex>),
+    /// No order exists.
+    Impossible(Stuck),
+    /// A budget ended first.
+    GaveUp(HowFar),
+}
+
+/// Where all orders ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// No order gets past the return of this operation.
+    pub operation: OpIndex,
+    /// The history up to this moment is impossible.
+    pub at: u64,
+    /// True when the history up to this return, and no shorter part of it, is impossible (the frontier search decided).
+    /// False when the history up to `at` is impossible and perhaps a shorter part of it is too (the depth-first search
+    /// decided; the operation is then the one that no order reached with all invoked before it placed).
+    pub shortest: bool,
+}
+
+/// How far a search got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HowFar {
+    /// Which budget ended.
+    pub why: &'static str,
+    /// The event it got to.
+    pub event: usize,
+    /// How many events (invocations and returns) there are.
+    pub events: usize,
+    /// When that event was.
+    pub at: u64,
+    /// How many operations of unknown outcome were open then.
+    pub unknown_open: usize,
+}
+
+impl std::fmt::Display for HowFar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let HowFar { why, event, events, unknown_open, .. } = self;
+        write!(f, "{why} at event {event} of {events}, with {unknown_open} operations of unknown outcome open")
+    }
 }
 
 /// What a search may spend. It stops when any of this says so.
@@ -132,13 +201,13 @@ pub(crate) struct Limits<'a> {
 }
 
 /// Steps between two looks at the clock.
-const STEPS_PER_LOOK: u32 = 256;
+const STEPS_PER_LOOK: usize = 256;
 
 /// Counts steps and looks at the limits every [`STEPS_PER_LOOK`] of them.
 struct Meter<'a> {
     limits: Limits<'a>,
     rival_won: &'a AtomicBool,
-    steps: u32,
+    steps: usize,
 }
 
 impl<'a> Meter<'a> {
@@ -146,12 +215,9 @@ impl<'a> Meter<'a> {
         Self { limits, rival_won, steps: 0 }
     }
 
-    /// Must be called in every step. `Err` says which budget ended.
-    fn step(&mut self, bytes: usize) -> Result<(), &'static str> {
-        self.steps += 1;
-        if bytes > self.limits.memory_bytes {
-            return Err("the memory budget ended");
-        }
+    /// Must be called for every step, or few of them at once. `Err` says which budget ended.
+    fn steps(&mut self, steps: usize) -> Result<(), &'static str> {
+        self.steps += steps;
         if self.steps < STEPS_PER_LOOK {
             return Ok(());
         }
@@ -168,6 +234,9 @@ impl<'a> Meter<'a> {
     }
 }
 
+/// The reason of a search that may not hold more.
+const MEMORY_ENDED: &str = "the memory budget ended";
+
 /// Which searches may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Searches {
@@ -180,39 +249,50 @@ pub(crate) enum Searches {
 pub(crate) fn decide<M: Model>(problem: &Problem<M>, limits: Limits<'_>, searches: Searches) -> (Found, &'static str) {
     let never = AtomicBool::new(false);
     match searches {
-        Searches::Frontier => (frontier::search(problem, Meter::new(limits, &never)), "frontier"),
-        Searches::DepthFirst => (depth_first::search(problem, Meter::new(limits, &never)), "depth-first"),
+        Searches::Frontier => (frontier::search(problem, Meter::new(limits, &never)), FRONTIER),
+        Searches::DepthFirst => (DepthFirst::new(problem, limits.memory_bytes).run(limits, &never), DEPTH_FIRST),
         Searches::Both => compete(problem, limits),
     }
 }
 
-/// Most small histories are decided by depth-first within this many operations' time; no thread is started for them.
-const SMALL: usize = 24;
+const FRONTIER: &str = "frontier";
+const DEPTH_FIRST: &str = "depth-first";
+
+/// Steps for which depth-first goes alone. That decides most histories in less time than a thread takes to start, so that keys judged
+/// side by side seldom have two threads each.
+const STEPS_ALONE: usize = 2000;
+
+/// Depth-first needs little memory, since it may forget; the frontier must keep what it has.
+const DEPTH_FIRST_SHARE: usize = 4;
 
 fn compete<M: Model>(problem: &Problem<M>, limits: Limits<'_>) -> (Found, &'static str) {
-    let never = AtomicBool::new(false);
-    if problem.entries.len() <= SMALL {
-        return (depth_first::search(problem, Meter::new(limits, &never)), "depth-first");
-    }
-    let half = Limits { memory_bytes: limits.memory_bytes / 2, ..limits };
     let decided = AtomicBool::new(false);
-    let announce = |found: Found| {
-        if !matches!(found, Found::GaveUp(_)) {
-            decided.store(true, Ordering::Relaxed);
-        }
-        found
-    };
+    let depth_bytes = limits.memory_bytes / DEPTH_FIRST_SHARE;
+    let rest = Limits { memory_bytes: limits.memory_bytes - depth_bytes, ..limits };
+    let mut depth_first = DepthFirst::new(problem, depth_bytes);
+    if let Some(found) = depth_first.run_for(STEPS_ALONE, &mut Meter::new(limits, &decided)) {
+        return (found, DEPTH_FIRST);
+    }
     let (by_frontier, by_depth) = std::thread::scope(|scope| {
-        let frontier = scope.spawn(|| announce(frontier::search(problem, Meter::new(half, &decided))));
-        let by_depth = announce(depth_first::search(problem, Meter::new(half, &decided)));
-        let by_frontier = frontier.join().unwrap_or_else(|_| Found::GaveUp("the frontier search crashed".into()));
-        (by_frontier, by_depth)
+        let frontier = std::thread::Builder::new().spawn_scoped(scope, || {
+            let found = frontier::search(problem, Meter::new(rest, &decided));
+            decided.fetch_or(!matches!(found, Found::GaveUp(_)), Ordering::Relaxed);
+            found
+        });
+        let by_depth = depth_first.run(limits, &decided);
+        decided.fetch_or(!matches!(by_depth, Found::GaveUp(_)), Ordering::Relaxed);
+        // No thread to be had, or a crash: depth-first was alone.
+        (frontier.ok().and_then(|frontier| frontier.join().ok()), by_depth)
     });
     match (by_frontier, by_depth) {
-        (Found::GaveUp(why_frontier), Found::GaveUp(why_depth)) => {
-            (Found::GaveUp(format!("frontier: {why_frontier}; depth-first: {why_depth}")), "search")
+        (Some(Found::GaveUp(frontier)), Found::GaveUp(depth)) => {
+            // The frontier says more; but why it ended says little where the other went on.
+            let why = if frontier.why == depth.why { frontier.why } else { BOTH_ENDED };
+            (Found::GaveUp(HowFar { why, ..frontier }), "search")
         }
-        (Found::GaveUp(_), found) => (found, "depth-first"),
-        (found, _) => (found, "frontier"),
+        (None | Some(Found::GaveUp(_)), found) => (found, DEPTH_FIRST),
+        (Some(found), _) => (found, FRONTIER),
     }
 }
+
+const BOTH_ENDED: &str = "the memory budget ended for one search and the time budget for the other";

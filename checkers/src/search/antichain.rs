@@ -14,8 +14,10 @@
 
 use super::sets::Set;
 
-/// No item, no configuration.
-const NONE: u32 = u32::MAX;
+/// The end of a chain.
+pub(super) const NONE: u32 = u32::MAX;
+/// In place of the next in the chain: dominated by another.
+const DEAD: u32 = u32::MAX - 1;
 
 /// What may have happened so far: a state, which open operations took effect, and how that came about.
 #[derive(Clone, Debug)]
@@ -26,20 +28,23 @@ pub(super) struct Config<S> {
     pub(super) path: u32,
     pub(super) cost: S,
     pub(super) owed: S,
+    /// The next in the chain of equal hashes; [`DEAD`] once it is dominated.
+    next: u32,
+    /// For the owner of the set: the next in a list of its own.
+    pub(super) link: u32,
 }
 
-#[derive(Clone, Debug)]
-struct Item<S> {
-    config: Config<S>,
-    /// The next in the chain of equal hashes.
-    next: u32,
+impl<S> Config<S> {
+    pub(super) fn new(state: u32, path: u32, cost: S, owed: S) -> Self {
+        Self { state, path, cost, owed, next: NONE, link: NONE }
+    }
 }
 
 /// A set of configurations without those that another one dominates.
 #[derive(Debug)]
 pub(super) struct Antichain<S> {
-    /// In order of insertion. Those that were dominated later have no state.
-    items: Vec<Item<S>>,
+    /// In order of insertion, those that were dominated later included.
+    items: Vec<Config<S>>,
     /// The first of each chain. A power of two.
     heads: Vec<u32>,
     /// What is equal wherever one dominates another.
@@ -58,7 +63,7 @@ impl<S: Set> Antichain<S> {
     pub(super) fn clear(&mut self, exact: &S) {
         if self.items.len() < self.heads.len() / 8 {
             for place in 0..self.items.len() {
-                let head = self.head(&self.items[place].config);
+                let head = self.head(&self.items[place]);
                 self.heads[head] = NONE;
             }
         } else {
@@ -71,8 +76,35 @@ impl<S: Set> Antichain<S> {
 
     /// The configuration at `place`, unless it is dominated by now.
     pub(super) fn get(&self, place: u32) -> Option<&Config<S>> {
-        let config = &self.items[place as usize].config;
-        (config.state != NONE).then_some(config)
+        let item = &self.items[place as usize];
+        (item.next != DEAD).then_some(item)
+    }
+
+    /// The configuration at `place`, whose state and sets must not be changed.
+    pub(super) fn get_mut(&mut self, place: u32) -> &mut Config<S> {
+        &mut self.items[place as usize]
+    }
+
+    pub(super) fn len(&self) -> usize { self.items.len() }
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Config<S>>() + self.heads.capacity() * size_of::<u32>() + self.heap_bytes
+    }
+
+    /// Makes room for `more` items where `spare` bytes allow it, or says that they do not.
+    pub(super) fn make_room(&mut self, more: usize, spare: usize) -> bool {
+        if self.items.len() + more > 2 * self.heads.len() && self.heads.len() * 8 <= spare {
+            let heads = self.heads.len() * 2;
+            self.heads = Vec::new();
+            self.heads = vec![NONE; heads];
+            for place in 0..self.items.len() {
+                if self.items[place].next != DEAD {
+                    let head = self.head(&self.items[place]);
+                    let place_number = u32::try_from(place).expect("configurations are counted in u32");
+                    self.items[place].next = std::mem::replace(&mut self.heads[head], place_number);
+                }
+            }
+        }
+        super::memory::make_room(&mut self.items, more, spare)
     }
 
     /// Where the configuration is put, or nothing when one that is here dominates it or is equal.
@@ -83,11 +115,11 @@ impl<S: Set> Antichain<S> {
             self.compared += 1;
             let item = &self.items[at as usize];
             let next = item.next;
-            if item.config.state == config.state {
-                if item.config.cost.is_subset(&config.cost) && item.config.owed.is_subset(&config.owed) {
+            if item.state == config.state {
+                if item.cost.is_subset(&config.cost) && item.owed.is_subset(&config.owed) {
                     return None;
                 }
-                if config.cost.is_subset(&item.config.cost) && config.owed.is_subset(&item.config.owed) {
+                if config.cost.is_subset(&item.cost) && config.owed.is_subset(&item.owed) {
                     self.unlink(head, before, at);
                     at = next;
                     continue;
@@ -97,25 +129,25 @@ impl<S: Set> Antichain<S> {
         }
         let place = u32::try_from(self.items.len()).expect("configurations are counted in u32");
         self.heap_bytes += config.cost.heap_bytes() + config.owed.heap_bytes();
-        self.items.push(Item { config, next: self.heads[head] });
+        self.items.push(Config { next: self.heads[head], ..config });
         self.heads[head] = place;
         Some(place)
     }
 
     fn unlink(&mut self, head: usize, before: u32, at: u32) {
         let item = &mut self.items[at as usize];
-        item.config.state = NONE;
-        let next = item.next;
+        let next = std::mem::replace(&mut item.next, DEAD);
         match before {
             NONE => self.heads[head] = next,
             before => self.items[before as usize].next = next,
         }
     }
 
-    /// Moves what is left into `configs`, which is emptied before.
-    pub(super) fn move_into(&mut self, configs: &mut Vec<Config<S>>) {
+    /// Exchanges what is left for `configs`, which it empties.
+    pub(super) fn swap_into(&mut self, configs: &mut Vec<Config<S>>) {
         configs.clear();
-        configs.extend(self.items.drain(..).map(|item| item.config).filter(|config| config.state != NONE));
+        std::mem::swap(&mut self.items, configs);
+        configs.retain(|config| config.next != DEAD);
         self.heads.fill(NONE);
         self.heap_bytes = 0;
     }
@@ -123,7 +155,7 @@ impl<S: Set> Antichain<S> {
     fn head(&self, config: &Config<S>) -> usize {
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut hash = u64::from(config.state).wrapping_mul(SPREAD);
-        for place in 0..config.cost.words() {
+        for place in 0..self.exact.words() {
             hash = (hash.rotate_left(23) ^ (config.cost.word(place) & self.exact.word(place))).wrapping_mul(SPREAD);
         }
         let places = self.heads.len() - 1;
