@@ -85,7 +85,6 @@ impl<S: Set> Antichain<S> {
         &mut self.items[place as usize]
     }
 
-    pub(super) fn len(&self) -> usize { self.items.len() }
     pub(super) fn heap_bytes(&self) -> usize {
         self.items.capacity() * size_of::<Config<S>>() + self.heads.capacity() * size_of::<u32>() + self.heap_bytes
     }

@@ -34,17 +34,60 @@ use super::{Found, MEMORY_ENDED, Meter, Problem, Stuck};
 use crate::model::Model;
 
 /// Decides `problem` by sweeping its events.
-pub(super) fn search<M: Model>(problem: &Problem<M>, meter: Meter<'_>) -> Found {
+pub(super) fn search<M: Model>(problem: &Problem<M>, mut meter: Meter<'_>) -> Found {
     match problem.most_open {
-        0..=64 => Sweep::<M, Mask<1>>::new(problem, meter).run(),
-        65..=256 => Sweep::<M, Mask<4>>::new(problem, meter).run(),
-        _ => Sweep::<M, Bits>::new(problem, meter).run(),
+        0..=64 => widen::<M, Mask<1>>(problem, &mut meter),
+        65..=256 => widen::<M, Mask<4>>(problem, &mut meter),
+        _ => widen::<M, Bits>(problem, &mut meter),
     }
 }
 
-struct Sweep<'p, 'm, M: Model, S> {
+/// How a sweep is to go.
+#[derive(Clone, Copy, Debug)]
+enum Sort {
+    /// All configurations are kept.
+    Exact,
+    /// At each return only so many of the best are kept.
+    Beam(usize),
+    /// Unknown operations are never used up; the sweep ends where more configurations than this would be kept.
+    Relaxed(usize),
+}
+
+/// How a sweep ended.
+enum Ending {
+    Decided(Found),
+    /// It proved nothing.
+    Open,
+}
+
+/// The widths that are tried before the exact sweep.
+const WIDTHS: [usize; 3] = [48, 384, 3072];
+
+fn widen<M: Model, S: Set>(problem: &Problem<M>, meter: &mut Meter<'_>) -> Found {
+    let has_unknown = problem.entries.iter().any(|entry| entry.is_unknown());
+    let mut furthest = 0;
+    for width in WIDTHS {
+        for sort in [Sort::Beam(width), Sort::Relaxed(width)] {
+            if matches!(sort, Sort::Beam(_)) || has_unknown {
+                let ending = Sweep::<M, S>::new(problem, meter, sort).run(&mut furthest);
+                if let Ending::Decided(found) = ending {
+                    return found;
+                }
+            }
+        }
+    }
+    match Sweep::<M, S>::new(problem, meter, Sort::Exact).run(&mut furthest) {
+        Ending::Decided(found) => found,
+        Ending::Open => unreachable!("an exact sweep decides or gives up"),
+    }
+}
+
+struct Sweep<'p, 'm, 'l, M: Model, S> {
     problem: &'p Problem<M>,
-    meter: Meter<'m>,
+    meter: &'m mut Meter<'l>,
+    sort: Sort,
+    /// False once configurations were left out.
+    complete: bool,
     slots: Slots<S>,
     free: Vec<usize>,
     /// Open slots of equal calls, earliest deadline first.
@@ -63,14 +106,15 @@ struct Sweep<'p, 'm, M: Model, S> {
     to_extend: Vec<u32>,
     /// What it holds besides.
     fixed_bytes: usize,
-    total: usize,
 }
 
-impl<'p, 'm, M: Model, S: Set> Sweep<'p, 'm, M, S> {
-    fn new(problem: &'p Problem<M>, meter: Meter<'m>) -> Self {
+impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
+    fn new(problem: &'p Problem<M>, meter: &'m mut Meter<'l>, sort: Sort) -> Self {
         Self {
             problem,
             meter,
+            sort,
+            complete: true,
             slots: Slots::default(),
             free: Vec::new(),
             open_by_class: vec![Vec::new(); problem.class_count],
@@ -81,12 +125,12 @@ impl<'p, 'm, M: Model, S: Set> Sweep<'p, 'm, M, S> {
             next: Antichain::new(),
             seen: Antichain::new(),
             to_extend: Vec::new(),
-            total: 0,
             fixed_bytes: 4 * problem.entries.len() + problem.class_count * size_of::<Vec<usize>>(),
         }
     }
 
-    fn run(mut self) -> Found {
+    /// `furthest`: the last event that any sweep got to.
+    fn run(mut self, furthest: &mut usize) -> Ending {
         let problem = self.problem;
         let initial = self.states.number(problem.model.initial(), &self.slots);
         self.configs.push(Config::new(initial, START, S::default(), S::default()));
@@ -100,15 +144,44 @@ impl<'p, 'm, M: Model, S: Set> Sweep<'p, 'm, M, S> {
             }
             let slot = slot_of[point.entry as usize] as usize;
             if let Err(why) = self.force(slot, point.entry) {
-                return Found::GaveUp(problem.how_far(why, place));
+                return Ending::Decided(Found::GaveUp(problem.how_far(why, place.max(*furthest))));
             }
-            if self.configs.is_empty() {
+            if self.configs.is_empty() && self.complete {
+                let shortest = matches!(self.sort, Sort::Exact | Sort::Beam(_));
                 let entry = problem.entry(point.entry);
-                return Found::Impossible(Stuck { operation: entry.index, at: entry.ret, shortest: true });
+                return Ending::Decided(Found::Impossible(Stuck { operation: entry.index, at: entry.ret, shortest }));
+            }
+            let too_many = matches!(self.sort, Sort::Relaxed(most) if self.configs.len() > most);
+            if self.configs.is_empty() || too_many {
+                return Ending::Open;
+            }
+            if !matches!(self.sort, Sort::Relaxed(_)) {
+                *furthest = place.max(*furthest);
             }
             self.close(slot, point.entry);
+            self.narrow();
         }
-        Found::Linearizable(problem.indices(&self.paths.order(self.configs[0].path, problem)))
+        match self.sort {
+            Sort::Relaxed(_) => Ending::Open,
+            _ => Ending::Decided(Found::Linearizable(problem.indices(&self.paths.order(self.configs[0].path, problem)))),
+        }
+    }
+
+    /// Leaves out all but the best configurations, where that is wanted.
+    fn narrow(&mut self) {
+        let Sort::Beam(width) = self.sort else { return };
+        if self.configs.len() <= width {
+            return;
+        }
+        let rank = |config: &Config<S>| {
+            let unknown = config.cost.count_in(&self.slots.unknown);
+            let reads = config.cost.count_in(&self.slots.reads);
+            let rigid = config.cost.count_in(&self.slots.must_blind) + config.owed.count_in(&self.slots.must_blind);
+            3 * unknown + reads + rigid
+        };
+        self.configs.select_nth_unstable_by_key(width, rank);
+        self.configs.truncate(width);
+        self.complete = false;
     }
 
     /// Gives `entry` a slot, and places it at once where it is a read that matches.
@@ -200,10 +273,6 @@ impl<'p, 'm, M: Model, S: Set> Sweep<'p, 'm, M, S> {
                 self.extend(&config, self.open_classes[class], target);
             }
         }
-        if std::env::var("STATS").is_ok() {
-            eprintln!("{} seen {} next {} open {} unknown {} compared {}", self.slots.entries.len(), self.seen.len(), self.next.len(), self.slots.entries.iter().flatten().count(), self.slots.unknown.count_in(&self.slots.unknown), self.total);
-            self.total = 0;
-        }
         self.next.swap_into(&mut self.configs);
         if self.paths.are_many() {
             self.paths.retain(&mut self.configs);
@@ -259,7 +328,9 @@ impl<'p, 'm, M: Model, S: Set> Sweep<'p, 'm, M, S> {
             return;
         }
         let mut next = Config::new(state, NONE, config.cost.clone(), config.owed.clone());
-        next.cost.insert(slot);
+        if !(self.slots.unknown.contains(slot) && matches!(self.sort, Sort::Relaxed(_))) {
+            next.cost.insert(slot);
+        }
         next.cost.remove_all(self.states.reads(state));
         next.owed.remove(slot);
         if blind {
@@ -311,7 +382,6 @@ impl<'p, 'm, M: Model, S: Set> Sweep<'p, 'm, M, S> {
     /// Counts a step, and makes room for whatever one configuration can become.
     fn look_after_budgets(&mut self) -> Result<(), &'static str> {
         let compared = std::mem::take(&mut self.next.compared) + std::mem::take(&mut self.seen.compared);
-        self.total += compared;
         self.meter.steps(1 + compared / COMPARED_PER_STEP)?;
         let held = self.heap_bytes() + self.states.growth_bytes();
         let more = 2 * self.slots.entries.len() + 2;
