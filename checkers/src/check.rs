@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use crate::certificate::{Certificate, KeyOrder};
 use crate::describe::key_phrase;
+use crate::explain::{self, Finding};
 use crate::fast::{list, register};
 use crate::fit::{fits, impossible_read};
 use crate::history::{Function, History, OpIndex};
 use crate::key::{KeyHistory, Keys};
 use crate::model::{ModelKind, ModelSpec};
 use crate::search::{Found, Limits, Problem, Searches, decide};
-use crate::verdict::{Anomaly, Judgement, Verdict, Violation};
+use crate::verdict::{Anomaly, Judgement, Verdict};
 
 /// What a check may spend. Hard: at the end of either the verdict is `unknown`.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +142,7 @@ pub fn check_with(
         results: Mutex::new(Vec::with_capacity(keys.len())),
     };
     let results = pool.run(threads);
-    let mut judgement = fold(results, &keys, history.len());
+    let mut judgement = fold(results, &keys, spec, history.len());
     judgement.elapsed = start.elapsed();
     Ok(judgement)
 }
@@ -151,7 +152,8 @@ pub fn check_with(
 pub(crate) enum Outcome {
     /// With an order of the operations, where the test made one.
     Valid(Option<Vec<OpIndex>>),
-    Invalid(Violation),
+    /// With the few operations that show it; [`explain`] finds the words.
+    Invalid(Finding),
     Unknown(String),
 }
 
@@ -242,7 +244,7 @@ impl Searcher<'_> {
         self.algorithm == Algorithm::Auto
     }
 
-    pub(crate) fn search<M: crate::model::Model>(self, key: KeyHistory<'_>, problem: &Problem<M>) -> KeyResult {
+    pub(crate) fn search<M: crate::model::Model>(self, problem: &Problem<M>) -> KeyResult {
         let searches = match self.algorithm {
             Algorithm::Auto | Algorithm::Search => Searches::Both,
             Algorithm::Frontier => Searches::Frontier,
@@ -252,7 +254,7 @@ impl Searcher<'_> {
         let outcome = match found {
             Found::Linearizable(order) => Outcome::Valid(Some(order)),
             Found::GaveUp(how_far) => Outcome::Unknown(how_far.to_string()),
-            Found::Impossible(stuck) => Outcome::Invalid(crate::describe::unexplained(key, stuck.operation)),
+            Found::Impossible(stuck) => Outcome::invalid(Anomaly::NotLinearizable, vec![stuck.operation]),
         };
         (outcome, decided_by)
     }
@@ -264,7 +266,12 @@ fn crash(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Brings the keys' results together: invalid wins over unknown, unknown over valid.
-fn fold(results: Vec<(usize, KeyResult)>, histories: &[KeyHistory<'_>], operations: usize) -> Judgement {
+fn fold(
+    results: Vec<(usize, KeyResult)>,
+    histories: &[KeyHistory<'_>],
+    spec: &ModelSpec,
+    operations: usize,
+) -> Judgement {
     let keys = histories.len();
     let mut judgement = Judgement {
         verdict: Verdict::Vacuous,
@@ -305,9 +312,10 @@ fn fold(results: Vec<(usize, KeyResult)>, histories: &[KeyHistory<'_>], operatio
                     judgement.decided_by = decided_by;
                 }
             }
-            Outcome::Invalid(violation) if judgement.verdict != Verdict::Invalid => {
+            Outcome::Invalid(finding) if judgement.verdict != Verdict::Invalid => {
+                let violation = explain::violation(histories[place], spec, &finding);
                 judgement.verdict = Verdict::Invalid;
-                judgement.reason.clone_from(&violation.description);
+                judgement.reason.clone_from(&violation.sentences[0]);
                 judgement.violation = Some(violation);
                 judgement.decided_by = decided_by;
             }
@@ -335,15 +343,8 @@ fn heavier(a: &'static str, b: &'static str) -> &'static str {
 }
 
 impl Outcome {
-    /// A violation with its place and words.
-    pub(crate) fn invalid(
-        key: KeyHistory<'_>,
-        anomaly: Anomaly,
-        mut operations: Vec<OpIndex>,
-        description: String,
-    ) -> Self {
-        operations.sort_unstable();
-        operations.dedup();
-        Self::Invalid(Violation { anomaly, key: key.key.clone(), operations, description })
+    /// A violation: its kind, and the operations that show it.
+    pub(crate) fn invalid(anomaly: Anomaly, operations: Vec<OpIndex>) -> Self {
+        Self::Invalid(Finding::new(anomaly, operations))
     }
 }

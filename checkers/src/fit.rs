@@ -1,7 +1,6 @@
 //! Whether a history is one that a model can judge.
 
 use crate::check::{CheckError, Outcome};
-use crate::describe::{deed, key_phrase};
 use crate::history::{Action, Completion, History, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
@@ -18,18 +17,13 @@ pub(crate) fn states(model: ModelKind) -> (&'static str, fn(&Value) -> bool) {
 
 /// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
 pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
-    let (expected, holds) = states(model);
+    let (_, holds) = states(model);
     let foreign = |operation: &Operation<ValueId>| {
         operation.action == Action::Read
             && matches!(operation.completion, Completion::Ok(Some(value)) if !holds(key.value(value)))
     };
     let (index, _) = key.operations().find(|(_, operation)| foreign(operation))?;
-    let words = format!(
-        "Read of an unwritten value on {}: {} is not {expected}, and nothing else was ever there.",
-        key_phrase(key.key),
-        deed(&key.operation(index))
-    );
-    Some(Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![index], words))
+    Some(Outcome::invalid(Anomaly::ReadOfUnwritten, vec![index]))
 }
 
 /// Refuses a history, or an initial value, that the model cannot hold.

@@ -12,12 +12,14 @@
 pub mod certificate;
 mod check;
 mod describe;
+mod explain;
 mod fast;
 mod fit;
 pub mod history;
 mod key;
 pub mod model;
 mod search;
+pub mod stream;
 pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};

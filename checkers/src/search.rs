@@ -140,7 +140,6 @@ impl<M: Model> Problem<M> {
             unknown_open: begun.filter(|point| self.entry(point.entry).is_unknown()).count(),
         }
     }
-
 }
 
 /// What a search found.

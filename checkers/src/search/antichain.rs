@@ -74,6 +74,11 @@ impl<S: Set> Antichain<S> {
         self.heap_bytes = 0;
     }
 
+    /// How many were put in, those that were dominated later included.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// The configuration at `place`, unless it is dominated by now.
     pub(super) fn get(&self, place: u32) -> Option<&Config<S>> {
         let item = &self.items[place as usize];

@@ -60,6 +60,9 @@ enum Ending {
     Open,
 }
 
+/// How many configurations a relaxed sweep may look at, at one return, for each that it may keep.
+const SEEN_PER_KEPT: usize = 32;
+
 /// The widths that are tried before the exact sweep.
 const WIDTHS: [usize; 3] = [48, 384, 3072];
 
@@ -88,6 +91,8 @@ struct Sweep<'p, 'm, 'l, M: Model, S> {
     sort: Sort,
     /// False once configurations were left out.
     complete: bool,
+    /// True once a relaxed sweep met too many configurations.
+    overflowed: bool,
     slots: Slots<S>,
     free: Vec<usize>,
     /// Open slots of equal calls, earliest deadline first.
@@ -115,6 +120,7 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
             meter,
             sort,
             complete: true,
+            overflowed: false,
             slots: Slots::default(),
             free: Vec::new(),
             open_by_class: vec![Vec::new(); problem.class_count],
@@ -146,13 +152,16 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
             if let Err(why) = self.force(slot, point.entry) {
                 return Ending::Decided(Found::GaveUp(problem.how_far(why, place.max(*furthest))));
             }
+            let too_many = matches!(self.sort, Sort::Relaxed(most) if self.configs.len() > most);
+            if self.overflowed || too_many {
+                return Ending::Open;
+            }
             if self.configs.is_empty() && self.complete {
                 let shortest = matches!(self.sort, Sort::Exact | Sort::Beam(_));
                 let entry = problem.entry(point.entry);
                 return Ending::Decided(Found::Impossible(Stuck { operation: entry.index, at: entry.ret, shortest }));
             }
-            let too_many = matches!(self.sort, Sort::Relaxed(most) if self.configs.len() > most);
-            if self.configs.is_empty() || too_many {
+            if self.configs.is_empty() {
                 return Ending::Open;
             }
             if !matches!(self.sort, Sort::Relaxed(_)) {
@@ -163,7 +172,9 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
         }
         match self.sort {
             Sort::Relaxed(_) => Ending::Open,
-            _ => Ending::Decided(Found::Linearizable(problem.indices(&self.paths.order(self.configs[0].path, problem)))),
+            _ => {
+                Ending::Decided(Found::Linearizable(problem.indices(&self.paths.order(self.configs[0].path, problem))))
+            }
         }
     }
 
@@ -269,6 +280,11 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
         self.configs = configs;
         while let Some(config) = self.pop() {
             self.look_after_budgets()?;
+            if matches!(self.sort, Sort::Relaxed(most) if self.seen.len() > SEEN_PER_KEPT * most) {
+                // Operations that are never used up may be extended by for ever.
+                self.overflowed = true;
+                return Ok(());
+            }
             for class in 0..self.open_classes.len() {
                 self.extend(&config, self.open_classes[class], target);
             }

@@ -7,9 +7,9 @@
 //!
 //! Reads are not in the tree: they fit into the finished order wherever their state is.
 
+use super::Problem;
 use super::antichain::Config;
 use super::memory::make_room;
-use super::Problem;
 use crate::model::Model;
 
 /// The path of a configuration that has done nothing.
@@ -159,7 +159,9 @@ fn with_reads<M: Model>(mutations: &[u32], problem: &Problem<M>) -> Vec<u32> {
     let (mut returned, mut after) = (0, 0);
     for &read in &reads {
         let entry = problem.entry(read);
-        while let Some(&other) = by_return.get(returned).filter(|&&other| problem.entry(reads[other]).ret < entry.invoke) {
+        while let Some(&other) =
+            by_return.get(returned).filter(|&&other| problem.entry(reads[other]).ret < entry.invoke)
+        {
             after = after.max(places[other].0);
             returned += 1;
         }
@@ -167,7 +169,10 @@ fn with_reads<M: Model>(mutations: &[u32], problem: &Problem<M>) -> Vec<u32> {
         let place = (from..states.len()).find(|&place| problem.model.allows(&states[place], &entry.call));
         places.push((place.expect("the search found a place for every read"), read));
     }
-    debug_assert!(places.iter().all(|&(place, read)| earliest[place] <= problem.entry(read).ret), "no read is too late");
+    debug_assert!(
+        places.iter().all(|&(place, read)| earliest[place] <= problem.entry(read).ret),
+        "no read is too late"
+    );
     places.sort_unstable();
     let mut order = Vec::with_capacity(mutations.len() + reads.len());
     let mut reads = places.into_iter().peekable();

@@ -2,10 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::sets::Set;
 use super::Problem;
 use super::antichain::Config;
 use super::memory::map_bytes;
+use super::sets::Set;
 use crate::model::Model;
 
 /// Not worked out yet.
@@ -162,7 +162,8 @@ impl<'p, M: Model, S: Set> States<'p, M, S> {
 
     /// What a new state may cost at most, growth of the tables included.
     pub(super) fn growth_bytes(&self) -> usize {
-        let growth = if self.records.len() == self.records.capacity() { self.heap_bytes() - self.heap_bytes } else { 0 };
+        let growth =
+            if self.records.len() == self.records.capacity() { self.heap_bytes() - self.heap_bytes } else { 0 };
         2 * growth + 1024
     }
 
