@@ -1,6 +1,7 @@
 //! Whether a history is one that a model can judge.
 
-use crate::check::{CheckError, Outcome};
+use crate::check::CheckError;
+use crate::explain::Finding;
 use crate::history::{Action, Completion, History, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
@@ -16,14 +17,14 @@ pub(crate) fn states(model: ModelKind) -> (&'static str, fn(&Value) -> bool) {
 }
 
 /// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
-pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
+pub(crate) fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Finding> {
     let (_, holds) = states(model);
     let foreign = |operation: &Operation<ValueId>| {
         operation.action == Action::Read
             && matches!(operation.completion, Completion::Ok(Some(value)) if !holds(key.value(value)))
     };
     let (index, _) = key.operations().find(|(_, operation)| foreign(operation))?;
-    Some(Outcome::invalid(Anomaly::ReadOfUnwritten, vec![index]))
+    Some(Finding::new(Anomaly::ReadOfUnwritten, vec![index]))
 }
 
 /// Refuses a history, or an initial value, that the model cannot hold.

@@ -6,9 +6,9 @@
 //!                 └─ depth-first: follows one order, remembers dead ends ────┘
 //! ```
 //!
-//! Neither is best: the frontier is steady on invalid histories, depth-first lucky on valid ones (Lowe, "Testing for
-//! linearizability", 2017; Horn and Kroening, "Faster linearizability checking via P-compositionality", 2015). Both look at
-//! their time and memory budgets inside the step.
+//! Neither is best: the frontier is steady, depth-first often lucky on valid histories (Lowe, "Testing for
+//! linearizability", 2017; Horn and Kroening, "Faster linearizability checking via P-compositionality", 2015). Depth-first goes
+//! first, alone, for as long as a thread takes to start. Both look at their time and memory budgets inside the step.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -20,12 +20,15 @@ use crate::model::Model;
 use depth_first::DepthFirst;
 
 mod antichain;
+pub(crate) mod calls;
 mod depth_first;
 mod frontier;
 mod memory;
 mod paths;
 mod sets;
 mod states;
+#[cfg(test)]
+mod tests;
 
 /// The return time of an operation whose outcome is unknown.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -126,7 +129,7 @@ impl<M: Model> Problem<M> {
     }
 
     /// How far a search got whose budget ended at the event at `place`.
-    fn how_far(&self, why: &'static str, place: usize) -> HowFar {
+    fn how_far(&self, why: Why, place: usize) -> HowFar {
         let place = place.min(self.points.len());
         let begun = self.points[..place].iter().filter(|point| !point.is_return);
         HowFar {
@@ -170,7 +173,7 @@ pub struct Stuck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HowFar {
     /// Which budget ended.
-    pub why: &'static str,
+    pub why: Why,
     /// The event it got to.
     pub event: usize,
     /// How many events (invocations and returns) there are.
@@ -181,10 +184,52 @@ pub struct HowFar {
     pub unknown_open: usize,
 }
 
+impl HowFar {
+    /// How far, and what to change. `at` puts a time into words: "at 1.2 s".
+    pub(crate) fn in_words(&self, at: impl Fn(u64) -> String) -> String {
+        let Self { why, event, events, unknown_open, .. } = self;
+        let advice = match why {
+            Why::Time => "give it more time, or record fewer operations or unknown outcomes per key",
+            Why::Memory => "give it more memory, or record with fewer clients or unknown outcomes per key",
+            Why::TimeAndMemory => {
+                "give it more time and memory, or record with fewer clients or unknown outcomes per key"
+            }
+            Why::Stopped => "nothing is missing but this",
+        };
+        let time = at(self.at);
+        format!(
+            "{why} at event {event} of {events} ({time}), with {unknown_open} operations of unknown outcome open; {advice}"
+        )
+    }
+}
+
 impl std::fmt::Display for HowFar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let HowFar { why, event, events, unknown_open, .. } = self;
-        write!(f, "{why} at event {event} of {events}, with {unknown_open} operations of unknown outcome open")
+        f.write_str(&self.in_words(|time| format!("time {time}")))
+    }
+}
+
+/// Why a search ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The time budget ended.
+    Time,
+    /// The memory budget ended.
+    Memory,
+    /// For one search the time budget ended, and for the other the memory budget.
+    TimeAndMemory,
+    /// The answer was no longer wanted.
+    Stopped,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Time => "the time budget ended",
+            Self::Memory => "the memory budget ended",
+            Self::TimeAndMemory => "the time budget and the memory budget ended",
+            Self::Stopped => "the search was stopped because another key is in violation",
+        })
     }
 }
 
@@ -215,26 +260,21 @@ impl<'a> Meter<'a> {
     }
 
     /// Must be called for every step, or few of them at once. `Err` says which budget ended.
-    fn steps(&mut self, steps: usize) -> Result<(), &'static str> {
+    fn steps(&mut self, steps: usize) -> Result<(), Why> {
         self.steps += steps;
         if self.steps < STEPS_PER_LOOK {
             return Ok(());
         }
         self.steps = 0;
-        if self.rival_won.load(Ordering::Relaxed) {
-            Err("the other search decided")
-        } else if self.limits.cancelled.load(Ordering::Relaxed) {
-            Err("the search was stopped because another key is in violation")
+        if self.rival_won.load(Ordering::Relaxed) || self.limits.cancelled.load(Ordering::Relaxed) {
+            Err(Why::Stopped)
         } else if Instant::now() >= self.limits.deadline {
-            Err("the time budget ended")
+            Err(Why::Time)
         } else {
             Ok(())
         }
     }
 }
-
-/// The reason of a search that may not hold more.
-const MEMORY_ENDED: &str = "the memory budget ended";
 
 /// Which searches may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,13 +325,10 @@ fn compete<M: Model>(problem: &Problem<M>, limits: Limits<'_>) -> (Found, &'stat
     });
     match (by_frontier, by_depth) {
         (Some(Found::GaveUp(frontier)), Found::GaveUp(depth)) => {
-            // The frontier says more; but why it ended says little where the other went on.
-            let why = if frontier.why == depth.why { frontier.why } else { BOTH_ENDED };
+            let why = if frontier.why == depth.why { frontier.why } else { Why::TimeAndMemory };
             (Found::GaveUp(HowFar { why, ..frontier }), "search")
         }
         (None | Some(Found::GaveUp(_)), found) => (found, DEPTH_FIRST),
         (Some(found), _) => (found, FRONTIER),
     }
 }
-
-const BOTH_ENDED: &str = "the memory budget ended for one search and the time budget for the other";

@@ -21,10 +21,13 @@ use std::sync::atomic::AtomicBool;
 
 use super::memory::{make_room, table_bytes, table_growth_bytes};
 use super::sets::{Bits, Set};
-use super::{Found, Limits, MEMORY_ENDED, Meter, Problem, Stuck};
+use super::{Found, Limits, Meter, Problem, Stuck, Why};
 use crate::model::Model;
 
 const HEAD: usize = 0;
+
+/// Operations in reach are compared with each other; so many comparisons count as a step.
+const REACH_PER_STEP: usize = 1024;
 
 /// A doubly linked list of the events of operations that are not yet placed. Node 0 is the head, node `p + 1` is point `p`.
 struct Events {
@@ -94,6 +97,8 @@ pub(super) struct DepthFirst<'p, M: Model> {
     furthest: usize,
     memo: Memo<Key<M::State>>,
     memory_bytes: usize,
+    /// How many events the latest frame had to look at.
+    reach: usize,
     /// What it holds from the start.
     fixed_bytes: usize,
 }
@@ -134,6 +139,7 @@ impl<'p, M: Model> DepthFirst<'p, M> {
             furthest: 0,
             memo: Memo::new(memory_bytes.saturating_sub(fixed_bytes) * 3 / 4),
             memory_bytes,
+            reach: 0,
             fixed_bytes,
         };
         let first = search.frame(problem.model.initial(), 0, 0);
@@ -163,7 +169,8 @@ impl<'p, M: Model> DepthFirst<'p, M> {
             if let Some(entry) = frame.placed.take() {
                 self.unplace(entry);
             }
-            if let Err(why) = self.make_room().and_then(|()| meter.steps(1)) {
+            if let Err(why) = self.make_room().and_then(|()| meter.steps(1 + self.reach * self.reach / REACH_PER_STEP))
+            {
                 let place = self.nodes[self.must_entry(self.furthest) as usize].1 as usize;
                 return Some(Found::GaveUp(self.problem.how_far(why, place)));
             }
@@ -177,20 +184,20 @@ impl<'p, M: Model> DepthFirst<'p, M> {
     }
 
     /// Makes room for the next frame.
-    fn make_room(&mut self) -> Result<(), &'static str> {
+    fn make_room(&mut self) -> Result<(), Why> {
         let held = |search: &Self| {
             search.fixed_bytes
                 + search.memo.bytes_max
                 + search.stack.capacity() * size_of::<Frame<M::State>>()
                 + 4 * search.candidates.capacity()
         };
-        let spare = self.memory_bytes.checked_sub(held(self)).ok_or(MEMORY_ENDED)?;
+        let spare = self.memory_bytes.checked_sub(held(self)).ok_or(Why::Memory)?;
         if !make_room(&mut self.stack, 2, spare) {
-            return Err(MEMORY_ENDED);
+            return Err(Why::Memory);
         }
         let open = self.problem.most_open;
-        let spare = self.memory_bytes.checked_sub(held(self)).ok_or(MEMORY_ENDED)?;
-        if make_room(&mut self.candidates, open, spare) { Ok(()) } else { Err(MEMORY_ENDED) }
+        let spare = self.memory_bytes.checked_sub(held(self)).ok_or(Why::Memory)?;
+        if make_room(&mut self.candidates, open, spare) { Ok(()) } else { Err(Why::Memory) }
     }
 
     /// All orders were tried. Those that must happen, up to the furthest, cannot all have happened; so the history cannot be
@@ -278,8 +285,10 @@ impl<'p, M: Model> DepthFirst<'p, M> {
         let problem = self.problem;
         let mut node = self.events.next[HEAD] as usize;
         let mut unknown: SmallVec<[u32; 8]> = SmallVec::new();
+        self.reach = 0;
         while let Some(point) = problem.points.get(node - 1).filter(|point| !point.is_return) {
             node = self.events.next[node] as usize;
+            self.reach += 1;
             let call = problem.call(point.entry);
             if problem.model.is_read(call) {
                 if problem.model.step(&state, call).is_some() {

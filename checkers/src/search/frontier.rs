@@ -13,6 +13,19 @@
 //! A configuration stands for every set of done operations between those surely done and those not surely undone: when
 //! a blind write is placed, each other open blind write that must happen may or may not have been hidden just before it.
 //!
+//! Most of what is possible leads nowhere. So narrow sweeps come first, each eight times as wide as the one before it:
+//!
+//! ```text
+//!   beam      keeps the best configurations only          reaches the end: linearizable
+//!   relaxed   never uses up an unknown operation          has no configuration left: not linearizable
+//!   exact     keeps all                                   decides
+//! ```
+//!
+//! A beam's configurations are real ones, so the order it finds is one; where it left nothing out, it is exact. A relaxed sweep
+//! allows all that is possible and more: an unknown operation may take effect any number of times. What even that cannot
+//! explain is impossible. It says nothing when it reaches the end or becomes too wide. Narrow sweeps together take about a
+//! quarter longer than the widest of them, and they are bounded by their width, whatever the history.
+//!
 //! Why each pruning loses nothing:
 //! - *A read that matches is placed at once.* Any continuation without it is one with it, the read moved to the front.
 //! - *A blind write, or an operation of unknown outcome, is placed off the path only when it enables an operation that is not
@@ -30,15 +43,15 @@ use super::antichain::{Antichain, Config, NONE};
 use super::paths::{Paths, START};
 use super::sets::{Bits, Mask, Set};
 use super::states::{Slots, States};
-use super::{Found, MEMORY_ENDED, Meter, Problem, Stuck};
+use super::{Found, Meter, Problem, Stuck, Why};
 use crate::model::Model;
 
 /// Decides `problem` by sweeping its events.
 pub(super) fn search<M: Model>(problem: &Problem<M>, mut meter: Meter<'_>) -> Found {
     match problem.most_open {
-        0..=64 => widen::<M, Mask<1>>(problem, &mut meter),
-        65..=256 => widen::<M, Mask<4>>(problem, &mut meter),
-        _ => widen::<M, Bits>(problem, &mut meter),
+        0..=64 => widen::<M, Mask<1>>(problem, &mut meter, &WIDTHS),
+        65..=256 => widen::<M, Mask<4>>(problem, &mut meter, &WIDTHS),
+        _ => widen::<M, Bits>(problem, &mut meter, &WIDTHS),
     }
 }
 
@@ -53,36 +66,26 @@ enum Sort {
     Relaxed(usize),
 }
 
-/// How a sweep ended.
-enum Ending {
-    Decided(Found),
-    /// It proved nothing.
-    Open,
-}
-
-/// How many configurations a relaxed sweep may look at, at one return, for each that it may keep.
+/// How many configurations a narrow sweep may look at, at one return, for each that it may keep.
 const SEEN_PER_KEPT: usize = 32;
+
+/// An unknown operation is scarcer than an open read or a write that cannot be hidden.
+const UNKNOWN_WEIGHT: usize = 3;
 
 /// The widths that are tried before the exact sweep.
 const WIDTHS: [usize; 3] = [48, 384, 3072];
 
-fn widen<M: Model, S: Set>(problem: &Problem<M>, meter: &mut Meter<'_>) -> Found {
-    let has_unknown = problem.entries.iter().any(|entry| entry.is_unknown());
+/// Narrow sweeps of these widths, then the exact one.
+pub(super) fn widen<M: Model, S: Set>(problem: &Problem<M>, meter: &mut Meter<'_>, widths: &[usize]) -> Found {
+    let has_unknown = problem.entries.iter().any(super::Entry::is_unknown);
+    let narrow = widths.iter().flat_map(|&width| [Sort::Beam(width), Sort::Relaxed(width)]);
     let mut furthest = 0;
-    for width in WIDTHS {
-        for sort in [Sort::Beam(width), Sort::Relaxed(width)] {
-            if matches!(sort, Sort::Beam(_)) || has_unknown {
-                let ending = Sweep::<M, S>::new(problem, meter, sort).run(&mut furthest);
-                if let Ending::Decided(found) = ending {
-                    return found;
-                }
-            }
+    for sort in narrow.filter(|sort| has_unknown || matches!(sort, Sort::Beam(_))).chain([Sort::Exact]) {
+        if let Some(found) = Sweep::<M, S>::new(problem, meter, sort).run(&mut furthest) {
+            return found;
         }
     }
-    match Sweep::<M, S>::new(problem, meter, Sort::Exact).run(&mut furthest) {
-        Ending::Decided(found) => found,
-        Ending::Open => unreachable!("an exact sweep decides or gives up"),
-    }
+    unreachable!("an exact sweep decides or gives up")
 }
 
 struct Sweep<'p, 'm, 'l, M: Model, S> {
@@ -91,8 +94,6 @@ struct Sweep<'p, 'm, 'l, M: Model, S> {
     sort: Sort,
     /// False once configurations were left out.
     complete: bool,
-    /// True once a relaxed sweep met too many configurations.
-    overflowed: bool,
     slots: Slots<S>,
     free: Vec<usize>,
     /// Open slots of equal calls, earliest deadline first.
@@ -120,7 +121,6 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
             meter,
             sort,
             complete: true,
-            overflowed: false,
             slots: Slots::default(),
             free: Vec::new(),
             open_by_class: vec![Vec::new(); problem.class_count],
@@ -135,8 +135,8 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
         }
     }
 
-    /// `furthest`: the last event that any sweep got to.
-    fn run(mut self, furthest: &mut usize) -> Ending {
+    /// Nothing where the sweep proved nothing. `furthest`: the last event that any sweep got to.
+    fn run(mut self, furthest: &mut usize) -> Option<Found> {
         let problem = self.problem;
         let initial = self.states.number(problem.model.initial(), &self.slots);
         self.configs.push(Config::new(initial, START, S::default(), S::default()));
@@ -150,37 +150,44 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
             }
             let slot = slot_of[point.entry as usize] as usize;
             if let Err(why) = self.force(slot, point.entry) {
-                return Ending::Decided(Found::GaveUp(problem.how_far(why, place.max(*furthest))));
-            }
-            let too_many = matches!(self.sort, Sort::Relaxed(most) if self.configs.len() > most);
-            if self.overflowed || too_many {
-                return Ending::Open;
+                return Some(Found::GaveUp(problem.how_far(why, place.max(*furthest))));
             }
             if self.configs.is_empty() && self.complete {
                 let shortest = matches!(self.sort, Sort::Exact | Sort::Beam(_));
                 let entry = problem.entry(point.entry);
-                return Ending::Decided(Found::Impossible(Stuck { operation: entry.index, at: entry.ret, shortest }));
+                return Some(Found::Impossible(Stuck { operation: entry.index, at: entry.ret, shortest }));
             }
-            if self.configs.is_empty() {
-                return Ending::Open;
+            self.narrow();
+            if self.configs.is_empty() || self.proves_nothing() {
+                return None;
             }
             if !matches!(self.sort, Sort::Relaxed(_)) {
                 *furthest = place.max(*furthest);
             }
             self.close(slot, point.entry);
-            self.narrow();
         }
         match self.sort {
-            Sort::Relaxed(_) => Ending::Open,
-            _ => {
-                Ending::Decided(Found::Linearizable(problem.indices(&self.paths.order(self.configs[0].path, problem))))
-            }
+            Sort::Relaxed(_) => None,
+            _ => Some(Found::Linearizable(problem.indices(&self.paths.order(self.configs[0].path, problem)))),
+        }
+    }
+
+    /// True for a relaxed sweep that left something out.
+    fn proves_nothing(&self) -> bool {
+        matches!(self.sort, Sort::Relaxed(_)) && !self.complete
+    }
+
+    /// How many configurations may be looked at, at one return.
+    fn seen_max(&self) -> usize {
+        match self.sort {
+            Sort::Exact => usize::MAX,
+            Sort::Beam(width) | Sort::Relaxed(width) => SEEN_PER_KEPT * width,
         }
     }
 
     /// Leaves out all but the best configurations, where that is wanted.
     fn narrow(&mut self) {
-        let Sort::Beam(width) = self.sort else { return };
+        let (Sort::Beam(width) | Sort::Relaxed(width)) = self.sort else { return };
         if self.configs.len() <= width {
             return;
         }
@@ -188,7 +195,7 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
             let unknown = config.cost.count_in(&self.slots.unknown);
             let reads = config.cost.count_in(&self.slots.reads);
             let rigid = config.cost.count_in(&self.slots.must_blind) + config.owed.count_in(&self.slots.must_blind);
-            3 * unknown + reads + rigid
+            UNKNOWN_WEIGHT * unknown + reads + rigid
         };
         self.configs.select_nth_unstable_by_key(width, rank);
         self.configs.truncate(width);
@@ -259,7 +266,7 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
     }
 
     /// Makes the frontier that after the operation in `slot` has returned: the configurations that have it done.
-    fn force(&mut self, slot: usize, entry: u32) -> Result<(), &'static str> {
+    fn force(&mut self, slot: usize, entry: u32) -> Result<(), Why> {
         let is_read = self.slots.reads.contains(slot);
         if is_read && self.configs.iter().all(|config| !config.cost.contains(slot)) {
             return Ok(());
@@ -280,15 +287,16 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
         self.configs = configs;
         while let Some(config) = self.pop() {
             self.look_after_budgets()?;
-            if matches!(self.sort, Sort::Relaxed(most) if self.seen.len() > SEEN_PER_KEPT * most) {
-                // Operations that are never used up may be extended by for ever.
-                self.overflowed = true;
-                return Ok(());
+            if self.seen.len() > self.seen_max() {
+                // The rest is left out. (Operations that are never used up could be placed for ever.)
+                self.complete = false;
+                break;
             }
             for class in 0..self.open_classes.len() {
                 self.extend(&config, self.open_classes[class], target);
             }
         }
+        self.to_extend.fill(NONE);
         self.next.swap_into(&mut self.configs);
         if self.paths.are_many() {
             self.paths.retain(&mut self.configs);
@@ -396,12 +404,12 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
     }
 
     /// Counts a step, and makes room for whatever one configuration can become.
-    fn look_after_budgets(&mut self) -> Result<(), &'static str> {
+    fn look_after_budgets(&mut self) -> Result<(), Why> {
         let compared = std::mem::take(&mut self.next.compared) + std::mem::take(&mut self.seen.compared);
         self.meter.steps(1 + compared / COMPARED_PER_STEP)?;
         let held = self.heap_bytes() + self.states.growth_bytes();
         let more = 2 * self.slots.entries.len() + 2;
-        let mut spare = self.meter.limits.memory_bytes.checked_sub(held).ok_or(MEMORY_ENDED)?;
+        let mut spare = self.meter.limits.memory_bytes.checked_sub(held).ok_or(Why::Memory)?;
         for room in [0, 1, 2] {
             let made = match room {
                 0 => self.seen.make_room(more, spare),
@@ -409,9 +417,9 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
                 _ => self.paths.make_room(2 * more, spare),
             };
             if !made {
-                return Err(MEMORY_ENDED);
+                return Err(Why::Memory);
             }
-            spare = self.meter.limits.memory_bytes.checked_sub(self.heap_bytes()).ok_or(MEMORY_ENDED)?;
+            spare = self.meter.limits.memory_bytes.checked_sub(self.heap_bytes()).ok_or(Why::Memory)?;
         }
         Ok(())
     }

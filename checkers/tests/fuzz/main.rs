@@ -5,11 +5,13 @@
 mod brute_force;
 mod generate;
 mod outside;
+mod replay;
 
+use checkers::certificate::Certificate;
 use checkers::history::{Completion, History, Operation, ProcessId, Value};
 use checkers::model::{ModelKind, ModelSpec};
 use checkers::verdict::Verdict;
-use checkers::{Algorithm, CheckOptions, check_with};
+use checkers::{Algorithm, CheckOptions, check, check_with};
 use generate::{Case, Shape, generate};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -84,6 +86,30 @@ fn lists_agree_with_brute_force() {
 #[test]
 fn texts_agree_with_brute_force() {
     differential(ModelKind::KeyValue);
+}
+
+/// The fast tests prove their valid verdicts.
+#[test]
+fn every_order_replays() {
+    for kind in [ModelKind::Register, ModelKind::CasRegister, ModelKind::ListAppend] {
+        let (mut replayed, cases) = (0, cases());
+        for seed in 0..cases {
+            let mut random = Pcg64::seed_from_u64(seed);
+            let shape = if seed % 16 == 0 { Shape::long(&mut random) } else { Shape::small(&mut random) };
+            let Case { operations, spec } = generate(kind, shape, &mut random);
+            let history = History::from_operations(operations).expect("generated histories are well-formed");
+            let judgement =
+                check(&history, &spec, &CheckOptions::default()).expect("generated histories fit their model");
+            if let Some(Certificate::Linearization(orders)) = &judgement.certificate {
+                assert_eq!(judgement.verdict, Verdict::Valid);
+                if let Err(what) = replay::replay(&history, &spec, &orders[0].order) {
+                    panic!("{kind:?}, seed {seed}, {spec:?}: {what}: {orders:?} of {:#?}", history.into_operations());
+                }
+                replayed += 1;
+            }
+        }
+        assert!(replayed * 5 > cases, "only {replayed} of {cases} histories of {kind:?} had an order");
+    }
 }
 
 /// Histories too long for brute force: the checkers among themselves, the competition, and an outside checker.

@@ -1,9 +1,8 @@
 //! `trueline check`: judge a history file.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    io::Write,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -19,13 +18,14 @@ use results::{check::verdict_name, exit::ExitCode};
 use serde_json::json;
 
 use super::parse_duration;
-use crate::failure::Failure;
+use crate::{failure::Failure, history_file::HistoryFile};
 
 const EXAMPLES: &str = "\
 Examples:
   trueline check history.jsonl
   trueline check --model cas-register --initial 0 jepsen/history.edn
   trueline check --format jepsen-log --model cas-register etcd.log
+  trueline check --keep-complete-lines history.jsonl.zst
   trueline check --time 10s --memory 1024 --json big.jsonl
 
 The formats and their fields are documented in docs/history-format.md.";
@@ -34,7 +34,7 @@ The formats and their fields are documented in docs/history-format.md.";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// The history; `-` reads standard input
+    /// The history, plain or compressed with zstd; `-` reads standard input
     pub file: PathBuf,
     /// What to judge it against [default: what the file says, else cas-register]
     #[arg(long, value_name = "NAME")]
@@ -57,10 +57,10 @@ pub struct CheckArgs {
     /// How long judging may take
     #[arg(long, default_value = "2m", value_parser = parse_duration)]
     pub time: Duration,
-    /// How much memory judging may take, MiB
+    /// How much memory judging may take, MiB; a compressed history may not be larger either
     #[arg(long, default_value_t = 4096, value_name = "MIB")]
     pub memory: usize,
-    /// Take a history whose writer died: leave out a torn last line
+    /// Take a history whose writer died, or whose copy is cut short: leave out a torn last line
     #[arg(long)]
     pub keep_complete_lines: bool,
     /// Print the verdict as JSON
@@ -139,9 +139,6 @@ fn parse_initial(text: &str) -> Result<Value, String> {
         .map_err(|error| format!("{text:?} is no JSON value ({error}); write null, 0 or '\"text\"'"))
 }
 
-/// How much of a file is looked at to guess its format, bytes.
-const GUESS_BYTES: u64 = 4096;
-
 /// Judges the file, and prints the verdict.
 ///
 /// # Errors
@@ -167,19 +164,12 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
 
 fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
     let reading = || format!("cannot read the history {}", args.file.display());
-    let input: Box<dyn Read> = if args.file == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(File::open(&args.file).with_context(reading)?)
-    };
-    // Guessing reads a first piece, which then comes again before the rest.
-    let mut input = input;
-    let mut first = Vec::new();
-    input.by_ref().take(GUESS_BYTES).read_to_end(&mut first).with_context(reading)?;
+    let decompressed_max = (args.memory as u64).saturating_mul(1 << 20);
+    let input = HistoryFile::open(&args.file, decompressed_max).with_context(reading)?;
     let format = match args.format {
         Some(format) => format.into(),
-        None if first.is_empty() => Format::Jsonl,
-        None => Format::guess(&args.file, &first)
+        None if input.first.is_empty() => Format::Jsonl,
+        None => Format::guess(&args.file, &input.first)
             .ok_or_else(|| anyhow!("its format cannot be guessed; name it with --format"))
             .with_context(reading)?,
     };
@@ -198,8 +188,7 @@ fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
             FailedCasMeaning::NotDone => FailedCas::NotDone,
         }),
     };
-    let whole: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, first.chain(input)));
-    read_with(whole, format, &options).with_context(reading)
+    read_with(input.into_reader(), format, &options).with_context(reading)
 }
 
 /// What to judge against: the flags, then the file, then the usual.

@@ -1,0 +1,101 @@
+//! One key: which tests and searches may decide it, and in which order.
+
+use super::{Algorithm, KeyResult, Outcome};
+use crate::describe::Clock;
+use crate::explain::Finding;
+use crate::fast::Decision;
+use crate::fast::list::{Lists, text_problem};
+use crate::fast::register::{Calls, Numbers};
+use crate::fit::impossible_read;
+use crate::key::KeyHistory;
+use crate::model::{Model, ModelKind, ModelSpec};
+use crate::search::{Found, Limits, Problem, Searches, decide};
+use crate::verdict::Anomaly;
+
+/// Judges keys, one after the other.
+pub(super) struct Judge<'a> {
+    spec: &'a ModelSpec,
+    algorithm: Algorithm,
+    /// For registers, made when the first one comes.
+    numbers: Option<Numbers>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(spec: &'a ModelSpec, algorithm: Algorithm) -> Self {
+        Self { spec, algorithm, numbers: None }
+    }
+
+    pub(super) fn judge(&mut self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        let initial = &self.spec.initial;
+        // A register holds any value.
+        if let ModelKind::Register | ModelKind::CasRegister = self.spec.model {
+            return self.register(key, limits);
+        }
+        if let Some(impossible) = impossible_read(key, self.spec.model) {
+            return (Outcome::Invalid(impossible), "type-of-read");
+        }
+        match self.spec.model {
+            ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
+            ModelKind::ListAppend => {
+                let lists = Lists::of(key, initial);
+                self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
+            }
+            ModelKind::KeyValue => self.search(key, limits, &text_problem(key, initial)),
+        }
+    }
+
+    fn register(&mut self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        // Taken out: after a panic the numbers are not what the next key needs.
+        let mut numbers = self.numbers.take().unwrap_or_else(|| Numbers::of(key.history, &self.spec.initial));
+        let calls = Calls::of(key, &mut numbers, &limits);
+        self.numbers = Some(numbers);
+        match calls {
+            Ok(calls) => self.either(key, limits, || calls.judge(&limits), || calls.problem()),
+            Err(early) => {
+                (outcome(early).unwrap_or_else(|| unreachable!("reading the operations decides or ends")), "cas-chains")
+            }
+        }
+    }
+
+    /// The fast test first; the searches where the case is not its own.
+    fn either<M: Model>(
+        &self,
+        key: KeyHistory<'_>,
+        limits: Limits<'_>,
+        fast: impl FnOnce() -> (Decision, &'static str),
+        problem: impl FnOnce() -> Problem<M>,
+    ) -> KeyResult {
+        if self.algorithm == Algorithm::Auto {
+            let (decision, decided_by) = fast();
+            if let Some(outcome) = outcome(decision) {
+                return (outcome, decided_by);
+            }
+        }
+        self.search(key, limits, &problem())
+    }
+
+    fn search<M: Model>(&self, key: KeyHistory<'_>, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
+        let searches = match self.algorithm {
+            Algorithm::Auto | Algorithm::Search => Searches::Both,
+            Algorithm::Frontier => Searches::Frontier,
+            Algorithm::DepthFirst => Searches::DepthFirst,
+        };
+        let (found, decided_by) = decide(problem, limits, searches);
+        let outcome = match found {
+            Found::Linearizable(order) => Outcome::Valid(Some(order)),
+            Found::GaveUp(how_far) => Outcome::Unknown(how_far.in_words(|time| Clock::of(key).at(time))),
+            Found::Impossible(stuck) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![stuck.operation])),
+        };
+        (outcome, decided_by)
+    }
+}
+
+/// What a fast test decided; `None` when it left the case to the searches.
+fn outcome(decision: Decision) -> Option<Outcome> {
+    match decision {
+        Decision::Valid(order) => Some(Outcome::Valid(Some(order))),
+        Decision::Invalid(finding) => Some(Outcome::Invalid(finding)),
+        Decision::GaveUp(why) => Some(Outcome::Unknown(why)),
+        Decision::NotMine => None,
+    }
+}
