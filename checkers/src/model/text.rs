@@ -37,6 +37,13 @@ impl Model for Text {
         }
     }
 
+    fn allows(&self, state: &Arc<str>, call: &Call) -> bool {
+        match call {
+            Call::Get(text) => state == text,
+            Call::Put(_) | Call::Append(_) => true,
+        }
+    }
+
     fn is_read(&self, call: &Call) -> bool {
         matches!(call, Call::Get(_))
     }

@@ -406,8 +406,9 @@ impl<'p, 'm, 'l, M: Model, S: Set> Sweep<'p, 'm, 'l, M, S> {
     /// Counts a step, and makes room for whatever one configuration can become.
     fn look_after_budgets(&mut self) -> Result<(), Why> {
         let compared = std::mem::take(&mut self.next.compared) + std::mem::take(&mut self.seen.compared);
-        self.meter.steps(1 + compared / COMPARED_PER_STEP)?;
-        let held = self.heap_bytes() + self.states.growth_bytes();
+        let asked = std::mem::take(&mut self.states.asked);
+        self.meter.steps(1 + compared / COMPARED_PER_STEP + asked / ASKED_PER_STEP)?;
+        let held = self.heap_bytes() + self.states.growth_bytes(self.slots.entries.len());
         let more = 2 * self.slots.entries.len() + 2;
         let mut spare = self.meter.limits.memory_bytes.checked_sub(held).ok_or(Why::Memory)?;
         for room in [0, 1, 2] {
@@ -451,3 +452,6 @@ struct Target {
 
 /// Comparisons of configurations that take as long as a step.
 const COMPARED_PER_STEP: usize = 64;
+
+/// Questions to the model that take as long as a step: models can be slow.
+const ASKED_PER_STEP: usize = 4;

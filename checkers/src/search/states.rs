@@ -45,11 +45,13 @@ pub(super) struct States<'p, M: Model, S> {
     heap_bytes: usize,
     /// How many there were after the last clean-up.
     retained: usize,
+    /// How often the model was asked, ever.
+    pub(super) asked: usize,
 }
 
 impl<'p, M: Model, S: Set> States<'p, M, S> {
     pub(super) fn new(problem: &'p Problem<M>) -> Self {
-        Self { problem, records: Vec::new(), numbers: FxHashMap::default(), heap_bytes: 0, retained: 0 }
+        Self { problem, records: Vec::new(), numbers: FxHashMap::default(), heap_bytes: 0, retained: 0, asked: 0 }
     }
 
     /// The number of `state`.
@@ -65,6 +67,7 @@ impl<'p, M: Model, S: Set> States<'p, M, S> {
                 record.learn(self.problem, slot, entry);
             }
         }
+        self.asked += slots.entries.len();
         self.heap_bytes += self.record_bytes(&record);
         self.numbers.insert(record.state.clone(), number);
         self.records.push(record);
@@ -160,11 +163,13 @@ impl<'p, M: Model, S: Set> States<'p, M, S> {
         self.records.capacity() * size_of::<Record<M::State, S>>() + map_bytes(&self.numbers) + self.heap_bytes
     }
 
-    /// What a new state may cost at most, growth of the tables included.
-    pub(super) fn growth_bytes(&self) -> usize {
-        let growth =
-            if self.records.len() == self.records.capacity() { self.heap_bytes() - self.heap_bytes } else { 0 };
-        2 * growth + 1024
+    /// What so many new states may cost, growth of the tables included.
+    pub(super) fn growth_bytes(&self, more: usize) -> usize {
+        let tables = self.heap_bytes() - self.heap_bytes;
+        let full = self.records.len() + more > self.records.capacity().min(self.numbers.capacity());
+        // New states are about as large as the others.
+        let each = self.heap_bytes / self.records.len().max(1);
+        more * (each + each / 4) + if full { 2 * tables + 1024 } else { 0 }
     }
 
     fn record_bytes(&self, record: &Record<M::State, S>) -> usize {
