@@ -1,14 +1,15 @@
 //! One key: which tests and searches may decide it, and in which order.
 
+use super::fold::heavier;
 use super::{Algorithm, KeyResult, Outcome};
 use crate::describe::Clock;
 use crate::explain::Finding;
 use crate::fast::Decision;
-use crate::fast::list::{Lists, text_problem};
+use crate::fast::list::Lists;
 use crate::fast::register::{Calls, Numbers};
 use crate::fit::impossible_read;
 use crate::key::KeyHistory;
-use crate::model::{Model, ModelKind, ModelSpec};
+use crate::model::{Model, ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
 use crate::search::{Found, Limits, Problem, Searches, decide};
 use crate::verdict::Anomaly;
 
@@ -40,7 +41,12 @@ impl<'a> Judge<'a> {
                 let lists = Lists::of(key, initial);
                 self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
             }
-            ModelKind::KeyValue => self.search(key, limits, &text_problem(key, initial)),
+            ModelKind::Set => self.search(key, limits, &set::problem(key, initial)),
+            ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
+            ModelKind::Queue => self.search(key, limits, &queue::problem(key, initial)),
+            ModelKind::Lock => self.search(key, limits, &lock::problem(key, initial)),
+            ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
+            ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
     }
 
@@ -83,10 +89,38 @@ impl<'a> Judge<'a> {
         let (found, decided_by) = decide(problem, limits, searches);
         let outcome = match found {
             Found::Linearizable(order) => Outcome::Valid(Some(order)),
-            Found::GaveUp(how_far) => Outcome::Unknown(how_far.in_words(|time| Clock::of(key).at(time))),
+            Found::GaveUp(how_far) => {
+                let at = |time| Clock::of(key.time_unit(), vec![time]).at(time);
+                Outcome::Unknown(how_far.in_words(at))
+            }
             Found::Impossible(stuck) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![stuck.operation])),
         };
         (outcome, decided_by)
+    }
+
+    /// Parts of one key that have nothing to do with each other.
+    fn parts(
+        &self,
+        key: KeyHistory<'_>,
+        limits: Limits<'_>,
+        parts: &[Problem<multi_register::MultiRegister>],
+    ) -> KeyResult {
+        let mut orders = Some(Vec::with_capacity(parts.len()));
+        let (mut valid_by, mut undecided) = ("none", None);
+        for part in parts {
+            match self.search(key, limits, part) {
+                (invalid @ Outcome::Invalid(_), by) => return (invalid, by),
+                (unknown @ Outcome::Unknown(_), by) => undecided = undecided.or(Some((unknown, by))),
+                (Outcome::Valid(order), by) => {
+                    valid_by = heavier(valid_by, by);
+                    orders = orders.zip(order).map(|(mut orders, order)| {
+                        orders.push(order);
+                        orders
+                    });
+                }
+            }
+        }
+        undecided.unwrap_or_else(|| (Outcome::Valid(orders.map(|orders| multi_register::merge(key, orders))), valid_by))
     }
 }
 

@@ -6,11 +6,13 @@
 #[path = "../fuzz/brute_force.rs"]
 mod brute_force;
 mod generate;
+#[path = "../fuzz/object.rs"]
+mod object;
 #[path = "../fuzz/outside.rs"]
 mod outside;
 
 use checkers::certificate::Certificate;
-use checkers::history::{Action, Completion, History, OpIndex, Operation, Value};
+use checkers::history::{History, Operation, Value};
 use checkers::model::{ModelKind, ModelSpec};
 use checkers::verdict::Verdict;
 use checkers::{Algorithm, CheckOptions, check_with};
@@ -33,33 +35,14 @@ fn judge(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> bo
     match (judgement.verdict, judgement.certificate) {
         (Verdict::Valid, Some(Certificate::Linearization(keys))) => {
             assert_eq!(keys.len(), 1);
-            replay(&history, &keys[0].order, spec);
+            let order: Vec<usize> = keys[0].order.iter().map(|index| index.0 as usize).collect();
+            if let Err(wrong) = brute_force::replay(&history.into_operations(), &order, spec) {
+                panic!("{algorithm:?} proves its verdict with {order:?}: {wrong}; {spec:?}: {operations:#?}");
+            }
             true
         }
         (Verdict::Invalid, _) => false,
         other => panic!("{algorithm:?}: {other:?}: {}", judgement.reason),
-    }
-}
-
-/// The order has every operation that must be in it, once; it respects real time; the model accepts it.
-fn replay(history: &History, order: &[OpIndex], spec: &ModelSpec) {
-    let mut state = brute_force::start(spec);
-    let mut latest_invoke = 0;
-    let mut placed = vec![false; history.len()];
-    for &index in order {
-        let operation = history.operation(index);
-        assert!(!std::mem::replace(&mut placed[index.0 as usize], true), "{index:?} is in the order twice");
-        assert!(operation.ret >= latest_invoke, "{index:?} returned before one that is placed before it was invoked");
-        latest_invoke = latest_invoke.max(operation.invoke);
-        if let (Action::Cas { old, .. }, Completion::Info) = (&operation.action, &operation.completion) {
-            assert_eq!(*old, state, "an unknown cas is in the order, so it took effect");
-        }
-        state = brute_force::step(spec.model, &state, &operation).expect("the model accepts the order");
-    }
-    for (index, operation) in (0..).map(OpIndex).zip(history.operations()) {
-        let may_be_left_out = matches!(operation.completion, Completion::Info | Completion::Fail)
-            || matches!((operation.action, operation.completion), (Action::Read, Completion::Ok(None)));
-        assert!(may_be_left_out || placed[index.0 as usize], "{index:?} is missing from {order:?}");
     }
 }
 
