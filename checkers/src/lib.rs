@@ -23,3 +23,5 @@ pub mod stream;
 pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
+pub use search::calls::{Answer, CallError, Impasse, Timed, check_calls};
+pub use search::{HowFar, Why};
