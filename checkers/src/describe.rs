@@ -57,7 +57,11 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn of(key: KeyHistory<'_>) -> Self {
-        Self { nanoseconds: key.time_unit() == TimeUnit::Nanoseconds }
+        Self::of_unit(key.time_unit())
+    }
+
+    pub(crate) fn of_unit(unit: TimeUnit) -> Self {
+        Self { nanoseconds: unit == TimeUnit::Nanoseconds }
     }
 
     /// "at 1.203441 s" or "at event 17".

@@ -15,6 +15,7 @@ mod describe;
 mod fast;
 pub mod history;
 mod key;
+pub mod ladder;
 pub mod model;
 mod search;
 pub mod verdict;
