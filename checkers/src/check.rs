@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use crate::certificate::{Certificate, KeyOrder};
 use crate::describe::key_phrase;
+use crate::explain::{self, Finding};
 use crate::fast::{list, register};
-use crate::history::{Action, Completion, Function, History, OpIndex, Operation, Value, ValueId};
+use crate::fit::{fits, impossible_read};
+use crate::history::{Function, History, OpIndex};
 use crate::key::{KeyHistory, Keys};
 use crate::model::{ModelKind, ModelSpec};
 use crate::search::{Found, Limits, Problem, Searches, decide};
-use crate::verdict::{Anomaly, Judgement, Verdict, Violation};
+use crate::verdict::{Anomaly, Judgement, Verdict};
 
 /// What a check may spend. Hard: at the end of either the verdict is `unknown`.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +142,7 @@ pub fn check_with(
         results: Mutex::new(Vec::with_capacity(keys.len())),
     };
     let results = pool.run(threads);
-    let mut judgement = fold(results, &keys, history.len());
+    let mut judgement = fold(results, &keys, spec, history.len());
     judgement.elapsed = start.elapsed();
     Ok(judgement)
 }
@@ -150,65 +152,13 @@ pub fn check_with(
 pub(crate) enum Outcome {
     /// With an order of the operations, where the test made one.
     Valid(Option<Vec<OpIndex>>),
-    Invalid(Violation),
+    /// With the few operations that show it; [`explain`] finds the words.
+    Invalid(Finding),
     Unknown(String),
 }
 
 /// An outcome and the algorithm that found it.
 type KeyResult = (Outcome, &'static str);
-
-/// What an object of the model can hold: in words, and as a test.
-fn states(model: ModelKind) -> (&'static str, fn(&Value) -> bool) {
-    match model {
-        ModelKind::Register | ModelKind::CasRegister => ("a value", |_| true),
-        ModelKind::ListAppend => ("a list", |value| matches!(value, Value::Nil | Value::List(_))),
-        ModelKind::KeyValue => ("a text", |value| matches!(value, Value::Nil | Value::Text(_))),
-    }
-}
-
-/// A read that returned what no object of the model can hold. That is not a wrong history but a wrong server.
-fn impossible_read(key: KeyHistory<'_>, model: ModelKind) -> Option<Outcome> {
-    let (expected, holds) = states(model);
-    let foreign = |operation: &Operation<ValueId>| {
-        operation.action == Action::Read
-            && matches!(operation.completion, Completion::Ok(Some(value)) if !holds(key.value(value)))
-    };
-    let (index, _) = key.operations().find(|(_, operation)| foreign(operation))?;
-    let words = format!(
-        "Read of an unwritten value on {}: {} is not {expected}, and nothing else was ever there.",
-        key_phrase(key.key),
-        crate::describe::deed(&key.operation(index))
-    );
-    Some(Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![index], words))
-}
-
-fn fits(history: &History, spec: &ModelSpec) -> Result<(), CheckError> {
-    let model = spec.model;
-    let (expected, holds) = states(model);
-    if !holds(&spec.initial) {
-        return Err(CheckError::ForeignInitial { expected, model });
-    }
-    for (operation, known) in (0u32..).map(OpIndex).zip(history.operations()) {
-        let foreign_value = |value: ValueId| !holds(history.value(value));
-        let action = known.action;
-        match (action, model) {
-            (Action::Read, _) => {}
-            (Action::Write(_), ModelKind::ListAppend) => {
-                return Err(CheckError::ForeignAction { operation, action: action.function(), model });
-            }
-            (Action::Write(value) | Action::Append(value), ModelKind::KeyValue) if foreign_value(value) => {
-                return Err(CheckError::ForeignValue { operation, expected, model });
-            }
-            (Action::Cas { .. }, ModelKind::CasRegister) | (Action::Write(_), _) => {}
-            (Action::Append(_), ModelKind::ListAppend | ModelKind::KeyValue) => {}
-            _ => return Err(CheckError::ForeignAction { operation, action: action.function(), model }),
-        }
-        if matches!(known.completion, Completion::Mismatch { .. }) && !matches!(action, Action::Cas { .. }) {
-            return Err(CheckError::ForeignCompletion { operation });
-        }
-    }
-    Ok(())
-}
 
 /// More for more operations, and much more for unknown outcomes, which stay concurrent with everything after them.
 fn promised_work(key: &KeyHistory<'_>) -> usize {
@@ -294,7 +244,7 @@ impl Searcher<'_> {
         self.algorithm == Algorithm::Auto
     }
 
-    pub(crate) fn search<M: crate::model::Model>(self, key: KeyHistory<'_>, problem: &Problem<M>) -> KeyResult {
+    pub(crate) fn search<M: crate::model::Model>(self, problem: &Problem<M>) -> KeyResult {
         let searches = match self.algorithm {
             Algorithm::Auto | Algorithm::Search => Searches::Both,
             Algorithm::Frontier => Searches::Frontier,
@@ -304,7 +254,7 @@ impl Searcher<'_> {
         let outcome = match found {
             Found::Linearizable => Outcome::Valid(None),
             Found::GaveUp(why) => Outcome::Unknown(why),
-            Found::Impossible(index) => Outcome::Invalid(crate::describe::unexplained(key, index)),
+            Found::Impossible(index) => Outcome::invalid(Anomaly::NotLinearizable, vec![index]),
         };
         (outcome, decided_by)
     }
@@ -316,7 +266,12 @@ fn crash(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Brings the keys' results together: invalid wins over unknown, unknown over valid.
-fn fold(results: Vec<(usize, KeyResult)>, histories: &[KeyHistory<'_>], operations: usize) -> Judgement {
+fn fold(
+    results: Vec<(usize, KeyResult)>,
+    histories: &[KeyHistory<'_>],
+    spec: &ModelSpec,
+    operations: usize,
+) -> Judgement {
     let keys = histories.len();
     let mut judgement = Judgement {
         verdict: Verdict::Vacuous,
@@ -357,9 +312,10 @@ fn fold(results: Vec<(usize, KeyResult)>, histories: &[KeyHistory<'_>], operatio
                     judgement.decided_by = decided_by;
                 }
             }
-            Outcome::Invalid(violation) if judgement.verdict != Verdict::Invalid => {
+            Outcome::Invalid(finding) if judgement.verdict != Verdict::Invalid => {
+                let violation = explain::violation(histories[place], spec, &finding);
                 judgement.verdict = Verdict::Invalid;
-                judgement.reason.clone_from(&violation.description);
+                judgement.reason.clone_from(&violation.sentences[0]);
                 judgement.violation = Some(violation);
                 judgement.decided_by = decided_by;
             }
@@ -387,15 +343,8 @@ fn heavier(a: &'static str, b: &'static str) -> &'static str {
 }
 
 impl Outcome {
-    /// A violation with its place and words.
-    pub(crate) fn invalid(
-        key: KeyHistory<'_>,
-        anomaly: Anomaly,
-        mut operations: Vec<OpIndex>,
-        description: String,
-    ) -> Self {
-        operations.sort_unstable();
-        operations.dedup();
-        Self::Invalid(Violation { anomaly, key: key.key.clone(), operations, description })
+    /// A violation: its kind, and the operations that show it.
+    pub(crate) fn invalid(anomaly: Anomaly, operations: Vec<OpIndex>) -> Self {
+        Self::Invalid(Finding::new(anomaly, operations))
     }
 }

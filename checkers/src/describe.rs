@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::history::{Action, Completion, OpIndex, Operation, TimeUnit, Value};
+use crate::history::{Action, Completion, Operation, TimeUnit, Value};
 use crate::key::KeyHistory;
-use crate::verdict::{Anomaly, Violation};
 
 /// Longer values are cut in sentences, never in the violation's operations.
 const VALUE_CHARS_MAX: usize = 60;
@@ -56,12 +55,12 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn of(key: KeyHistory<'_>) -> Self {
-        Self::of_unit(key.time_unit())
+    pub(crate) fn new(unit: TimeUnit) -> Self {
+        Self { nanoseconds: unit == TimeUnit::Nanoseconds }
     }
 
-    pub(crate) fn of_unit(unit: TimeUnit) -> Self {
-        Self { nanoseconds: unit == TimeUnit::Nanoseconds }
+    pub(crate) fn of(key: KeyHistory<'_>) -> Self {
+        Self::new(key.time_unit())
     }
 
     /// "at 1.203441 s" or "at event 17".
@@ -116,20 +115,7 @@ pub(crate) fn deed_with_times(operation: &Operation, clock: Clock) -> String {
 }
 
 /// "a had returned before b was invoked", with both times.
+#[expect(dead_code, reason = "words for it come with the sentences")]
 pub(crate) fn before(a: &Operation, b: &Operation, clock: Clock) -> String {
     format!("{} had returned {} before {} was invoked {}", deed(a), clock.at(a.ret), deed(b), clock.at(b.invoke))
-}
-
-/// What a search can say: where it got stuck.
-pub(crate) fn unexplained(key: KeyHistory<'_>, index: OpIndex) -> Violation {
-    let stuck = deed_with_times(&key.operation(index), Clock::of(key));
-    Violation {
-        anomaly: Anomaly::NotLinearizable,
-        key: key.key.clone(),
-        operations: vec![index],
-        description: format!(
-            "Not linearizable on {}: every order was tried, and none gets past {stuck}.",
-            key_phrase(key.key)
-        ),
-    }
 }

@@ -27,6 +27,7 @@ mod value;
 mod writer;
 
 pub use builder::HistoryBuilder;
+pub(crate) use builder::{Answer, action_of, failure_of};
 pub use error::HistoryError;
 pub use event::{Event, EventKind, Function, Process, ProcessId};
 pub use jsonl::FORMAT_VERSION;

@@ -5,6 +5,7 @@
 //!                     readers                  validated     │ split by key, bounded pool
 //!                                                            ├─ fast: register zones, cas chains, append
 //!                                                            └─ search: just-in-time frontier | depth-first
+//!                                                 ladder() ──> what still holds where that is not linearizable
 //! ```
 //!
 //! Pure: no clock but the budget's, no network, no async runtime. It shares no code with the systems it judges.
@@ -12,12 +13,15 @@
 pub mod certificate;
 mod check;
 mod describe;
+mod explain;
 mod fast;
+mod fit;
 pub mod history;
 mod key;
 pub mod ladder;
 pub mod model;
 mod search;
+pub mod stream;
 pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};

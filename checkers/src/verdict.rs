@@ -49,8 +49,10 @@ pub struct Violation {
     pub key: Value,
     /// The operations involved, by place in the history.
     pub operations: Vec<OpIndex>,
-    /// A plain sentence with clients, values and times.
-    pub description: String,
+    /// Plain sentences with clients, values and times, at least one. The first is the judgement's reason.
+    pub sentences: Vec<String>,
+    /// The operations on a time axis, one lane a client: lines of at most 100 columns, for a fixed-width font.
+    pub diagram: String,
 }
 
 /// The field's names for what can go wrong.
@@ -73,6 +75,14 @@ pub enum Anomaly {
     ReorderedAppend,
     /// Two compare-and-sets won from one value.
     LostUpdate,
+    /// After all activity had ended, the last reads of two clients disagree.
+    DivergedFinalReads,
+    /// An element was taken from a queue twice.
+    DuplicatedDequeue,
+    /// Elements left a queue in another order than they came.
+    ReorderedDequeue,
+    /// Two owners held one lock at the same time, or one released what it did not hold.
+    BrokenLock,
     /// No order of the operations explains all results (found by search, not further classified).
     NotLinearizable,
 }

@@ -162,7 +162,7 @@ impl Summary {
         self.violation = judgement.violation.as_ref().map(|violation| ViolationSummary {
             anomaly: violation.anomaly,
             key: violation.key.clone(),
-            description: violation.description.clone(),
+            description: violation.sentences.join(" "),
             operations: violation.operations.iter().map(|index| index.0).collect(),
         });
     }

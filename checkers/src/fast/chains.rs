@@ -12,8 +12,7 @@
 use super::register::{Calls, Cluster};
 use super::zones::{Block, Moment, NONE, conflicting_pair};
 use crate::check::Outcome;
-use crate::describe::{Clock, before, deed, deed_with_times, key_phrase, value};
-use crate::history::{OpIndex, Operation, ProcessId};
+use crate::history::{OpIndex, ProcessId};
 use crate::key::KeyHistory;
 use crate::model::register::{Call, INITIAL, ValueNumber};
 use crate::search::NEVER;
@@ -67,10 +66,6 @@ impl Judge<'_, '_> {
         self.calls.entries[entry as usize].index
     }
 
-    fn operation(&self, entry: u32) -> Operation {
-        self.key.operation(self.index(entry))
-    }
-
     fn process(&self, entry: u32) -> ProcessId {
         self.key.compact(self.index(entry)).process
     }
@@ -112,29 +107,16 @@ impl Judge<'_, '_> {
 
     /// `later` returned before `earlier` was invoked, though the values say that `earlier` took effect first.
     fn out_of_order(&self, earlier: u32, later: u32) -> Outcome {
-        let clock = Clock::of(self.key);
-        let (early, late) = (self.operation(earlier), self.operation(later));
-        let place = key_phrase(self.key.key);
-        let in_time = before(&late, &early, clock);
         let mut operations = vec![self.index(earlier), self.index(later)];
         if let Call::Read(seen) = self.call(earlier) {
             let newer = self.seen_after(later);
             operations.extend(self.writer_index(seen));
             operations.extend(self.writer_index(newer));
-            let words = format!(
-                "Stale read on {place}: {in_time}, yet it observed {}, which had been replaced by then ({} came from it).",
-                value(self.calls.values[seen as usize]),
-                value(self.calls.values[newer as usize])
-            );
-            return Outcome::invalid(self.key, Anomaly::StaleRead, operations, words);
+            return Outcome::invalid(Anomaly::StaleRead, operations);
         }
         let needed = self.seen_before(later);
         operations.extend(self.writer_index(needed));
-        let words = format!(
-            "Read from the future on {place}: {in_time}, yet it observed {}, which was not there until then.",
-            value(self.calls.values[needed as usize])
-        );
-        Outcome::invalid(self.key, Anomaly::ReadFromFuture, operations, words)
+        Outcome::invalid(Anomaly::ReadFromFuture, operations)
     }
 
     /// The value that the register held just after this operation.
@@ -181,13 +163,7 @@ impl Judge<'_, '_> {
                 _ => break,
             }
         }
-        let words = format!(
-            "Read from the future on {}: {} compare-and-sets each won from a value that only the others made, and no write began it; one is {}.",
-            key_phrase(self.key.key),
-            operations.len(),
-            deed_with_times(&self.operation(self.clusters[start as usize].writer), Clock::of(self.key))
-        );
-        Outcome::invalid(self.key, Anomaly::ReadFromFuture, operations, words)
+        Outcome::invalid(Anomaly::ReadFromFuture, operations)
     }
 
     fn next(&self, value: ValueNumber) -> Option<ValueNumber> {
@@ -201,28 +177,16 @@ impl Judge<'_, '_> {
     fn conflict(&self, a: &Block, b: &Block) -> Outcome {
         // The older chain is the one that something still observed too late.
         let (older, newer) = if self.is_older(a, b) { (a, b) } else { (b, a) };
-        let clock = Clock::of(self.key);
         let late = older.last_invoke.entry;
         let witness = newer.first_return.entry;
         let mut operations = vec![self.index(late), self.index(witness)];
         operations.extend(self.writer_index(self.seen_before(late)));
         operations.extend(self.writer_index(self.seen_after(witness)));
-        let was_first = if older.first_return.entry == NONE {
-            format!("{} was there from the start", value(self.calls.values[INITIAL as usize]))
-        } else {
+        if older.first_return.entry != NONE {
             operations.push(self.index(older.first_return.entry));
             operations.push(self.index(newer.last_invoke.entry));
-            before(&self.operation(older.first_return.entry), &self.operation(newer.last_invoke.entry), clock)
-        };
-        let anomaly = self.name_conflict(older, newer);
-        let name = if anomaly == Anomaly::LostWrite { "Lost write" } else { "Stale read" };
-        let words = format!(
-            "{name} on {}: {}, so {} was stale; that its value was the older one shows in this: {was_first}.",
-            key_phrase(self.key.key),
-            before(&self.operation(witness), &self.operation(late), clock),
-            deed(&self.operation(late)),
-        );
-        Outcome::invalid(self.key, anomaly, operations, words)
+        }
+        Outcome::invalid(self.name_conflict(older, newer), operations)
     }
 
     /// True when `a` is rather the older of two conflicting chains: its late operation is an observation, and its beginning is earlier.
@@ -260,21 +224,7 @@ impl Judge<'_, '_> {
 }
 
 /// Two compare-and-sets won out of a value that was only there once.
-pub(crate) fn lost_update(
-    key: KeyHistory<'_>,
-    calls: &Calls<'_>,
-    old: ValueNumber,
-    first: u32,
-    second: u32,
-) -> Outcome {
-    let clock = Clock::of(key);
+pub(crate) fn lost_update(calls: &Calls<'_>, first: u32, second: u32) -> Outcome {
     let index = |entry: u32| calls.entries[entry as usize].index;
-    let words = format!(
-        "Lost update on {}: {} and {} both won, but {} was there only once.",
-        key_phrase(key.key),
-        deed_with_times(&key.operation(index(first)), clock),
-        deed_with_times(&key.operation(index(second)), clock),
-        value(calls.values[old as usize])
-    );
-    Outcome::invalid(key, Anomaly::LostUpdate, vec![index(first), index(second)], words)
+    Outcome::invalid(Anomaly::LostUpdate, vec![index(first), index(second)])
 }

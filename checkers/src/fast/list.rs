@@ -16,7 +16,6 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::check::{Outcome, Searcher};
-use crate::describe::{Clock, before, deed_with_times, key_phrase, value};
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
 use crate::model::{list, text};
@@ -47,7 +46,7 @@ pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>
     {
         return (lists.judge(&appends).err().unwrap_or(Outcome::Valid(None)), "list-order");
     }
-    searcher.search(key, &lists.problem())
+    searcher.search(&lists.problem())
 }
 
 /// Judges one text. There is no fast test.
@@ -62,7 +61,7 @@ pub(crate) fn judge_text(key: KeyHistory<'_>, initial: &Value, searcher: Searche
         };
         Some(entry(index, operation, call))
     });
-    searcher.search(key, &Problem::new(text::Text { initial: words(initial) }, entries.collect()))
+    searcher.search(&Problem::new(text::Text { initial: words(initial) }, entries.collect()))
 }
 
 fn entry<C>(index: OpIndex, operation: &Operation<ValueId>, call: C) -> Entry<C> {
@@ -128,13 +127,7 @@ impl<'h> Lists<'h> {
         list: &'h [Value],
     ) -> Result<Vec<usize>, Outcome> {
         let Some(appended) = list.strip_prefix(self.initial) else {
-            return Err(self.about_one_read(
-                Anomaly::LostWrite,
-                "Lost write",
-                index,
-                "the list began with other elements",
-                None,
-            ));
+            return Err(Outcome::invalid(Anomaly::LostWrite, vec![index]));
         };
         let mut seen = vec![false; self.appends.len()];
         let mut order = Vec::with_capacity(appended.len());
@@ -214,33 +207,13 @@ impl<'h> Lists<'h> {
         Problem::new(list::List { initial }, entries)
     }
 
-    fn deed(&self, index: OpIndex) -> String {
-        deed_with_times(&self.key.operation(index), Clock::of(self.key))
-    }
-
-    fn invalid(&self, anomaly: Anomaly, operations: Vec<OpIndex>, words: String) -> Outcome {
-        Outcome::invalid(self.key, anomaly, operations, words)
-    }
-
-    fn about_one_read(
-        &self,
-        anomaly: Anomaly,
-        name: &str,
-        index: OpIndex,
-        what: &str,
-        other: Option<OpIndex>,
-    ) -> Outcome {
-        let sentence = format!("{name} on {}: {}: {what}.", key_phrase(self.key.key), self.deed(index));
-        self.invalid(anomaly, std::iter::once(index).chain(other).collect(), sentence)
-    }
-
     fn append_of(&self, element: &Value) -> Option<OpIndex> {
         self.appends.iter().find(|(_, _, other)| *other == element).map(|(index, _, _)| *index)
     }
 
     fn duplicated(&self, index: OpIndex, element: &Value) -> Outcome {
-        let what = format!("the list holds {} twice, which was appended once", value(element));
-        self.about_one_read(Anomaly::DuplicatedAppend, "Duplicated append", index, &what, self.append_of(element))
+        let operations = std::iter::once(index).chain(self.append_of(element)).collect();
+        Outcome::invalid(Anomaly::DuplicatedAppend, operations)
     }
 
     fn unappended(&self, index: OpIndex, element: &Value) -> Outcome {
@@ -249,14 +222,8 @@ impl<'h> Lists<'h> {
             .operations()
             .find(|(_, operation)| matches!(operation.action, Action::Append(new) if self.key.value(new) == element));
         match failed {
-            Some((failed, _)) => {
-                let what = format!("the list holds {}, but {} definitely failed", value(element), self.deed(failed));
-                self.about_one_read(Anomaly::Phantom, "Phantom", index, &what, Some(failed))
-            }
-            None => {
-                let what = format!("the list holds {}, which nobody appended", value(element));
-                self.about_one_read(Anomaly::ReadOfUnwritten, "Read of an unwritten value", index, &what, None)
-            }
+            Some((failed, _)) => Outcome::invalid(Anomaly::Phantom, vec![index, failed]),
+            None => Outcome::invalid(Anomaly::ReadOfUnwritten, vec![index]),
         }
     }
 
@@ -271,47 +238,24 @@ impl<'h> Lists<'h> {
             return by_itself;
         }
         let place = list.iter().zip(longest_list).take_while(|(a, b)| a == b).count();
-        let (here, there) = (value(&list[place]), value(&longest_list[place]));
         let mut operations = vec![index, longest];
         operations
             .extend([&list[place], &longest_list[place]].into_iter().filter_map(|element| self.append_of(element)));
-        let (anomaly, name) = if longest_list.contains(&list[place]) {
-            (Anomaly::ReorderedAppend, "Reordered append")
-        } else {
-            (Anomaly::LostWrite, "Lost write")
-        };
-        let sentence = format!(
-            "{name} on {}: {} and {} disagree: at place {place} one holds {here}, the other {there}.",
-            key_phrase(self.key.key),
-            self.deed(index),
-            self.deed(longest),
-        );
-        self.invalid(anomaly, operations, sentence)
+        let reordered = longest_list.contains(&list[place]);
+        Outcome::invalid(if reordered { Anomaly::ReorderedAppend } else { Anomaly::LostWrite }, operations)
     }
 
     /// `later` returned before `earlier` was invoked, though the lists say that `earlier` took effect first.
     fn out_of_order(&self, earlier: OpIndex, later: OpIndex) -> Outcome {
-        let clock = Clock::of(self.key);
-        let (early, late) = (self.key.operation(earlier), self.key.operation(later));
-        let in_time = before(&late, &early, clock);
-        let is_observed = |element: &Value| self.reads.iter().any(|(_, _, list)| list.contains(element));
-        let (anomaly, name, what) = match (&early.action, &late.action) {
-            (_, Action::Append(new)) if !is_observed(new) => {
-                (Anomaly::LostWrite, "Lost write", format!("no read ever held the acknowledged {}", value(new)))
-            }
-            (Action::Read, _) => {
-                (Anomaly::StaleRead, "Stale read", "the list it returned was an older one by then".into())
-            }
-            (_, Action::Append(new)) => {
-                (Anomaly::ReorderedAppend, "Reordered append", format!("the reads hold {} after the other", value(new)))
-            }
-            _ => (
-                Anomaly::ReadFromFuture,
-                "Read from the future",
-                "the read already held what was appended later".into(),
-            ),
+        let (early, late) = (self.key.compact(earlier), self.key.compact(later));
+        let is_observed =
+            |element: ValueId| self.reads.iter().any(|(_, _, list)| list.contains(self.key.value(element)));
+        let anomaly = match (early.action, late.action) {
+            (_, Action::Append(new)) if !is_observed(new) => Anomaly::LostWrite,
+            (Action::Read, _) => Anomaly::StaleRead,
+            (_, Action::Append(_)) => Anomaly::ReorderedAppend,
+            _ => Anomaly::ReadFromFuture,
         };
-        let sentence = format!("{name} on {}: {in_time}, yet {what}.", key_phrase(self.key.key));
-        self.invalid(anomaly, vec![earlier, later], sentence)
+        Outcome::invalid(anomaly, vec![earlier, later])
     }
 }

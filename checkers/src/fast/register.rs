@@ -15,7 +15,6 @@ use rustc_hash::FxHashMap;
 use super::chains;
 use super::zones::NONE;
 use crate::check::{Outcome, Searcher};
-use crate::describe::{Clock, deed_with_times, key_phrase};
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
 use crate::model::register::{Call, INITIAL, Register, ValueNumber};
@@ -59,19 +58,14 @@ pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>
             return (outcome, decided_by);
         }
     }
-    searcher.search(key, &Problem::new(Register, calls.entries))
+    searcher.search(&Problem::new(Register, calls.entries))
 }
 
 /// A compare-and-set that was refused because it saw the very value it expected.
 fn refused_what_it_saw(key: KeyHistory<'_>) -> Option<Outcome> {
     key.operations().find_map(|(index, operation)| match (operation.action, operation.completion) {
         (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) if old == seen => {
-            let words = format!(
-                "On {} {} was answered \"not equal\" although it saw the value it expected.",
-                key_phrase(key.key),
-                deed_with_times(&key.operation(index), Clock::of(key))
-            );
-            Some(Outcome::invalid(key, Anomaly::NotLinearizable, vec![index], words))
+            Some(Outcome::invalid(Anomaly::NotLinearizable, vec![index]))
         }
         _ => None,
     })
@@ -126,40 +120,27 @@ impl Interner<'_> {
     }
 }
 
-/// Drops writes and compare-and-sets of unknown outcome whose value nobody observed, until none is left.
+/// Drops writes and compare-and-sets of unknown outcome whose value was not observed by an answer, directly or through others of them
+/// that had to be there for it. Compare-and-sets that only observe each other are dropped together.
 fn drop_unobserved(calls: &mut Calls<'_>) {
-    let mut observers = vec![0u32; calls.values.len()];
-    let mut unknown_makers: FxHashMap<ValueNumber, Vec<u32>> = FxHashMap::default();
-    for (number, entry) in (0u32..).zip(&calls.entries) {
+    let mut observed = vec![false; calls.values.len()];
+    let mut unknown_cas: FxHashMap<ValueNumber, Vec<ValueNumber>> = FxHashMap::default();
+    let mut pending = Vec::new();
+    for entry in &calls.entries {
         match entry.call {
-            Call::Read(value) | Call::NotEqual(value) | Call::Cas { old: value, .. } => observers[value as usize] += 1,
+            Call::Cas { old, new } if entry.is_unknown() => unknown_cas.entry(new).or_default().push(old),
+            Call::Read(value) | Call::NotEqual(value) | Call::Cas { old: value, .. } => pending.push(value),
             Call::Write(_) => {}
         }
-        if let (true, Call::Write(new) | Call::Cas { new, .. }) = (entry.is_unknown(), entry.call) {
-            unknown_makers.entry(new).or_default().push(number);
+    }
+    while let Some(value) = pending.pop() {
+        if !std::mem::replace(&mut observed[value as usize], true) {
+            pending.extend(unknown_cas.remove(&value).unwrap_or_default());
         }
     }
-    if unknown_makers.is_empty() {
-        return;
-    }
-    let mut unobserved: Vec<ValueNumber> =
-        unknown_makers.keys().copied().filter(|&value| observers[value as usize] == 0).collect();
-    let mut dropped = vec![false; calls.entries.len()];
-    while let Some(value) = unobserved.pop() {
-        for number in unknown_makers.remove(&value).unwrap_or_default() {
-            dropped[number as usize] = true;
-            if let Call::Cas { old, .. } = calls.entries[number as usize].call {
-                observers[old as usize] -= 1;
-                if observers[old as usize] == 0 && unknown_makers.contains_key(&old) {
-                    unobserved.push(old);
-                }
-            }
-        }
-    }
-    let mut number = 0;
-    calls.entries.retain(|_| {
-        number += 1;
-        !dropped[number - 1]
+    calls.entries.retain(|entry| match entry.call {
+        Call::Write(new) | Call::Cas { new, .. } => !entry.is_unknown() || observed[new as usize],
+        Call::Read(_) | Call::NotEqual(_) => true,
     });
 }
 
@@ -192,7 +173,7 @@ fn clusters(key: KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outc
                 clusters[new as usize].writer = number;
                 let winner = std::mem::replace(&mut clusters[old as usize].winner, number);
                 if winner != NONE {
-                    return Err(chains::lost_update(key, calls, old, winner, number));
+                    return Err(chains::lost_update(calls, winner, number));
                 }
             }
             Call::NotEqual(_) => unreachable!("the fast test has no refused compare-and-sets without a value"),
@@ -209,26 +190,9 @@ fn clusters(key: KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outc
 
 /// A value was observed that no write can have made.
 fn from_nowhere(key: KeyHistory<'_>, value: &Value, observer: OpIndex) -> Outcome {
-    let clock = Clock::of(key);
-    let seen_by = deed_with_times(&key.operation(observer), clock);
     let made = |action: Action<ValueId>| matches!(action, Action::Write(new) | Action::Cas { new, .. } if key.value(new) == value);
     match key.operations().find(|(_, operation)| made(operation.action)) {
-        Some((failed, _)) => {
-            let words = format!(
-                "Phantom on {}: {seen_by} observed {}, which only {} could have made, and that definitely failed.",
-                key_phrase(key.key),
-                crate::describe::value(value),
-                deed_with_times(&key.operation(failed), clock)
-            );
-            Outcome::invalid(key, Anomaly::Phantom, vec![observer, failed], words)
-        }
-        None => {
-            let words = format!(
-                "Read of an unwritten value on {}: {seen_by} observed {}, which nobody wrote.",
-                key_phrase(key.key),
-                crate::describe::value(value)
-            );
-            Outcome::invalid(key, Anomaly::ReadOfUnwritten, vec![observer], words)
-        }
+        Some((failed, _)) => Outcome::invalid(Anomaly::Phantom, vec![observer, failed]),
+        None => Outcome::invalid(Anomaly::ReadOfUnwritten, vec![observer]),
     }
 }

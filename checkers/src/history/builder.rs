@@ -10,6 +10,8 @@
 //!
 //! What is still open or unknown at the end has an unknown outcome and returns at `u64::MAX`.
 
+use std::borrow::Borrow;
+
 use rustc_hash::FxHashMap;
 
 use super::transaction;
@@ -209,7 +211,7 @@ impl HistoryBuilder {
 }
 
 /// A failed compare-and-set that was answered "not equal" says more than "not done".
-fn failure_of(function: Function, event: Event) -> Completion {
+pub(crate) fn failure_of(function: Function, event: Event) -> Completion {
     let mismatch = event.observed.is_some() || event.reason.as_deref() == Some("mismatch");
     if function == Function::Cas && mismatch {
         Completion::Mismatch { observed: event.observed }
@@ -218,7 +220,13 @@ fn failure_of(function: Function, event: Event) -> Completion {
     }
 }
 
-fn action_of(line: u64, process: ProcessId, function: Function, value: Value) -> Result<Action, HistoryError> {
+/// What an invocation asks for.
+pub(crate) fn action_of(
+    line: u64,
+    process: ProcessId,
+    function: Function,
+    value: Value,
+) -> Result<Action, HistoryError> {
     let wrong = |what: String| Err(HistoryError::WrongValue { line, what });
     let owner = |value: Value| match (value, i64::try_from(process.0)) {
         (Value::Nil, Ok(process)) => Value::Int(process),
@@ -258,7 +266,7 @@ fn pair_of(value: Value) -> Result<[Value; 2], Value> {
 }
 
 /// What an `ok` completion says.
-enum Answer {
+pub(crate) enum Answer {
     /// That it was done.
     Nothing,
     /// This was returned.
@@ -268,7 +276,7 @@ enum Answer {
 }
 
 impl Answer {
-    fn to(action: &Action<&Value>, value: Value, nil_read_observes_nothing: bool) -> Self {
+    pub(crate) fn to<V: Borrow<Value>>(action: &Action<V>, value: Value, nil_read_observes_nothing: bool) -> Self {
         match (action, &value) {
             (Action::Read, Value::Nil) if nil_read_observes_nothing => Answer::Nothing,
             (Action::Read | Action::Dequeue, _) => Answer::Value(value),
@@ -282,11 +290,11 @@ impl Answer {
                 | Action::Acquire(argument)
                 | Action::Release(argument),
                 _,
-            ) if **argument == value => Answer::Nothing,
-            (Action::Cas { old, new }, Value::List(pair)) if matches!(pair.as_slice(), [a, b] if a == *old && b == *new) => {
+            ) if *argument.borrow() == value => Answer::Nothing,
+            (Action::Cas { old, new }, Value::List(pair)) if matches!(pair.as_slice(), [a, b] if a == old.borrow() && b == new.borrow()) => {
                 Answer::Nothing
             }
-            (Action::Txn(parts), _) if transaction::check(parts, Some(&value)).is_ok() => Answer::Value(value),
+            (Action::Txn(parts), _) if transaction::check(parts.borrow(), Some(&value)).is_ok() => Answer::Value(value),
             _ => Answer::Differs(value),
         }
     }

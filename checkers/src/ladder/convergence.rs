@@ -68,7 +68,7 @@ pub(super) fn judge(history: &History, spec: &ModelSpec) -> Answer {
 }
 
 fn diverged(history: &History, key: ValueId, operations: Vec<u32>) -> Answer {
-    let clock = Clock::of_unit(history.time_unit());
+    let clock = Clock::new(history.time_unit());
     let reads: Vec<String> = operations
         .iter()
         .take(READS_SHOWN)

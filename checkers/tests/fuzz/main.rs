@@ -33,7 +33,7 @@ fn judge(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> bo
             let violation = judgement.violation.expect("an invalid verdict comes with a violation");
             assert!(!violation.operations.is_empty() && violation.operations.len() <= 6 + operations.len());
             assert!(violation.operations.iter().all(|index| (index.0 as usize) < operations.len()));
-            assert_eq!(judgement.reason, violation.description);
+            assert_eq!(judgement.reason, violation.sentences[0]);
             false
         }
         other => panic!("undecided ({other:?}: {}) on {operations:#?}", judgement.reason),

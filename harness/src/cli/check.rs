@@ -213,9 +213,8 @@ fn spec(args: &CheckArgs, said: Option<ModelSpec>) -> ModelSpec {
 
 fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {
     let mut text = format!("{}: {}\n", verdict_name(judgement.verdict), judgement.reason);
-    if let Some(violation) = judgement.violation.as_ref().filter(|violation| violation.description != judgement.reason)
-    {
-        text += &format!("  {}\n", violation.description);
+    for sentence in judgement.violation.iter().flat_map(|violation| &violation.sentences).skip(1) {
+        text += &format!("  {sentence}\n");
     }
     text += &format!(
         "  {} operations on {} keys in {}, judged as {} by {}; reading took {:.2} s, judging {:.2} s\n",
@@ -252,7 +251,7 @@ fn as_json(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
             "anomaly": violation.anomaly,
             "key": violation.key,
             "operations": violation.operations.iter().map(|op| op.0).collect::<Vec<_>>(),
-            "description": violation.description,
+            "sentences": violation.sentences,
         })
     });
     let verdict = json!({

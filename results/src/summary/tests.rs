@@ -116,7 +116,10 @@ fn an_invalid_run() {
             anomaly: Anomaly::StaleRead,
             key: Value::Text("k3".to_owned()),
             operations: vec![OpIndex(5), OpIndex(9)],
-            description: "client 7 read 17 at 3.2 s, although client 2 had overwritten it by 18 at 3.1 s".to_owned(),
+            sentences: vec![
+                "client 7 read 17 at 3.2 s, although client 2 had overwritten it by 18 at 3.1 s".to_owned(),
+            ],
+            diagram: String::new(),
         }),
         ..judgement(Verdict::Invalid, "not linearizable")
     });
