@@ -18,6 +18,7 @@
 //! `input` reads the history, `graph` finds shortest circles, `words` puts them into sentences.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -155,24 +156,37 @@ impl fmt::Display for Ladder {
 
 /// Finds out what `history` holds to. `linearizable` is what the judge said of it, if it was asked.
 ///
-/// A linearizable history holds to all levels above convergence, which are then not judged one by one. For others: up to
+/// A linearizable history holds to all levels above convergence, which are then not judged one by one. (Where a process invokes
+/// an operation at the very time at which its last one returned, the judge takes the two for concurrent and a session does not.) For others: up to
 /// sequential consistency O(operations * writing sessions) and a little more; that one is bounded by `budget`, as is all else.
 #[must_use]
 pub fn ladder(history: &History, spec: &ModelSpec, linearizable: Option<&Judgement>, budget: &Budget) -> Ladder {
+    let top = Rung { level: Level::Linearizable, answer: linearizable_rung(linearizable) };
+    // A defect here must not cost the verdict that was found before.
+    let judged = catch_unwind(AssertUnwindSafe(|| judge(history, spec, top.clone(), budget)));
+    judged.unwrap_or_else(|_| {
+        let crashed = || Answer::Unknown("judging it crashed; this is a defect of the ladder".to_owned());
+        let mut rungs = vec![top];
+        rungs.extend(below(|_| crashed()));
+        rungs.push(Rung { level: Level::Convergence, answer: crashed() });
+        Ladder { rungs, staleness: None }
+    })
+}
+
+fn judge(history: &History, spec: &ModelSpec, top: Rung, budget: &Budget) -> Ladder {
     let limits = Limits { deadline: Instant::now() + budget.time, memory_bytes: budget.memory_bytes };
     let input = Input::of(history, spec);
-    let mut rungs = vec![Rung { level: Level::Linearizable, answer: linearizable_rung(linearizable) }];
     let staleness = input.as_ref().ok().map(|input| staleness::measure(input, history));
-    rungs.extend(match (&rungs[0].answer, &input) {
+    let middle = match (&top.answer, &input) {
         (Answer::Holds, _) => below(|_| Answer::Holds),
         (_, Err(why)) => below(|_| Answer::Unknown(why.clone())),
         (_, Ok(input)) => match &input.impossible {
             Some(impossible) => below(|_| Answer::Fails(impossible.clone())),
             None => climb(history, spec, input, &limits),
         },
-    });
-    rungs.push(Rung { level: Level::Convergence, answer: convergence::judge(history, spec) });
-    Ladder { rungs, staleness }
+    };
+    let last = Rung { level: Level::Convergence, answer: convergence::judge(history, spec) };
+    Ladder { rungs: [top].into_iter().chain(middle).chain([last]).collect(), staleness }
 }
 
 fn linearizable_rung(judgement: Option<&Judgement>) -> Answer {
@@ -235,7 +249,9 @@ fn sequential_rung(history: &History, input: &Input<'_>, sequential: &sequential
             let index = if input.unclear.is_some() { *stuck } else { input.op(*stuck).index.0 };
             let operation = history.operation(crate::history::OpIndex(index));
             let deed = crate::describe::deed(&operation);
-            let sentence = format!("No order of all operations keeps each session's: every one was tried, and none gets past {deed}.");
+            let sentence = format!(
+                "No order of all operations keeps each session's: every one was tried, and none gets past {deed}."
+            );
             Answer::Fails(Counterexample::new(vec![index], Vec::new(), sentence))
         }
     }

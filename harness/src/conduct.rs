@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use checkers::{
     Budget, CheckOptions, check,
     history::{Format, read},
+    ladder::Ladder,
     verdict::{Judgement, Verdict},
 };
 use results::{
@@ -36,6 +37,7 @@ use crate::{
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
+    ladder,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
@@ -96,16 +98,22 @@ pub async fn conduct(
     let judgement = judge(config, &dir);
     progress.finish();
     let summary = match (failure, phases, judgement) {
-        (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
+        (None, Ok(observed), Ok((judgement, ladder))) => {
+            let mut summary = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
+            summary.summary.ladder = ladder;
+            summary
+        }
         (failure, _, judgement) => {
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
-            let judgement = judgement.with_context(|| failure.to_string())?;
+            let (judgement, ladder) = judgement.with_context(|| failure.to_string())?;
             if judgement.verdict != Verdict::Invalid {
                 return Err(
                     failure.context(format!("the run in {} could not be carried through", dir.path().display()))
                 );
             }
-            broken_off(config, &dir, &judgement, failure.to_string())
+            let mut summary = broken_off(config, &dir, &judgement, failure.to_string());
+            summary.summary.ladder = ladder;
+            summary
         }
     };
     write_down(config, &dir, summary, &paths.data)
@@ -171,15 +179,18 @@ fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
+/// Reads the history back from its file, so that what is judged is what is stored. Where it is not linearizable, what still holds.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<Ladder>)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
     let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
-    check(&loaded.history, &config.workload.kind.model(), &CheckOptions { budget, threads: 0 })
-        .with_context(|| format!("cannot judge {}", path.display()))
+    let spec = config.workload.kind.model();
+    let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
+        .with_context(|| format!("cannot judge {}", path.display()))?;
+    let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
+    Ok((judgement, ladder))
 }
 
 /// A summary and what goes with it.

@@ -15,6 +15,7 @@ pub mod config;
 pub mod failure;
 pub mod journal;
 pub mod judge;
+pub mod ladder;
 pub mod load;
 pub mod monitor;
 pub mod nemesis;

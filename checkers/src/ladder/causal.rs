@@ -73,7 +73,10 @@ pub(super) fn count_before(input: &Input<'_>, writes: &[u32], place: u32) -> usi
 pub(super) enum Causal {
     Holds,
     /// With the graph's components, for those who look for weaker contradictions inside them; none when reading itself is circular.
-    Fails { circle: Vec<super::graph::Step>, components: Option<Vec<u32>> },
+    Fails {
+        circle: Vec<super::graph::Step>,
+        components: Option<Vec<u32>>,
+    },
     Unknown(String),
 }
 
@@ -196,7 +199,8 @@ impl<'a, 'h> Sweep<'a, 'h> {
         for &source in self.input.sources(op) {
             let by = self.input.op(source);
             if clock[self.writes.slot(by) as usize] <= by.place {
-                let other = self.version_clocks[source as usize].as_ref().expect("a version's clock waits for its readers");
+                let other =
+                    self.version_clocks[source as usize].as_ref().expect("a version's clock waits for its readers");
                 clock.iter_mut().zip(other).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
             }
         }

@@ -74,6 +74,12 @@ impl Why {
 /// A step of a circle: from, why, to. Hubs are [`NONE`].
 pub(super) type Step = (u32, Why, u32);
 
+/// Where a walk has come to: the node, whether the last step was session order, and whether it has passed another node that is no hub.
+type State = (u32, bool, bool);
+
+/// By state the least cost, and how it was come to.
+type Reached = FxHashMap<State, (u32, Option<(State, EdgeIndex)>)>;
+
 /// What a graph says.
 pub(super) enum Analysis {
     /// An order exists.
@@ -151,14 +157,14 @@ impl Constraints {
     }
 
     fn shortest_circle(&self, component: &[NodeIndex], components: &[u32]) -> Vec<Step> {
-        let mut starts: Vec<NodeIndex> =
-            component.iter().copied().filter(|node| node.index() < self.nodes).collect();
+        let mut starts: Vec<NodeIndex> = component.iter().copied().filter(|node| node.index() < self.nodes).collect();
         // A contradiction has an edge that is neither session order nor reading: begin with those.
         let interesting = |node: &NodeIndex| {
             let plain = |why: &Why| matches!(why, Why::Session | Why::ReadsFrom);
-            !self.graph.edges(*node).any(|edge| {
-                !plain(edge.weight()) && components[edge.target().index()] == components[node.index()]
-            })
+            !self
+                .graph
+                .edges(*node)
+                .any(|edge| !plain(edge.weight()) && components[edge.target().index()] == components[node.index()])
         };
         starts.sort_by_cached_key(|node| (interesting(node), node.index()));
         let mut best: Option<(u32, Vec<Step>)> = None;
@@ -183,10 +189,8 @@ impl Constraints {
         bound: u32,
         visits: &mut usize,
     ) -> Option<(u32, Vec<Step>)> {
-        // A state is a node, whether the last step was session order, and whether another node that is no hub was passed.
-        type State = (u32, bool, bool);
         let first: State = (number(start), false, false);
-        let mut reached: FxHashMap<State, (u32, Option<(State, EdgeIndex)>)> = FxHashMap::default();
+        let mut reached = Reached::default();
         let mut queue = BinaryHeap::from([Reverse((0u32, first))]);
         reached.insert(first, (0, None));
         while let Some(Reverse((cost, state))) = queue.pop() {
@@ -215,11 +219,7 @@ impl Constraints {
         None
     }
 
-    fn walk(
-        &self,
-        mut state: (u32, bool, bool),
-        reached: &FxHashMap<(u32, bool, bool), (u32, Option<((u32, bool, bool), EdgeIndex)>)>,
-    ) -> Vec<Step> {
+    fn walk(&self, mut state: State, reached: &Reached) -> Vec<Step> {
         let mut steps = Vec::new();
         let real = |node: u32| if (node as usize) < self.nodes { node } else { NONE };
         while let Some((before, edge)) = reached[&state].1 {

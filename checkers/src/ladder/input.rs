@@ -230,9 +230,7 @@ impl<'h> Reader<'h> {
                     self.writers.entry((key, self.state(new))).or_insert(empty)
                 }
                 Action::Delete => self.writers.entry((key, self.state(ValueId::NIL))).or_insert(empty),
-                Action::Append(element) => {
-                    self.appenders.entry((key, self.history.value(element))).or_insert(empty)
-                }
+                Action::Append(element) => self.appenders.entry((key, self.history.value(element))).or_insert(empty),
                 _ => continue,
             };
             if matches!(operation.completion, Completion::Fail | Completion::Mismatch { .. }) {

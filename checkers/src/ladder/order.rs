@@ -23,7 +23,9 @@ use super::input::{Input, Reads, len32};
 pub(super) enum Search {
     Found,
     /// There is no order: the furthest that any came is up to this operation.
-    None { stuck: u32 },
+    None {
+        stuck: u32,
+    },
     GaveUp(String),
 }
 
@@ -108,7 +110,18 @@ impl<'a, 'h> State<'a, 'h> {
         let ready: BTreeSet<u32> = (0..len32(input.ops.len())).filter(|op| open[*op as usize] == 0).collect();
         let current = (0..len32(input.keys.len())).map(|key| input.initial(key)).collect();
         let fresh = ready.iter().copied().collect();
-        Self { input, graph, open, ready, done: Vec::new(), before: Vec::new(), current, readers_left, hash: (0, 0), fresh }
+        Self {
+            input,
+            graph,
+            open,
+            ready,
+            done: Vec::new(),
+            before: Vec::new(),
+            current,
+            readers_left,
+            hash: (0, 0),
+            fresh,
+        }
     }
 
     /// Whether the operation is possible now.

@@ -76,9 +76,8 @@ impl Orders<'_> {
             state.places[session] += 1;
             done += 1;
         }
-        let ahead = |session: usize, place: usize| self.sessions[session].get(place);
-        let next: Vec<(usize, &Entry)> =
-            state.places.iter().enumerate().filter_map(|(session, &place)| Some((session, ahead(session, place)?))).collect();
+        let ahead = |(session, &place): (usize, &usize)| Some((session, self.sessions[session].get(place)?));
+        let next: Vec<(usize, &Entry)> = state.places.iter().enumerate().filter_map(ahead).collect();
         let Some((_, stuck)) = next.iter().find(|(_, entry)| !entry.operation.is_unknown()) else { return Ok(true) };
         if done >= self.furthest.0 {
             self.furthest = (done, stuck.number);
@@ -112,9 +111,18 @@ impl Orders<'_> {
     fn possible_read(&self, state: &State) -> Option<usize> {
         state.places.iter().enumerate().find_map(|(session, &place)| {
             let entry = self.sessions[session].get(place)?;
-            let value = &state.values[entry.key];
-            (!entry.operation.is_unknown() && step(self.spec, value, &entry.operation)? == *value).then_some(session)
+            let possible = step(self.spec, &state.values[entry.key], &entry.operation).is_some();
+            (possible && changes_nothing(&entry.operation)).then_some(session)
         })
+    }
+}
+
+/// Whether an operation leaves every state as it is. A write of what is there already does not: it may be needed later.
+fn changes_nothing(operation: &Operation) -> bool {
+    match (&operation.action, &operation.completion) {
+        (Action::Read, _) | (_, Completion::Mismatch { .. }) => true,
+        (Action::Cas { old, new }, Completion::Ok(_)) => old == new,
+        _ => false,
     }
 }
 

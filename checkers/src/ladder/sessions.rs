@@ -18,7 +18,7 @@
 //!   That is how Jepsen puts it ("all processes observe w1 before w2"). Terry's servers may differ from read to read.
 //! - Read your writes and monotonic reads are judged against orders that also keep the first lines of the other two: otherwise a read
 //!   that goes back could be excused by an order in which the writes do. Where no order keeps those (a read of what the
-//!   same or another session was still to write) they are judged by themselves; so too where some reads are unclear.
+//!   same or another session was still to write), or where some reads are unclear, they are judged against the write order alone.
 //!
 //! Each line follows from causal consistency as `causal` has it. So where that holds these need not be judged, and every circle
 //! here lies inside one of its components: other versions are left out at once.
@@ -240,7 +240,8 @@ impl Builder<'_, '_> {
         self.observers(|this, op, seen, source, then| {
             for (slot, reads) in &hubs[op.key as usize] {
                 let Seen { place, version, first } = seen[*slot as usize];
-                let count = reads.partition_point(|(at, _)| *at < place);
+                // A compare-and-set wrote after what it read itself.
+                let count = if version == NONE { 0 } else { reads.partition_point(|(at, _)| *at <= place) };
                 let Some(&(_, hub)) = reads[..count].last() else { continue };
                 let why = Why::SawFollower { seen: version, first, then };
                 if this.input.is_initial(source) {
@@ -265,10 +266,7 @@ impl Builder<'_, '_> {
     }
 
     /// Calls `at` on every read with its source, and with what its session had seen of others before it.
-    fn observers(
-        &mut self,
-        at: impl Fn(&mut Self, &Op, &[Seen], u32, u32) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+    fn observers(&mut self, at: impl Fn(&mut Self, &Op, &[Seen], u32, u32) -> Result<(), Stop>) -> Result<(), Stop> {
         let input = self.input;
         let mut seen = vec![UNSEEN; self.writes.slot_count];
         let mut touched: Vec<u32> = Vec::new();

@@ -41,7 +41,9 @@ impl Staleness {
         let share = *stale as f64 * 100.0 / (*reads).max(1) as f64;
         let Distribution { p50, max } = writes;
         let [time_p50, time_max] = [time.p50, time.max].map(|time| self.unit.words(time));
-        format!("{stale} of {reads} ({share:.1} %); by writes: p50 {p50}, max {max}; by time: p50 {time_p50}, max {time_max}")
+        format!(
+            "{stale} of {reads} ({share:.1} %); by writes: p50 {p50}, max {max}; by time: p50 {time_p50}, max {time_max}"
+        )
     }
 }
 

@@ -125,7 +125,8 @@ impl Measured<'_, '_> {
         for (place, write) in writes.iter().enumerate().rev() {
             earliest[place] = earliest[place + 1].min(self.times(*write).1);
         }
-        let mut returns: Vec<(u64, usize)> = writes.iter().zip(0..).map(|(write, at)| (self.times(*write).1, at)).collect();
+        let mut returns: Vec<(u64, usize)> =
+            writes.iter().zip(0..).map(|(write, at)| (self.times(*write).1, at)).collect();
         returns.sort_unstable();
         let mut known = rustc_hash::FxHashMap::default();
         for &read in reads {

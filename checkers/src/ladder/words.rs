@@ -43,7 +43,8 @@ struct Words<'a, 'h> {
 impl Words<'_, '_> {
     fn only_key(&self, circle: &[Step]) -> Option<u32> {
         let nodes = circle.iter().flat_map(|(from, why, to)| [*from, *to].into_iter().chain(witnesses(*why)));
-        let mut keys = nodes.filter(|node| *node != NONE && !self.input.is_initial(*node)).map(|node| self.input.op(node).key);
+        let mut keys =
+            nodes.filter(|node| *node != NONE && !self.input.is_initial(*node)).map(|node| self.input.op(node).key);
         let first = keys.next()?;
         keys.all(|key| key == first).then_some(first)
     }
@@ -130,7 +131,8 @@ impl Words<'_, '_> {
             for &reader in session[from_place as usize..=op.place as usize].iter().rev() {
                 for &source in input.sources(input.op(reader)) {
                     let by = input.op(source);
-                    if scanned.get(&by.session).is_none_or(|known| *known <= by.place) && !onwards.contains_key(&source) {
+                    if scanned.get(&by.session).is_none_or(|known| *known <= by.place) && !onwards.contains_key(&source)
+                    {
                         onwards.insert(source, (reader, at));
                         queue.push_back(source);
                     }

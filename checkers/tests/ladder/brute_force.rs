@@ -25,7 +25,8 @@ pub fn holds(level: Level, operations: &[Operation], spec: &ModelSpec) -> bool {
             let unknown = unknown.iter().position(|other| *other == at);
             operations[at].completion == Completion::Fail || unknown.is_some_and(|bit| chosen >> bit & 1 == 0)
         };
-        let kept: Vec<&Operation> = (0..operations.len()).filter(|at| !left_out(*at)).map(|at| &operations[at]).collect();
+        let kept: Vec<&Operation> =
+            (0..operations.len()).filter(|at| !left_out(*at)).map(|at| &operations[at]).collect();
         let mut world = World { spec, sources: Vec::new(), operations: kept };
         world.choose(level)
     })
@@ -248,12 +249,10 @@ impl World<'_> {
                 let Some(seen) = self.version(then, key) else { return true };
                 all().filter(|first| session(*first, then)).all(|first| {
                     all().filter(|v| self.saw(first, *v)).all(|v| {
-                        all().filter(|u| session(*u, v) || (*u == v && line == Line::ReadsSeen)).all(|u| {
-                            match line {
-                                Line::WritesSeen if self.writes(u) && of_key(u) => age(Some(u)) <= age(seen),
-                                Line::WritesSeen => true,
-                                _ => self.version(u, key).is_none_or(|known| age(known) <= age(seen)),
-                            }
+                        all().filter(|u| session(*u, v) || (*u == v && line == Line::ReadsSeen)).all(|u| match line {
+                            Line::WritesSeen if self.writes(u) && of_key(u) => age(Some(u)) <= age(seen),
+                            Line::WritesSeen => true,
+                            _ => self.version(u, key).is_none_or(|known| age(known) <= age(seen)),
                         })
                     })
                 })
@@ -381,9 +380,7 @@ fn step(now: &Value, operation: &Operation, spec: &ModelSpec) -> Option<Value> {
     };
     let after = match (&operation.action, &operation.completion, now) {
         (_, Completion::Mismatch { .. }, _) | (Action::Read, ..) => now.clone(),
-        (Action::Append(element), _, Value::List(list)) => {
-            Value::List(list.iter().chain([element]).cloned().collect())
-        }
+        (Action::Append(element), _, Value::List(list)) => Value::List(list.iter().chain([element]).cloned().collect()),
         (Action::Write(new) | Action::Cas { new, .. }, ..) => new.clone(),
         _ => unreachable!("no such operation in these histories"),
     };

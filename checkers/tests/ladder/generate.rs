@@ -48,11 +48,14 @@ pub fn generate(shape: Shape, random: &mut Pcg64) -> Case {
         }
         let invoke = clock[session] + random.random_range(0..4);
         let ret = invoke + random.random_range(0..4);
-        clock[session] = ret + random.random_range(0..2);
+        // Apart by one at least: what touches is concurrent to the judge, and in order to a session.
+        clock[session] = ret + random.random_range(1..3);
         let of_key: Vec<i64> = writes.iter().filter(|(other, _)| *other == key).map(|(_, value)| *value).collect();
         let mut operation = match (write, shape.kind) {
             (false, _) => read(session, invoke, ret, &spec, &of_key, shape, random),
-            (true, ModelKind::ListAppend) => Operation::invoked(session as u64, Action::Append(value.into()), invoke).done(ret),
+            (true, ModelKind::ListAppend) => {
+                Operation::invoked(session as u64, Action::Append(value.into()), invoke).done(ret)
+            }
             (true, ModelKind::CasRegister) if random.random_range(0..3) == 0 => {
                 let action = Action::Cas { old: seen(&spec, &of_key, shape, random), new: value.into() };
                 Operation::invoked(session as u64, action, invoke).done(ret)

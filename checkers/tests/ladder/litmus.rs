@@ -3,9 +3,7 @@
 //! Sessions one below the other; `w x 1` writes, `r x 1` read 1, `r x -` read the initial value, `a x 1` appends.
 
 use super::*;
-use Level::{
-    Causal, Convergence, MonotonicReads, MonotonicWrites, ReadYourWrites, Sequential, WritesFollowReads,
-};
+use Level::{Causal, Convergence, MonotonicReads, MonotonicWrites, ReadYourWrites, Sequential, WritesFollowReads};
 
 const REGISTER: ModelSpec = ModelSpec { model: ModelKind::CasRegister, initial: Value::Nil };
 const LIST: ModelSpec = ModelSpec { model: ModelKind::ListAppend, initial: Value::Nil };

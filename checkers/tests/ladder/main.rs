@@ -24,7 +24,7 @@ const JUDGED: [Level; 6] = [
     Level::WritesFollowReads,
 ];
 
-pub fn climb(operations: &[Operation], spec: &ModelSpec) -> Ladder {
+fn climb(operations: &[Operation], spec: &ModelSpec) -> Ladder {
     let history = History::from_operations(operations.to_vec()).expect("the history is well formed");
     ladder(&history, spec, None, &Budget::default())
 }
@@ -36,7 +36,9 @@ fn text(operations: &[Operation]) -> String {
 /// True when the answers do not follow from what reads returned: the documented cases.
 fn unclear(case: &Case) -> bool {
     let values = |operation: &Operation| match &operation.action {
-        Action::Write(new) | Action::Append(new) | Action::Cas { new, .. } => Some((operation.key.clone(), new.clone())),
+        Action::Write(new) | Action::Append(new) | Action::Cas { new, .. } => {
+            Some((operation.key.clone(), new.clone()))
+        }
         _ => None,
     };
     let silent = |operation: &Operation| matches!(operation.completion, Completion::Mismatch { observed: None });
@@ -156,7 +158,9 @@ fn linearizable_implies_the_rest() {
             let judgement = check(&history, &case.spec, &CheckOptions { threads: 1, ..CheckOptions::default() });
             if judgement.expect("the history fits the model").verdict == Verdict::Valid {
                 let found = climb(&case.operations, &case.spec);
-                JUDGED.iter().for_each(|level| assert_eq!(*found.answer(*level), Answer::Holds, "{}", text(&case.operations)));
+                JUDGED
+                    .iter()
+                    .for_each(|level| assert_eq!(*found.answer(*level), Answer::Holds, "{}", text(&case.operations)));
                 assert!(!matches!(found.answer(Level::Convergence), Answer::Fails(_)), "{}", text(&case.operations));
                 assert_eq!(found.staleness.expect("clear").stale, 0, "{}", text(&case.operations));
                 valid += 1;

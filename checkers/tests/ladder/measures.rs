@@ -105,12 +105,12 @@ fn newer<'a>(case: &'a Case, read: &Operation, seen: &Value) -> Vec<&'a Operatio
         if list.len() > list.iter().collect::<std::collections::BTreeSet<_>>().len() {
             return Vec::new();
         }
-        // A read of something that failed has no source.
-        let failed = |operation: &Operation| {
-            operation.completion == Completion::Fail && written(operation).is_some_and(|new| list.contains(&new))
+        // A read of something that was never appended has no source.
+        let appended = |element: &Value| {
+            of_key().any(|write| write.completion != Completion::Fail && written(write).as_ref() == Some(element))
         };
         let initial: &[Value] = if let Value::List(initial) = &case.spec.initial { initial } else { &[] };
-        if of_key().any(failed) || !list.starts_with(initial) {
+        if !list.starts_with(initial) || !list[initial.len()..].iter().all(appended) {
             return Vec::new();
         }
         return of_key().filter(done).filter(|write| !list.contains(&written(write).expect("a write"))).collect();
