@@ -1,7 +1,5 @@
 //! One key's part of a history.
 
-use rustc_hash::FxHashMap;
-
 use crate::history::{History, OpIndex, Operation, TimeUnit, Value, ValueId};
 
 /// The operations on one key.
@@ -11,6 +9,8 @@ pub(crate) struct KeyHistory<'h> {
     pub(crate) key: &'h Value,
     /// In order of invocation.
     pub(crate) places: &'h [OpIndex],
+    /// How many of the operations have an unknown outcome.
+    pub(crate) unknown: usize,
 }
 
 impl<'h> KeyHistory<'h> {
@@ -18,11 +18,6 @@ impl<'h> KeyHistory<'h> {
     pub(crate) fn operations(self) -> impl Iterator<Item = (OpIndex, &'h Operation<ValueId>)> + Clone {
         let all = self.history.operations();
         self.places.iter().map(|&index| (index, &all[index.0 as usize]))
-    }
-
-    /// An operation with its values.
-    pub(crate) fn operation(self, index: OpIndex) -> Operation {
-        self.history.operation(index)
     }
 
     /// An operation without its values: its times, process and outcome.
@@ -39,35 +34,50 @@ impl<'h> KeyHistory<'h> {
     }
 }
 
-/// The places of a history's operations, key by key.
+/// The places of a history's operations, key by key: 4 bytes an operation.
 pub(crate) struct Keys {
     places: Vec<OpIndex>,
-    /// For each key where its places end; they begin where those of the key before end.
-    keys: Vec<(ValueId, usize)>,
+    keys: Vec<Part>,
 }
 
+/// One key's share of the places.
+struct Part {
+    key: ValueId,
+    /// Where its places end; they begin where those of the key before end.
+    end: usize,
+    unknown: usize,
+}
+
+/// The number of a value that is no key.
+const NO_KEY: u32 = u32::MAX;
+
 impl Keys {
-    /// Splits a history. O(n).
+    /// Splits a history. O(n), without hashing: values have numbers.
     pub(crate) fn of(history: &History) -> Self {
-        let mut numbers: FxHashMap<ValueId, usize> = FxHashMap::default();
-        let mut keys: Vec<(ValueId, usize)> = Vec::new();
-        let mut last = 0;
+        let mut numbers = vec![NO_KEY; history.values().len()];
+        let mut keys: Vec<Part> = Vec::new();
         for operation in history.operations() {
-            last = number(&mut numbers, &mut keys, last, operation.key);
-            keys[last].1 += 1;
+            let number = &mut numbers[operation.key.place()];
+            if *number == NO_KEY {
+                *number = u32::try_from(keys.len()).expect("values are counted in u32");
+                keys.push(Part { key: operation.key, end: 0, unknown: 0 });
+            }
+            let part = &mut keys[*number as usize];
+            part.end += 1;
+            part.unknown += usize::from(operation.is_unknown());
         }
-        let mut starts = Vec::with_capacity(keys.len());
+        let mut nexts = Vec::with_capacity(keys.len());
         let mut end = 0;
-        for (_, count) in &mut keys {
-            starts.push(end);
-            end += *count;
-            *count = end;
+        for part in &mut keys {
+            nexts.push(end);
+            end += part.end;
+            part.end = end;
         }
         let mut places = vec![OpIndex(0); history.len()];
         for (index, operation) in (0u32..).map(OpIndex).zip(history.operations()) {
-            last = number(&mut numbers, &mut keys, last, operation.key);
-            places[starts[last]] = index;
-            starts[last] += 1;
+            let next = &mut nexts[numbers[operation.key.place()] as usize];
+            places[*next] = index;
+            *next += 1;
         }
         Self { places, keys }
     }
@@ -75,27 +85,11 @@ impl Keys {
     /// The key histories, in order of first use.
     pub(crate) fn histories<'h>(&'h self, history: &'h History) -> Vec<KeyHistory<'h>> {
         let mut start = 0;
-        let part = |&(key, end): &(ValueId, usize)| {
-            let places = &self.places[start..end];
-            start = end;
-            KeyHistory { history, key: history.value(key), places }
+        let part = |part: &Part| {
+            let places = &self.places[start..part.end];
+            start = part.end;
+            KeyHistory { history, key: history.value(part.key), places, unknown: part.unknown }
         };
         self.keys.iter().map(part).collect()
     }
-}
-
-/// The key's number, which often is that of the operation before.
-fn number(
-    numbers: &mut FxHashMap<ValueId, usize>,
-    keys: &mut Vec<(ValueId, usize)>,
-    last: usize,
-    key: ValueId,
-) -> usize {
-    if keys.get(last).is_some_and(|(known, _)| *known == key) {
-        return last;
-    }
-    *numbers.entry(key).or_insert_with(|| {
-        keys.push((key, 0));
-        keys.len() - 1
-    })
 }

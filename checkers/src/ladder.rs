@@ -248,7 +248,7 @@ fn sequential_rung(history: &History, input: &Input<'_>, sequential: &sequential
         sequential::Sequential::NoOrder(stuck) => {
             let index = if input.unclear.is_some() { *stuck } else { input.op(*stuck).index.0 };
             let operation = history.operation(crate::history::OpIndex(index));
-            let deed = crate::describe::deed(&operation);
+            let deed = words::deed(&operation, true);
             let sentence = format!(
                 "No order of all operations keeps each session's: every one was tried, and none gets past {deed}."
             );

@@ -1,10 +1,10 @@
-//! Every format on small histories of its own, and every rule on a history that breaks it.
+//! The own format on small histories of its own, every rule on a history that breaks it, and the guessing of formats.
 
 use std::path::Path;
 
 use checkers::history::{
-    Action, Completion, Event, EventKind, FailedCas, Format, Function, History, HistoryBuilder, HistoryError,
-    HistoryWriter, LINE_BYTES_MAX, Loaded, NilRead, Operation, Process, ReadOptions, TimeUnit, Value, read, read_with,
+    Action, Event, EventKind, Format, Function, History, HistoryBuilder, HistoryError, HistoryWriter, LINE_BYTES_MAX,
+    Loaded, Operation, Process, TimeUnit, Value, read,
 };
 use checkers::model::{ModelKind, ModelSpec};
 
@@ -100,136 +100,6 @@ fn a_late_answer_after_info_counts_and_what_stays_open_is_unknown() {
 }
 
 #[test]
-fn jepsen_edn_means_what_knossos_means() {
-    let text = r#"; a comment
-        [{:process 3, :type :invoke, :f :cas, :value [0 7], :time 20}
-         {:type :info :process :nemesis :f :start :value {"n1" #{"n2"}}}
-         {:process 4  :type :invoke, :f :read, :value 9, :time 10}, #_ {:not "read"}
-         {:process 3, :type :fail, :f :cas, :value [0 7], :error [:gone 1.5]}
-         {:process 4, :type :ok, :f :read, :value nil}
-         #jepsen.history.Op{:process 5, :type :invoke, :f :write, :value :w}
-         {:process 5, :type :info, :f :write, :value :timed-out}]
-        "#;
-    let loaded = edn(text).unwrap();
-    assert_eq!((loaded.nemesis_events, loaded.lines, loaded.model), (1, 9, None));
-    let mut expected = [
-        Operation::invoked(3, cas(0, 7), 0).failed(3),
-        Operation::invoked(4, Action::Read, 2).done(4),
-        Operation::invoked(5, write(":w"), 5),
-    ];
-    assert_eq!(loaded.history.clone().into_operations(), expected);
-
-    let (nil_read, failed_cas) = (Some(NilRead::Absent), Some(FailedCas::Mismatch));
-    let etcd = ReadOptions { nil_read, failed_cas, ..ReadOptions::default() };
-    let loaded = read_with(text.as_bytes(), Format::JepsenEdn, &etcd).unwrap();
-    expected[0].completion = Completion::Mismatch { observed: None };
-    expected[1].completion = Completion::Ok(Some(Value::Nil));
-    assert_eq!(loaded.history.clone().into_operations(), expected);
-}
-
-#[test]
-fn jepsen_edn_reads_lists_map_lines_and_independent_keys() {
-    let maps = "{:process 0 :type :invoke :f :write :value [\"k\" 1]}\n\
-        {:process 0 :type :ok :f :write :value [\"k\" 1]}\n\
-        {:process 1 :type :invoke :f :cas :value [:k [1 2]]}\n\
-        {:process 1 :type :info :f :cas :value [:k :timed-out]}\n";
-    let options = ReadOptions { independent_keys: true, ..ReadOptions::default() };
-    let expected = [Operation::invoked(0, write(1), 0).on("k").done(1), Operation::invoked(1, cas(1, 2), 2).on(":k")];
-    for text in [maps.to_owned(), format!("({maps})"), format!("[\n{maps}]\n;end")] {
-        let loaded = read_with(text.as_bytes(), Format::JepsenEdn, &options).unwrap();
-        assert_eq!(loaded.history.clone().into_operations(), expected, "{text}");
-    }
-    let plain = edn("{:process 0 :type :invoke :f :write :value [\"k\" 1]}").unwrap();
-    let pair = Value::List(vec!["k".into(), 1.into()]);
-    assert_eq!(
-        plain.history.clone().into_operations()[0].action,
-        Action::Write(pair),
-        "without asking, a vector is a value"
-    );
-    let bare = "{:process 0 :type :invoke :f :write :value 1}";
-    let result = read_with(bare.as_bytes(), Format::JepsenEdn, &options);
-    assert_error!(result, HistoryError::Malformed { line: 1, .. }, "[key value]");
-}
-
-#[test]
-fn jepsen_log_means_what_etcd_tests_mean() {
-    let text = "INFO  jepsen.core - Worker 0 starting\n\
-        INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
-        INFO  jepsen.util - 1\t:invoke\t:cas\t[1 2]\n\
-        INFO  jepsen.util - 2\t:invoke\t:cas\t[3 4]\n\
-        INFO  jepsen.util - :nemesis\t:info\t:start\tnil\n\
-        INFO  jepsen.util - 0\t:ok\t:read\tnil\n\
-        INFO  jepsen.util - 1\t:fail\t:cas\t[1 2]\n\
-        2026-01-02 INFO  [worker 2] x - jepsen.util 2 :fail :cas :timed-out\n\
-        INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
-        INFO  jepsen.util - 0\t:fail\t:read\t:timed-out\n\
-        INFO  jepsen.util - 3\t:invoke\t:write\t5\n\
-        INFO  jepsen.util - 3\t:info\t:write\t:timed-out\n";
-    let loaded = read(text.as_bytes(), Format::JepsenLog).unwrap();
-    assert_eq!((loaded.skipped, loaded.nemesis_events, loaded.lines), (1, 1, 12));
-    let expected = [
-        Operation::invoked(0, Action::Read, 0).returned(4, Value::Nil),
-        Operation::invoked(1, cas(1, 2), 1).mismatched(5, None),
-        Operation::invoked(2, cas(3, 4), 2).failed(6),
-        Operation::invoked(0, Action::Read, 7).failed(8),
-        Operation::invoked(3, write(5), 9),
-    ];
-    assert_eq!(loaded.history.clone().into_operations(), expected);
-    for wrong in ["0 :invoke :read nil", "INFO  jepsen.util - 0 :invoke :read", "INFO  jepsen.ut"] {
-        assert_error!(read(wrong.as_bytes(), Format::JepsenLog), HistoryError::Malformed { line: 1, .. }, "expected");
-    }
-}
-
-#[test]
-fn key_value_text_has_get_put_and_append() {
-    let text = "{:process 0, :type :invoke, :f :put, :key \"a\", :value \"x\"}\n\
-        {:process 0, :type :ok, :f :put, :key \"a\", :value \"x\"}\n\
-        {:process 0, :type :invoke, :f :append, :key \"a\", :value \"y\"}\n\
-        {:process 1, :type :invoke, :f :get, :key \"b\", :value nil}\n\
-        {:process 0, :type :ok, :f :append, :key \"a\", :value \"y\"}\n\
-        {:process 1, :type :ok, :f :get, :key \"b\", :value \"\"}";
-    let loaded = read(text.as_bytes(), Format::KvText).unwrap();
-    assert_eq!(loaded.model, Some(ModelSpec { model: ModelKind::KeyValue, initial: "".into() }));
-    let expected = [
-        Operation::invoked(0, write("x"), 0).on("a").done(1),
-        Operation::invoked(0, Action::Append("y".into()), 2).on("a").done(4),
-        Operation::invoked(1, Action::Read, 3).on("b").returned(5, ""),
-    ];
-    assert_eq!(loaded.history.clone().into_operations(), expected);
-    let number = "{:process 0, :type :invoke, :f :put, :key \"a\", :value 1}";
-    assert_error!(read(number.as_bytes(), Format::KvText), HistoryError::Malformed { line: 1, .. }, "strings");
-    let cas = "{:process 0, :type :invoke, :f :cas, :key \"a\", :value [1 2]}";
-    assert_error!(read(cas.as_bytes(), Format::KvText), HistoryError::Malformed { line: 1, .. }, "get, put");
-}
-
-#[test]
-fn edn_that_is_no_history_is_refused() {
-    for (text, word) in [
-        ("[1]", "a map such as"),
-        ("{:process -1 :type :invoke :f :read}", "below zero"),
-        ("{:process :client :type :invoke :f :read}", ":nemesis"),
-        ("{:process 1 :type :done :f :read}", ":type"),
-        ("{:process 1 :process 1 :type :invoke :f :read}", "twice"),
-        ("{:process 1 :type :invoke :f :write :value 1.5}", "`1.5` is not a value"),
-        ("{:process 1 :type :invoke :f :write :value {1 2}}", "a map is not a value"),
-        ("{:process 1 :type :invoke :f :frob}", "unknown function `frob`"),
-        ("{:process 1 :type :invoke}", ":f"),
-        ("[] 1", "follows the end"),
-        ("]", "closes nothing"),
-        ("[)", "closes nothing"),
-    ] {
-        assert_error!(edn(text), HistoryError::Malformed { line: 1, .. }, word);
-    }
-    assert_error!(edn("[\n{}"), HistoryError::Malformed { line: 2, .. }, ":type");
-    assert_error!(edn("[\n{:a"), HistoryError::Truncated { line: 2 }, "--keep-complete-lines");
-    assert_error!(
-        edn("{:process 1 :type :invoke :f :txn}"),
-        HistoryError::WrongValue { line: 1, .. },
-        "a txn is a list"
-    );
-}
-
-#[test]
 fn formats_are_guessed_from_content_then_name() {
     let guess = |name: &str, bytes: &str| Format::guess(Path::new(name), bytes.as_bytes());
     assert_eq!(guess("x", "{\"process\":0"), Some(Format::Jsonl));
@@ -241,10 +111,58 @@ fn formats_are_guessed_from_content_then_name() {
     assert_eq!(guess("x", "{:process 0, :type :invoke, :f :put"), Some(Format::KvText));
     assert_eq!(guess("x.txt", "{:process 0, :type :invoke, :f :append"), Some(Format::KvText));
     assert_eq!(guess("x", "INFO  jepsen.util - 0"), Some(Format::JepsenLog));
-    assert_eq!(guess("x.log", "INFO  jepsen.core - 0"), Some(Format::JepsenLog));
+    assert_eq!(guess("x", "INFO  jepsen.core - 0"), Some(Format::JepsenLog));
+    assert_eq!(guess("x.log", "INFO  another.thing - 0"), Some(Format::JepsenLog));
+    assert_eq!(guess("x", "0 :invoke :read nil"), Some(Format::JepsenLog));
+    assert_eq!(guess("x", "0 1 2"), None);
+    assert_eq!(guess("x.log.zst", ""), Some(Format::JepsenLog));
+    assert_eq!(guess("x.zst", ""), None);
     assert_eq!(guess("x.jsonl", ""), Some(Format::Jsonl));
     assert_eq!(guess("x", "\u{1f}\u{8b}"), None);
     assert_eq!(guess("x", ""), None);
+}
+
+#[test]
+fn jsonl_has_every_function() {
+    let text = r#"{"process":0,"type":"invoke","f":"add","value":-3}
+        {"process":0,"type":"ok","f":"add","value":-3}
+        {"process":1,"type":"invoke","f":"enqueue","value":"x"}
+        {"process":1,"type":"ok","f":"enqueue"}
+        {"process":1,"type":"invoke","f":"dequeue"}
+        {"process":1,"type":"ok","f":"dequeue","value":"x"}
+        {"process":1,"type":"invoke","f":"dequeue"}
+        {"process":1,"type":"ok","f":"dequeue","value":null}
+        {"process":2,"type":"invoke","f":"acquire"}
+        {"process":2,"type":"ok","f":"acquire"}
+        {"process":2,"type":"invoke","f":"release","value":"me"}
+        {"process":2,"type":"ok","f":"release","value":"me"}
+        {"process":3,"type":"invoke","f":"delete","key":"k"}
+        {"process":3,"type":"ok","f":"delete","key":"k"}
+        {"process":3,"type":"invoke","f":"txn","value":[["r","x",null],["append","y",2]]}
+        {"process":3,"type":"ok","f":"txn","value":[["r","x",[1]],["append","y",2]]}"#;
+    let micro = |name: &str, key: &str, value: Value| Value::List(vec![name.into(), key.into(), value]);
+    let txn = |read: Value| Value::List(vec![micro("r", "x", read), micro("append", "y", 2.into())]);
+    let expected = [
+        Operation::invoked(0, Action::Add((-3).into()), 0).done(1),
+        Operation::invoked(1, Action::Enqueue("x".into()), 2).done(3),
+        Operation::invoked(1, Action::Dequeue, 4).returned(5, "x"),
+        Operation::invoked(1, Action::Dequeue, 6).returned(7, Value::Nil),
+        Operation::invoked(2, Action::Acquire(2.into()), 8).done(9),
+        Operation::invoked(2, Action::Release("me".into()), 10).done(11),
+        Operation::invoked(3, Action::Delete, 12).on("k").done(13),
+        Operation::invoked(3, Action::Txn(txn(Value::Nil)), 14).returned(15, txn(vec![1.into()].into())),
+    ];
+    assert_eq!(jsonl(text).unwrap().history.into_operations(), expected);
+}
+
+#[test]
+fn a_last_line_that_is_cut_says_what_helps() {
+    let whole = "{\"process\":0,\"type\":\"invoke\",\"f\":\"read\"}\n";
+    let cut = format!("{whole}{{\"process\":0,\"type\":\"o");
+    let result = jsonl(&cut);
+    assert_error!(result, HistoryError::Malformed { line: 2, .. }, "EOF", "no end", "--keep-complete-lines");
+    let ended = jsonl(&format!("{cut}\n")).map(|_| ()).unwrap_err().to_string();
+    assert!(!ended.contains("--keep-complete-lines"), "a line that has its end was not cut: {ended}");
 }
 
 #[test]
@@ -285,6 +203,11 @@ fn jsonl_lines_that_are_wrong_in_themselves() {
         (line("\"process\":0,\"type\":\"invoke\",\"f\":\"get\""), "unknown function `get`"),
         (line("\"type\":\"invoke\",\"f\":\"read\""), "missing field `process`"),
         (line("\"process\":0,\"type\":\"ok\",\"f\":\"read\""), "ok read needs its `value`"),
+        (line("\"process\":0,\"type\":\"ok\",\"f\":\"dequeue\""), "ok dequeue needs its `value`"),
+        (line("\"process\":0,\"type\":\"ok\",\"f\":\"txn\""), "ok txn needs its `value`"),
+        (line("\"process\":0,\"type\":\"invoke\",\"f\":\"add\""), "invocation of add needs its `value`"),
+        (line("\"process\":0,\"type\":\"invoke\",\"f\":\"enqueue\""), "invocation of enqueue needs its `value`"),
+        (line("\"process\":0,\"type\":\"invoke\",\"f\":\"txn\""), "invocation of txn needs its `value`"),
         ("\nprocess 0 reads\n".to_owned(), "column 1"),
     ] {
         assert_error!(jsonl(&text), HistoryError::Malformed { line: 2, .. }, word, "line 2");

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod conduct;
 pub mod config;
 pub mod failure;
+pub mod history_file;
 pub mod journal;
 pub mod judge;
 pub mod ladder;

@@ -41,6 +41,26 @@ fn a_valid_history() {
 }
 
 #[test]
+fn a_compressed_history_whole_and_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("history.jsonl.zst");
+    let path = file.to_str().unwrap();
+    let pair = |place: u64| {
+        format!(
+            "{{\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"value\":{place}}}\n{{\"process\":1,\"type\":\"ok\",\"f\":\"write\"}}\n"
+        )
+    };
+    let frame = zstd::encode_all((0..20_000).map(pair).collect::<String>().as_bytes(), 3).unwrap();
+    std::fs::write(&file, &frame).unwrap();
+    says(&trueline(&["check", path]), 0, &["valid", "20000 operations"]);
+    std::fs::write(&file, &frame[..frame.len() - 9]).unwrap();
+    says(&trueline(&["check", path]), 254, &["ends in the middle", "--keep-complete-lines"]);
+    says(&trueline(&["check", path, "--keep-complete-lines"]), 0, &["valid", "torn and was left out"]);
+    std::fs::write(&file, zstd::encode_all(&b" ".repeat(3 << 20)[..], 3).unwrap()).unwrap();
+    says(&trueline(&["check", path, "--memory", "2", "--format", "jsonl"]), 254, &["more than 2 MiB", "--memory"]);
+}
+
+#[test]
 fn a_stale_read_is_named() {
     let stale = VALID.replace(r#""ok","f":"read","value":1"#, r#""ok","f":"read","value":null"#);
     says(&check(&stale, &[]), 1, &["invalid", "tale read"]);

@@ -1,28 +1,35 @@
-//! How long the judge takes.
+//! How long the judge takes, and how much memory.
+//!
+//! First the bars, each measured in a process of its own and printed with its limit; then criterion's benches.
 
+mod bars;
+mod outside;
 mod simulated;
 
 use checkers::history::{History, Value};
 use checkers::model::{ModelKind, ModelSpec};
-use checkers::verdict::Verdict;
+use checkers::verdict::{Judgement, Verdict};
 use checkers::{CheckOptions, check};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, criterion_group};
 use simulated::Simulated;
 
-fn judge(history: &History, model: ModelKind, expected: Verdict) {
+fn judge(history: &History, model: ModelKind, expected: Verdict) -> Judgement {
     let spec = ModelSpec { model, initial: Value::Nil };
     let judgement = check(history, &spec, &CheckOptions::default()).expect("the history fits the model");
     assert_eq!(judgement.verdict, expected, "{}", judgement.reason);
+    judgement
 }
 
 fn benches(criterion: &mut Criterion) {
-    let base = Simulated { operations: 0, clients: 10, unknown: 0, stale: false, cas_domain: None };
     let cases = [
-        ("register, 1M", Simulated { operations: 1_000_000, ..base }),
-        ("register, 100k, 1000 unknown", Simulated { operations: 100_000, unknown: 1000, ..base }),
-        ("register, 1M, one stale read", Simulated { operations: 1_000_000, stale: true, ..base }),
-        ("cas over 5 values, 1k", Simulated { operations: 1000, cas_domain: Some(5), ..base }),
-        ("cas over 5 values, 1k, 30 unknown", Simulated { operations: 1000, unknown: 30, cas_domain: Some(5), ..base }),
+        ("register, 1M", Simulated::register(1_000_000, 10)),
+        ("register, 100k, 1000 unknown", Simulated { unknown: 1000, ..Simulated::register(100_000, 10) }),
+        ("register, 1M, one stale read", Simulated { stale: true, ..Simulated::register(1_000_000, 10) }),
+        ("cas over 5 values, 1k", Simulated { cas_domain: Some(5), ..Simulated::register(1000, 10) }),
+        (
+            "cas over 5 values, 1k, 30 unknown",
+            Simulated { unknown: 30, cas_domain: Some(5), ..Simulated::register(1000, 10) },
+        ),
     ];
     let mut group = criterion.benchmark_group("check");
     group.sample_size(10);
@@ -38,4 +45,17 @@ fn benches(criterion: &mut Criterion) {
 }
 
 criterion_group!(all, benches);
-criterion_main!(all);
+
+fn main() {
+    if bars::is_child() {
+        bars::measure();
+        return;
+    }
+    // Cargo passes `--bench` when the figures are wanted, and not when it only tests that benches run.
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|first| first == "--bench") && arguments.count() == 1 {
+        bars::print();
+    }
+    all();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -1,4 +1,7 @@
-//! Histories of a simulated linearizable register, by seed.
+//! Histories of simulated linearizable registers, by seed. They come operation by operation: ten million fit into memory once.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use checkers::history::{Action, Completion, History, Operation, ProcessId, Value};
 use rand::{RngExt, SeedableRng};
@@ -9,6 +12,8 @@ use rand_pcg::Pcg64;
 pub struct Simulated {
     pub operations: usize,
     pub clients: u64,
+    /// How many registers; each operation is on one of them by chance.
+    pub keys: usize,
     /// How many writes or compare-and-sets have an unknown outcome, spread evenly.
     pub unknown: usize,
     /// True to make one read near the middle return an overwritten value.
@@ -17,102 +22,161 @@ pub struct Simulated {
     pub cas_domain: Option<i64>,
 }
 
+impl Simulated {
+    /// One register, clients that are all answered, new values.
+    pub fn register(operations: usize, clients: u64) -> Self {
+        Self { operations, clients, keys: 1, unknown: 0, stale: false, cas_domain: None }
+    }
+
+    pub fn history(self, seed: u64) -> History {
+        let mut random = Pcg64::seed_from_u64(seed);
+        let mut simulation = Simulation {
+            simulated: self,
+            clients: Vec::new(),
+            by_effect: BinaryHeap::new(),
+            planned: 0,
+            registers: vec![(Value::Nil, VecDeque::new()); self.keys],
+            stale_left: self.stale,
+            spare_process: self.clients,
+            random: Pcg64::seed_from_u64(random.random()),
+            taken: 0,
+            waiting: Vec::new(),
+        };
+        for process in 0..self.clients {
+            let free_at = random.random_range(0..1000);
+            simulation.clients.push(None);
+            simulation.plan(process as usize, process, free_at);
+        }
+        let batches = std::iter::from_fn(|| simulation.batch());
+        History::from_operations(batches.flatten()).expect("the simulation keeps the rules")
+    }
+}
+
+/// An operation to be done.
 struct Planned {
     process: u64,
     invoke: u64,
     ret: u64,
-    effect: Option<u64>,
+    /// Its outcome will be unknown; this says whether it takes effect at all.
+    unknown: Option<bool>,
 }
 
-impl Simulated {
-    pub fn history(self, seed: u64) -> History {
-        let mut random = Pcg64::seed_from_u64(seed);
-        let mut planned = self.plan(&mut random);
-        planned.sort_by_key(|plan| plan.effect.unwrap_or(u64::MAX));
-        let mut state = Value::Nil;
-        let mut past = vec![state.clone()];
-        let mut stale_left = self.stale;
-        let mut operations = Vec::with_capacity(planned.len());
-        for (place, plan) in planned.into_iter().enumerate() {
-            let action = self.action(&state, place, &mut random);
-            let unknown = plan.ret == u64::MAX;
-            let action = match action {
-                Action::Read if unknown => Action::Write(self.value(place, &mut random)),
-                action => action,
-            };
-            let mut completion = Completion::Ok(None);
-            if plan.effect.is_some() {
-                match &action {
-                    Action::Read if stale_left && place > self.operations / 2 && past.len() > 60 => {
-                        stale_left = false;
-                        let stale =
-                            past[past.len() - 50..].iter().find(|value| **value != state).expect("values change");
-                        completion = Completion::Ok(Some(stale.clone()));
-                    }
-                    Action::Read => completion = Completion::Ok(Some(state.clone())),
-                    Action::Cas { old, .. } if *old != state => {
-                        completion = Completion::Mismatch { observed: None };
-                    }
-                    Action::Write(new) | Action::Cas { new, .. } => {
-                        state = new.clone();
-                        past.push(state.clone());
-                    }
-                    _ => unreachable!("registers only"),
-                }
-            }
-            if unknown {
-                completion = Completion::Info;
-            }
-            let process = ProcessId(plan.process);
-            operations.push(Operation {
-                process,
-                key: Value::Nil,
-                action,
-                invoke: plan.invoke,
-                ret: plan.ret,
-                completion,
-            });
+struct Simulation {
+    simulated: Simulated,
+    /// What each client has open; nothing once all operations are planned.
+    clients: Vec<Option<Planned>>,
+    by_effect: BinaryHeap<Reverse<(u64, usize)>>,
+    planned: usize,
+    /// Each register's value, and those before it.
+    registers: Vec<(Value, VecDeque<Value>)>,
+    stale_left: bool,
+    spare_process: u64,
+    random: Pcg64,
+    /// How many took effect, which is also the next new value.
+    taken: usize,
+    /// Done, but something invoked before may still come.
+    waiting: Vec<Operation>,
+}
+
+/// How many old values of a register are remembered.
+const PAST: usize = 50;
+
+impl Simulation {
+    fn plan(&mut self, client: usize, process: u64, free_at: u64) {
+        if self.planned == self.simulated.operations {
+            return;
         }
-        History::from_operations(operations).expect("the simulation keeps the rules")
+        let invoke = free_at + self.random.random_range(1..20);
+        let ret = invoke + self.random.random_range(100..2000);
+        let effect = self.random.random_range(invoke..=ret);
+        let every = self.simulated.operations.checked_div(self.simulated.unknown).unwrap_or(usize::MAX);
+        let unknown = (self.planned % every == every / 2).then(|| self.random.random_range(0..2) == 0);
+        self.planned += 1;
+        self.by_effect.push(Reverse((effect, client)));
+        self.clients[client] = Some(Planned { process, invoke, ret, unknown });
     }
 
-    fn plan(self, random: &mut Pcg64) -> Vec<Planned> {
-        let mut planned = Vec::with_capacity(self.operations);
-        let every = self.operations.checked_div(self.unknown).unwrap_or(usize::MAX);
-        let mut clients: Vec<(u64, u64)> =
-            (0..self.clients).map(|client| (client, random.random_range(0..1000))).collect();
-        let mut spare_process = self.clients;
-        for number in 0..self.operations {
-            let client = number % clients.len();
-            let (process, invoke) = clients[client];
-            let ret = invoke + random.random_range(100..2000);
-            let effect = random.random_range(invoke..=ret);
-            clients[client].1 = ret + random.random_range(1..20);
-            if number % every == every / 2 {
-                clients[client].0 = spare_process;
-                spare_process += 1;
-                let happened = random.random_range(0..2) == 0;
-                planned.push(Planned { process, invoke, ret: u64::MAX, effect: happened.then_some(effect) });
-            } else {
-                planned.push(Planned { process, invoke, ret, effect: Some(effect) });
+    /// Some operations in order of invocation, all before those of the next batch.
+    fn batch(&mut self) -> Option<Vec<Operation>> {
+        for _ in 0..4096 {
+            self.step();
+        }
+        let open_since = self.clients.iter().flatten().map(|plan| plan.invoke).min().unwrap_or(u64::MAX);
+        self.waiting.sort_by_key(|operation| operation.invoke);
+        let ready = self.waiting.partition_point(|operation| operation.invoke < open_since);
+        (open_since < u64::MAX || ready > 0).then(|| self.waiting.drain(..ready).collect())
+    }
+
+    /// The next operation takes effect, and its client plans another.
+    fn step(&mut self) {
+        let Some(Reverse((_, client))) = self.by_effect.pop() else { return };
+        let plan = self.clients[client].take().expect("it was planned");
+        let process = if plan.unknown.is_some() {
+            self.spare_process += 1;
+            self.spare_process
+        } else {
+            plan.process
+        };
+        self.plan(client, process, plan.ret);
+        let operation = self.take_effect(plan);
+        self.waiting.push(operation);
+        self.taken += 1;
+    }
+
+    fn take_effect(&mut self, plan: Planned) -> Operation {
+        let register = self.random.random_range(0..self.registers.len());
+        let state = self.registers[register].0.clone();
+        let action = match self.action(&state) {
+            Action::Read if plan.unknown.is_some() => Action::Write(self.value()),
+            action => action,
+        };
+        let mut completion = Completion::Ok(None);
+        if plan.unknown != Some(false) {
+            match &action {
+                Action::Read => completion = Completion::Ok(Some(self.read(register))),
+                Action::Cas { old, .. } if *old != state => completion = Completion::Mismatch { observed: None },
+                Action::Write(new) | Action::Cas { new, .. } => self.set(register, new.clone()),
+                _ => unreachable!("registers only"),
             }
         }
-        planned
+        let Planned { process, invoke, mut ret, .. } = plan;
+        if plan.unknown.is_some() {
+            (ret, completion) = (u64::MAX, Completion::Info);
+        }
+        let key = if self.registers.len() == 1 { Value::Nil } else { Value::Int(register as i64) };
+        Operation { process: ProcessId(process), key, action, invoke, ret, completion }
     }
 
-    fn value(self, place: usize, random: &mut Pcg64) -> Value {
-        match self.cas_domain {
-            Some(domain) => Value::Int(random.random_range(0..domain)),
-            None => Value::Int(i64::try_from(place).expect("few operations")),
+    fn read(&mut self, register: usize) -> Value {
+        let (state, past) = &self.registers[register];
+        if self.stale_left && self.taken > self.simulated.operations / 2 && past.len() == PAST {
+            self.stale_left = false;
+            return past.iter().find(|value| *value != state).expect("values change").clone();
+        }
+        state.clone()
+    }
+
+    fn set(&mut self, register: usize, new: Value) {
+        let (state, past) = &mut self.registers[register];
+        past.push_back(std::mem::replace(state, new));
+        if past.len() > PAST {
+            past.pop_front();
         }
     }
 
-    fn action(self, state: &Value, place: usize, random: &mut Pcg64) -> Action {
-        let new = self.value(place, random);
-        match (self.cas_domain, random.random_range(0..10)) {
+    fn value(&mut self) -> Value {
+        match self.simulated.cas_domain {
+            Some(domain) => Value::Int(self.random.random_range(0..domain)),
+            None => Value::Int(i64::try_from(self.taken).expect("few operations")),
+        }
+    }
+
+    fn action(&mut self, state: &Value) -> Action {
+        let new = self.value();
+        match (self.simulated.cas_domain, self.random.random_range(0..10)) {
             (_, 0..=4) => Action::Read,
             (Some(_), 5..=7) => {
-                let old = if random.random_range(0..2) == 0 { state.clone() } else { self.value(place, random) };
+                let old = if self.random.random_range(0..2) == 0 { state.clone() } else { self.value() };
                 Action::Cas { old, new }
             }
             _ => Action::Write(new),

@@ -8,67 +8,28 @@
 //!
 //! With every element appended at most once, each read must be a prefix of the longest. *The rest* are acknowledged appends
 //! that the longest read does not hold: they come after everything observed, in any order among themselves; a lost append shows
-//! there. An append of unknown outcome that no read holds is dropped. Where an element is appended twice, and for texts, the
-//! searches decide.
+//! there. An append of unknown outcome that no read holds is dropped. The groups one after the other are the order that proves a valid
+//! verdict. Where an element is appended twice, the searches decide.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::check::{Outcome, Searcher};
+use super::Decision;
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
-use crate::model::{list, text};
-use crate::search::{Entry, Problem};
+use crate::model::{elements, entry, list};
+use crate::search::{Entry, Limits, Problem};
 use crate::verdict::Anomaly;
 
-/// A list as the history has it: absent is empty.
-fn elements(value: &Value) -> &[Value] {
-    match value {
-        Value::List(elements) => elements,
-        _ => &[],
-    }
-}
+/// Bytes for each operation at most: places by length and by element, and the order.
+const BYTES_PER_OPERATION: usize = 96;
 
-/// A text as the history has it: absent is empty.
-fn words(value: &Value) -> Arc<str> {
-    match value {
-        Value::Text(text) => text.as_str().into(),
-        _ => "".into(),
-    }
-}
+/// Elements compared between two looks at the limits.
+const COMPARED_PER_LOOK: usize = 1 << 16;
 
-/// Judges one list.
-pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
-    let lists = Lists::new(key, elements(initial));
-    if searcher.may_be_fast()
-        && let Some(appends) = lists.unique_appends()
-    {
-        return (lists.judge(&appends).err().unwrap_or(Outcome::Valid(None)), "list-order");
-    }
-    searcher.search(&lists.problem())
-}
-
-/// Judges one text. There is no fast test.
-pub(crate) fn judge_text(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
-    let entries = key.operations().filter_map(|(index, operation)| {
-        let call = match (operation.action, operation.completion) {
-            (_, Completion::Fail | Completion::Mismatch { .. }) => return None,
-            (Action::Read, Completion::Ok(Some(seen))) => text::Call::Get(words(key.value(seen))),
-            (Action::Write(new), _) => text::Call::Put(words(key.value(new))),
-            (Action::Append(new), _) => text::Call::Append(words(key.value(new))),
-            _ => return None,
-        };
-        Some(entry(index, operation, call))
-    });
-    searcher.search(&Problem::new(text::Text { initial: words(initial) }, entries.collect()))
-}
-
-fn entry<C>(index: OpIndex, operation: &Operation<ValueId>, call: C) -> Entry<C> {
-    Entry { index, invoke: operation.invoke, ret: operation.ret, call }
-}
-
-struct Lists<'h> {
+/// One list's appends and reads.
+pub(crate) struct Lists<'h> {
     key: KeyHistory<'h>,
     initial: &'h [Value],
     /// The appends that happened or may have.
@@ -77,7 +38,8 @@ struct Lists<'h> {
 }
 
 impl<'h> Lists<'h> {
-    fn new(key: KeyHistory<'h>, initial: &'h [Value]) -> Self {
+    pub(crate) fn of(key: KeyHistory<'h>, initial: &'h Value) -> Self {
+        let initial = elements(initial);
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
         for (index, operation) in key.operations() {
             match (operation.action, operation.completion) {
@@ -102,14 +64,36 @@ impl<'h> Lists<'h> {
         (!self.initial.iter().any(|element| unique.contains_key(element))).then_some(unique)
     }
 
-    fn judge(&self, appends: &FxHashMap<&'h Value, usize>) -> Result<(), Outcome> {
+    /// The fast test, where each element is appended at most once.
+    pub(crate) fn judge(&self, limits: &Limits<'_>) -> Decision {
+        if let Err(ended) = limits.reserve((self.appends.len() + self.reads.len()) * BYTES_PER_OPERATION) {
+            return ended;
+        }
+        match self.unique_appends() {
+            Some(appends) => self.order_of_all(&appends, limits).map_or_else(|early| early, Decision::Valid),
+            None => Decision::NotMine,
+        }
+    }
+
+    fn order_of_all(
+        &self,
+        appends: &FxHashMap<&'h Value, usize>,
+        limits: &Limits<'_>,
+    ) -> Result<Vec<OpIndex>, Decision> {
         let longest = self.reads.iter().max_by_key(|(_, _, list)| list.len()).copied();
         let order = match longest {
             Some((index, _, list)) => self.order(appends, index, list)?,
             None => Vec::new(),
         };
         let mut by_length: Vec<Vec<usize>> = vec![Vec::new(); order.len() + 1];
+        let mut compared = 0;
         for (place, &(index, _, list)) in self.reads.iter().enumerate() {
+            // A read costs as much as its list is long.
+            compared += list.len();
+            if compared > COMPARED_PER_LOOK {
+                compared = 0;
+                limits.look("comparing the lists that were read", place, self.reads.len())?;
+            }
             let (longest, longest_list) = longest.map_or((index, list), |(index, _, list)| (index, list));
             if !longest_list.starts_with(list) || list.len() < self.initial.len() {
                 return Err(self.not_a_prefix(appends, (index, list), (longest, longest_list)));
@@ -125,9 +109,9 @@ impl<'h> Lists<'h> {
         appends: &FxHashMap<&'h Value, usize>,
         index: OpIndex,
         list: &'h [Value],
-    ) -> Result<Vec<usize>, Outcome> {
+    ) -> Result<Vec<usize>, Decision> {
         let Some(appended) = list.strip_prefix(self.initial) else {
-            return Err(Outcome::invalid(Anomaly::LostWrite, vec![index]));
+            return Err(Decision::invalid(Anomaly::LostWrite, vec![index]));
         };
         let mut seen = vec![false; self.appends.len()];
         let mut order = Vec::with_capacity(appended.len());
@@ -144,30 +128,33 @@ impl<'h> Lists<'h> {
         Ok(order)
     }
 
-    fn sweep(&self, order: &[usize], by_length: &[Vec<usize>]) -> Result<(), Outcome> {
+    fn sweep(&self, order: &[usize], by_length: &[Vec<usize>]) -> Result<Vec<OpIndex>, Decision> {
+        let mut all = Vec::with_capacity(self.appends.len() + self.reads.len());
         let mut latest: Option<OpIndex> = None;
         let mut observed = vec![false; self.appends.len()];
         for (length, reads) in by_length.iter().enumerate() {
             if let Some(&append) = length.checked_sub(1).and_then(|place| order.get(place)) {
                 observed[append] = true;
-                self.next_group(&mut latest, std::iter::once(self.appends[append].0))?;
+                self.next_group(&mut all, &mut latest, std::iter::once(self.appends[append].0))?;
             }
-            self.next_group(&mut latest, reads.iter().map(|&read| self.reads[read].0))?;
+            self.next_group(&mut all, &mut latest, reads.iter().map(|&read| self.reads[read].0))?;
         }
         let rest = self
             .appends
             .iter()
             .zip(&observed)
             .filter(|((_, operation, _), observed)| !**observed && !operation.is_unknown());
-        self.next_group(&mut latest, rest.map(|((index, _, _), _)| *index))
+        self.next_group(&mut all, &mut latest, rest.map(|((index, _, _), _)| *index))?;
+        Ok(all)
     }
 
-    /// Checks a group against the latest invocation of all earlier groups, then adds its own.
+    /// Checks a group against the latest invocation of all earlier groups, then adds it. Groups come in order of invocation.
     fn next_group(
         &self,
+        all: &mut Vec<OpIndex>,
         latest: &mut Option<OpIndex>,
         group: impl Iterator<Item = OpIndex> + Clone,
-    ) -> Result<(), Outcome> {
+    ) -> Result<(), Decision> {
         if let Some(earlier) = *latest {
             let invoke = self.key.compact(earlier).invoke;
             let ends_before = |index: &OpIndex| {
@@ -178,12 +165,14 @@ impl<'h> Lists<'h> {
                 return Err(self.out_of_order(earlier, later));
             }
         }
+        all.extend(group.clone());
         // Indexes are in order of invocation.
         *latest = group.chain(*latest).max();
         Ok(())
     }
 
-    fn problem(&self) -> Problem<list::List> {
+    /// For the searches.
+    pub(crate) fn problem(&self) -> Problem<list::List> {
         let mut numbers: FxHashMap<&Value, u32> = FxHashMap::default();
         let mut number = |element: &'h Value| {
             let next = u32::try_from(numbers.len()).expect("elements are counted in u32");
@@ -211,19 +200,19 @@ impl<'h> Lists<'h> {
         self.appends.iter().find(|(_, _, other)| *other == element).map(|(index, _, _)| *index)
     }
 
-    fn duplicated(&self, index: OpIndex, element: &Value) -> Outcome {
+    fn duplicated(&self, index: OpIndex, element: &Value) -> Decision {
         let operations = std::iter::once(index).chain(self.append_of(element)).collect();
-        Outcome::invalid(Anomaly::DuplicatedAppend, operations)
+        Decision::invalid(Anomaly::DuplicatedAppend, operations)
     }
 
-    fn unappended(&self, index: OpIndex, element: &Value) -> Outcome {
+    fn unappended(&self, index: OpIndex, element: &Value) -> Decision {
         let failed = self
             .key
             .operations()
             .find(|(_, operation)| matches!(operation.action, Action::Append(new) if self.key.value(new) == element));
         match failed {
-            Some((failed, _)) => Outcome::invalid(Anomaly::Phantom, vec![index, failed]),
-            None => Outcome::invalid(Anomaly::ReadOfUnwritten, vec![index]),
+            Some((failed, _)) => Decision::invalid(Anomaly::Phantom, vec![index, failed]),
+            None => Decision::invalid(Anomaly::ReadOfUnwritten, vec![index]),
         }
     }
 
@@ -233,7 +222,7 @@ impl<'h> Lists<'h> {
         appends: &FxHashMap<&'h Value, usize>,
         (index, list): (OpIndex, &'h [Value]),
         (longest, longest_list): (OpIndex, &'h [Value]),
-    ) -> Outcome {
+    ) -> Decision {
         if let Err(by_itself) = self.order(appends, index, list) {
             return by_itself;
         }
@@ -242,11 +231,11 @@ impl<'h> Lists<'h> {
         operations
             .extend([&list[place], &longest_list[place]].into_iter().filter_map(|element| self.append_of(element)));
         let reordered = longest_list.contains(&list[place]);
-        Outcome::invalid(if reordered { Anomaly::ReorderedAppend } else { Anomaly::LostWrite }, operations)
+        Decision::invalid(if reordered { Anomaly::ReorderedAppend } else { Anomaly::LostWrite }, operations)
     }
 
     /// `later` returned before `earlier` was invoked, though the lists say that `earlier` took effect first.
-    fn out_of_order(&self, earlier: OpIndex, later: OpIndex) -> Outcome {
+    fn out_of_order(&self, earlier: OpIndex, later: OpIndex) -> Decision {
         let (early, late) = (self.key.compact(earlier), self.key.compact(later));
         let is_observed =
             |element: ValueId| self.reads.iter().any(|(_, _, list)| list.contains(self.key.value(element)));
@@ -256,6 +245,6 @@ impl<'h> Lists<'h> {
             (_, Action::Append(_)) => Anomaly::ReorderedAppend,
             _ => Anomaly::ReadFromFuture,
         };
-        Outcome::invalid(anomaly, vec![earlier, later])
+        Decision::invalid(anomaly, vec![earlier, later])
     }
 }

@@ -1,30 +1,79 @@
-//! Registers: from operations to interned calls, and the fast test where every value is written at most once.
+//! Registers: from operations to numbered calls, and the fast test where every value is written at most once.
 //!
 //! ```text
-//!   operations ─ intern ─ drop what cannot matter ─┬─ unique values ──> clusters ──> chains of clusters ──> zones
-//!                                                  └─ else ───────────> the searches
+//!   operations ─ number the values ─ drop what cannot matter ─ clusters ─┬─ unique values ──> chains of clusters ──> zones
+//!                                                                        └─ else ───────────> the searches
 //! ```
 //!
 //! A *cluster* is a value's write with the reads that returned it. What may be dropped: failed operations and reads without an
 //! answer say nothing; a write or compare-and-set of unknown outcome whose value nobody observed, because in any order that
 //! has it the next operation to take effect is a blind write (or none), and without it the order is still one. A compare-and-set that
 //! failed without saying what it saw breaks that argument: with one of those nothing is dropped and the searches decide.
+//!
+//! Nothing is hashed: values have numbers in the history, and a table turns those into numbers within the key.
 
 use rustc_hash::FxHashMap;
 
-use super::chains;
-use super::zones::NONE;
-use crate::check::{Outcome, Searcher};
-use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
+use super::{Decision, chains};
+use crate::history::{Action, Completion, History, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
 use crate::model::register::{Call, INITIAL, Register, ValueNumber};
-use crate::search::{Entry, Problem};
+use crate::search::{self, Limits, Problem};
 use crate::verdict::Anomaly;
 
-/// One key's operations as calls on interned values.
+/// No entry, or no value.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// One operation in 24 bytes: when, what it observed and what it made. One that constrains nothing has neither.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) invoke: u64,
+    /// [`u64::MAX`] for an unknown outcome.
+    pub(crate) ret: u64,
+    /// The value that a read returned or a compare-and-set won from, or [`NONE`].
+    pub(crate) seen: ValueNumber,
+    /// The value that a write or a compare-and-set made, or [`NONE`].
+    pub(crate) made: ValueNumber,
+}
+
+impl Entry {
+    fn new(operation: &Operation<ValueId>, seen: ValueNumber, made: ValueNumber) -> Self {
+        Self { invoke: operation.invoke, ret: operation.ret, seen, made }
+    }
+
+    fn without_effect(self) -> Self {
+        Self { seen: NONE, made: NONE, ..self }
+    }
+
+    pub(crate) fn is_unknown(self) -> bool {
+        self.ret == search::NEVER
+    }
+
+    pub(crate) fn is_cas(self) -> bool {
+        self.seen != NONE && self.made != NONE
+    }
+
+    fn call(self) -> Option<Call> {
+        match (self.seen, self.made) {
+            (NONE, NONE) => None,
+            (seen, NONE) => Some(Call::Read(seen)),
+            (NONE, made) => Some(Call::Write(made)),
+            (old, new) => Some(Call::Cas { old, new }),
+        }
+    }
+}
+
+/// One key's operations as calls on numbered values.
 pub(crate) struct Calls<'h> {
-    pub(crate) entries: Vec<Entry<Call>>,
-    pub(crate) values: Vec<&'h Value>,
+    pub(crate) key: KeyHistory<'h>,
+    /// Value number n is at n - 1; the initial one is not here.
+    values: Vec<ValueId>,
+    /// One for each operation of the key.
+    pub(crate) entries: Vec<Entry>,
+    /// Compare-and-sets that were answered "not equal" and no more, with the value that they expected.
+    refusals: Vec<(u32, ValueNumber)>,
+    /// What was dropped from `entries`: unknown outcomes that nobody observed.
+    dropped: Vec<(u32, Entry)>,
 }
 
 /// A value's write and its reads, as far as the test needs them. Entries by number, [`NONE`] for none.
@@ -38,161 +87,201 @@ pub(crate) struct Cluster {
     pub(crate) last_read: u32,
     /// The compare-and-set that won out of this value.
     pub(crate) winner: u32,
+    /// How many reads.
+    pub(crate) reads: u32,
 }
 
-/// Judges one register.
-pub(crate) fn judge(key: KeyHistory<'_>, initial: &Value, searcher: Searcher<'_>) -> (Outcome, &'static str) {
-    if let Some(impossible) = refused_what_it_saw(key) {
-        return (impossible, "cas-chains");
+/// Numbers of values within one key, by their place in the history. Used for one key after the other.
+pub(crate) struct Numbers(Vec<ValueNumber>);
+
+impl Numbers {
+    /// 4 bytes for each value of the history.
+    pub(crate) fn of(history: &History, initial: &Value) -> Self {
+        let mut numbers = vec![NONE; history.values().len()];
+        if let Some(place) = history.values().iter().position(|value| value == initial) {
+            numbers[place] = INITIAL;
+        }
+        Self(numbers)
     }
-    let mut calls = intern(key, initial);
-    if calls.entries.iter().all(|entry| !matches!(entry.call, Call::NotEqual(_))) {
-        drop_unobserved(&mut calls);
-        if searcher.may_be_fast() && writes_are_unique(&calls) {
-            let has_cas = calls.entries.iter().any(|entry| matches!(entry.call, Call::Cas { .. }));
-            let decided_by = if has_cas { "cas-chains" } else { "register-zones" };
-            let outcome = match clusters(key, &calls) {
-                Ok(clusters) => chains::judge(key, &calls, &clusters),
-                Err(violation) => violation,
+
+    #[inline]
+    fn number(&mut self, id: ValueId, values: &mut Vec<ValueId>) -> ValueNumber {
+        let number = &mut self.0[id.place()];
+        if *number == NONE {
+            values.push(id);
+            *number = u32::try_from(values.len()).expect("values are counted in u32");
+        }
+        *number
+    }
+
+    fn forget(&mut self, values: &[ValueId]) {
+        for value in values {
+            self.0[value.place()] = NONE;
+        }
+    }
+}
+
+/// Bytes for each operation at most: an entry, and for a new value its number, cluster, block and place; the order.
+const BYTES_PER_OPERATION: usize = size_of::<Entry>() + size_of::<Cluster>() + 24 + 4 * 4;
+
+impl<'h> Calls<'h> {
+    /// Numbers the values and drops what cannot matter. O(n).
+    pub(crate) fn of(key: KeyHistory<'h>, numbers: &mut Numbers, limits: &Limits<'_>) -> Result<Self, Decision> {
+        limits.reserve(key.places.len() * BYTES_PER_OPERATION)?;
+        let entries = Vec::with_capacity(key.places.len());
+        let mut calls = Self { key, values: Vec::new(), entries, refusals: Vec::new(), dropped: Vec::new() };
+        let filled = calls.fill(numbers, limits);
+        numbers.forget(&calls.values);
+        filled?;
+        calls.drop_unobserved();
+        Ok(calls)
+    }
+
+    fn fill(&mut self, numbers: &mut Numbers, limits: &Limits<'_>) -> Result<(), Decision> {
+        for (number, (index, operation)) in (0u32..).zip(self.key.operations()) {
+            limits.step("reading the operations", number as usize, self.key.places.len())?;
+            let mut id = |id| numbers.number(id, &mut self.values);
+            let (seen, made) = match (operation.action, operation.completion) {
+                (Action::Read, Completion::Ok(Some(seen))) => (id(seen), NONE),
+                (Action::Write(new), Completion::Ok(_) | Completion::Info) => (NONE, id(new)),
+                (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) => {
+                    if old == seen {
+                        // It was refused because it saw the very value that it expected.
+                        return Err(Decision::invalid(Anomaly::NotLinearizable, vec![index]));
+                    }
+                    (id(seen), NONE)
+                }
+                (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
+                    self.refusals.push((number, id(old)));
+                    (NONE, NONE)
+                }
+                // Setting what was there already: a read when it won, nothing when that is unknown.
+                (Action::Cas { old, new }, Completion::Ok(_)) if old == new => (id(old), NONE),
+                (Action::Cas { old, new }, Completion::Ok(_) | Completion::Info) if old != new => (id(old), id(new)),
+                _ => (NONE, NONE),
             };
-            return (outcome, decided_by);
+            self.entries.push(Entry::new(operation, seen, made));
         }
+        Ok(())
     }
-    searcher.search(&Problem::new(Register, calls.entries))
-}
 
-/// A compare-and-set that was refused because it saw the very value it expected.
-fn refused_what_it_saw(key: KeyHistory<'_>) -> Option<Outcome> {
-    key.operations().find_map(|(index, operation)| match (operation.action, operation.completion) {
-        (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) if old == seen => {
-            Some(Outcome::invalid(Anomaly::NotLinearizable, vec![index]))
+    /// Drops writes and compare-and-sets of unknown outcome whose value was not observed by an answer, directly or through others of
+    /// them that had to be there for it. Compare-and-sets that only observe each other are dropped together.
+    fn drop_unobserved(&mut self) {
+        if self.key.unknown == 0 {
+            return;
         }
-        _ => None,
-    })
-}
-
-fn intern<'h>(key: KeyHistory<'h>, initial: &'h Value) -> Calls<'h> {
-    let mut interner = Interner { key, values: vec![initial], numbers: FxHashMap::default() };
-    interner.numbers.reserve(key.places.len() / 2);
-    let mut entries = Vec::with_capacity(key.places.len());
-    for (index, operation) in key.operations() {
-        if let Some(call) = interner.call(operation) {
-            entries.push(Entry { index, invoke: operation.invoke, ret: operation.ret, call });
-        }
-    }
-    Calls { entries, values: interner.values }
-}
-
-struct Interner<'h> {
-    key: KeyHistory<'h>,
-    values: Vec<&'h Value>,
-    numbers: FxHashMap<ValueId, ValueNumber>,
-}
-
-impl Interner<'_> {
-    fn number(&mut self, id: ValueId) -> ValueNumber {
-        *self.numbers.entry(id).or_insert_with(|| {
-            let value = self.key.value(id);
-            if value == self.values[INITIAL as usize] {
-                return INITIAL;
+        let mut observed = vec![false; self.values.len() + 1];
+        let mut unknown_cas: FxHashMap<ValueNumber, Vec<ValueNumber>> = FxHashMap::default();
+        for entry in &self.entries {
+            if entry.is_cas() && entry.is_unknown() {
+                unknown_cas.entry(entry.made).or_default().push(entry.seen);
+            } else if entry.seen != NONE {
+                observed[entry.seen as usize] = true;
             }
-            self.values.push(value);
-            u32::try_from(self.values.len() - 1).expect("operations are counted in u32")
-        })
-    }
-
-    /// The call, or `None` when the operation constrains nothing.
-    fn call(&mut self, operation: &Operation<ValueId>) -> Option<Call> {
-        match (operation.action, operation.completion) {
-            (Action::Read, Completion::Ok(Some(seen))) => Some(Call::Read(self.number(seen))),
-            (Action::Cas { .. }, Completion::Mismatch { observed: Some(seen) }) => Some(Call::Read(self.number(seen))),
-            (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
-                Some(Call::NotEqual(self.number(old)))
+        }
+        let mut pending: Vec<ValueNumber> =
+            unknown_cas.keys().copied().filter(|&value| observed[value as usize]).collect();
+        while let Some(value) = pending.pop() {
+            for old in unknown_cas.remove(&value).unwrap_or_default() {
+                if !std::mem::replace(&mut observed[old as usize], true) {
+                    pending.push(old);
+                }
             }
-            (Action::Write(new), Completion::Ok(_) | Completion::Info) => Some(Call::Write(self.number(new))),
-            // Setting what was there already: a read when it won, nothing when that is unknown.
-            (Action::Cas { old, new }, Completion::Ok(_)) if old == new => Some(Call::Read(self.number(old))),
-            (Action::Cas { old, new }, Completion::Ok(_) | Completion::Info) if old != new => {
-                Some(Call::Cas { old: self.number(old), new: self.number(new) })
+        }
+        for (number, entry) in (0u32..).zip(&mut self.entries) {
+            if entry.is_unknown() && entry.made != NONE && !observed[entry.made as usize] {
+                self.dropped.push((number, *entry));
+                *entry = entry.without_effect();
             }
-            _ => None,
         }
     }
-}
 
-/// Drops writes and compare-and-sets of unknown outcome whose value was not observed by an answer, directly or through others of them
-/// that had to be there for it. Compare-and-sets that only observe each other are dropped together.
-fn drop_unobserved(calls: &mut Calls<'_>) {
-    let mut observed = vec![false; calls.values.len()];
-    let mut unknown_cas: FxHashMap<ValueNumber, Vec<ValueNumber>> = FxHashMap::default();
-    let mut pending = Vec::new();
-    for entry in &calls.entries {
-        match entry.call {
-            Call::Cas { old, new } if entry.is_unknown() => unknown_cas.entry(new).or_default().push(old),
-            Call::Read(value) | Call::NotEqual(value) | Call::Cas { old: value, .. } => pending.push(value),
-            Call::Write(_) => {}
+    /// The fast test, where it is one of its cases: whether the values are unique is found out on the way.
+    pub(crate) fn judge(&self, limits: &Limits<'_>) -> (Decision, &'static str) {
+        if !self.refusals.is_empty() {
+            return (Decision::NotMine, "cas-chains");
         }
+        let has_cas = self.entries.iter().any(|entry| entry.is_cas());
+        let decided_by = if has_cas { "cas-chains" } else { "register-zones" };
+        let judged = self.clusters(limits).and_then(|clusters| chains::judge(self, &clusters, limits));
+        (judged.map_or_else(|early| early, Decision::Valid), decided_by)
     }
-    while let Some(value) = pending.pop() {
-        if !std::mem::replace(&mut observed[value as usize], true) {
-            pending.extend(unknown_cas.remove(&value).unwrap_or_default());
+
+    /// For the searches.
+    pub(crate) fn problem(&self) -> Problem<Register> {
+        let mut calls: Vec<Option<Call>> = self.entries.iter().map(|entry| entry.call()).collect();
+        if !self.refusals.is_empty() {
+            for (number, entry) in &self.dropped {
+                calls[*number as usize] = entry.call();
+            }
         }
+        for &(number, old) in &self.refusals {
+            calls[number as usize] = Some(Call::NotEqual(old));
+        }
+        let entry = |(place, call): (usize, Option<Call>)| {
+            let Entry { invoke, ret, .. } = self.entries[place];
+            call.map(|call| search::Entry { index: self.key.places[place], invoke, ret, call })
+        };
+        Problem::new(Register, calls.into_iter().enumerate().filter_map(entry).collect())
     }
-    calls.entries.retain(|entry| match entry.call {
-        Call::Write(new) | Call::Cas { new, .. } => !entry.is_unknown() || observed[new as usize],
-        Call::Read(_) | Call::NotEqual(_) => true,
-    });
-}
 
-/// True when no value is written twice, and the initial one never.
-fn writes_are_unique(calls: &Calls<'_>) -> bool {
-    let mut written = vec![false; calls.values.len()];
-    written[INITIAL as usize] = true;
-    calls.entries.iter().all(|entry| match entry.call {
-        Call::Write(new) | Call::Cas { new, .. } => !std::mem::replace(&mut written[new as usize], true),
-        Call::Read(_) | Call::NotEqual(_) => true,
-    })
-}
+    pub(crate) fn index(&self, entry: u32) -> OpIndex {
+        self.key.places[entry as usize]
+    }
 
-/// The clusters by value, or what makes one impossible by itself.
-fn clusters(key: KeyHistory<'_>, calls: &Calls<'_>) -> Result<Vec<Cluster>, Outcome> {
-    let empty = Cluster { writer: NONE, first_read: NONE, last_read: NONE, winner: NONE };
-    let mut clusters = vec![empty; calls.values.len()];
-    for (number, entry) in (0u32..).zip(&calls.entries) {
-        match entry.call {
-            Call::Write(new) => clusters[new as usize].writer = number,
-            Call::Read(value) => {
-                let cluster = &mut clusters[value as usize];
-                if cluster.first_read == NONE || entry.ret < calls.entries[cluster.first_read as usize].ret {
+    /// The clusters by value, or what makes one impossible by itself. Not a case for the fast test when a value is written twice, or the
+    /// initial one once.
+    fn clusters(&self, limits: &Limits<'_>) -> Result<Vec<Cluster>, Decision> {
+        let empty = Cluster { writer: NONE, first_read: NONE, last_read: NONE, winner: NONE, reads: 0 };
+        let mut clusters = vec![empty; self.values.len() + 1];
+        let mut twice_won = None;
+        for (number, entry) in (0u32..).zip(&self.entries) {
+            limits.step("gathering the reads of each value", number as usize, self.entries.len())?;
+            if entry.made != NONE {
+                let maker = std::mem::replace(&mut clusters[entry.made as usize].writer, number);
+                if maker != NONE || entry.made == INITIAL {
+                    return Err(Decision::NotMine);
+                }
+                if entry.seen != NONE {
+                    let winner = std::mem::replace(&mut clusters[entry.seen as usize].winner, number);
+                    if winner != NONE {
+                        twice_won = twice_won.or(Some((winner, number)));
+                    }
+                }
+            } else if entry.seen != NONE {
+                let cluster = &mut clusters[entry.seen as usize];
+                if cluster.reads == 0 || entry.ret < self.entries[cluster.first_read as usize].ret {
                     cluster.first_read = number;
                 }
                 // Entries come in order of invocation.
                 cluster.last_read = number;
+                cluster.reads += 1;
             }
-            Call::Cas { old, new } => {
-                clusters[new as usize].writer = number;
-                let winner = std::mem::replace(&mut clusters[old as usize].winner, number);
-                if winner != NONE {
-                    return Err(chains::lost_update(calls, winner, number));
-                }
+        }
+        if let Some((first, second)) = twice_won {
+            return Err(self.lost_update(first, second));
+        }
+        for (value, cluster) in (0u32..).zip(&clusters).skip(1) {
+            let observer = if cluster.reads == 0 { cluster.winner } else { cluster.first_read };
+            if cluster.writer == NONE && observer != NONE {
+                return Err(self.unwritten(self.values[value as usize - 1], self.index(observer)));
             }
-            Call::NotEqual(_) => unreachable!("the fast test has no refused compare-and-sets without a value"),
         }
+        Ok(clusters)
     }
-    for (value, cluster) in clusters.iter().enumerate().skip(1) {
-        let observer = if cluster.first_read == NONE { cluster.winner } else { cluster.first_read };
-        if cluster.writer == NONE && observer != NONE {
-            return Err(from_nowhere(key, calls.values[value], calls.entries[observer as usize].index));
-        }
-    }
-    Ok(clusters)
-}
 
-/// A value was observed that no write can have made.
-fn from_nowhere(key: KeyHistory<'_>, value: &Value, observer: OpIndex) -> Outcome {
-    let made = |action: Action<ValueId>| matches!(action, Action::Write(new) | Action::Cas { new, .. } if key.value(new) == value);
-    match key.operations().find(|(_, operation)| made(operation.action)) {
-        Some((failed, _)) => Outcome::invalid(Anomaly::Phantom, vec![observer, failed]),
-        None => Outcome::invalid(Anomaly::ReadOfUnwritten, vec![observer]),
+    /// Two compare-and-sets won out of a value that was only there once.
+    fn lost_update(&self, first: u32, second: u32) -> Decision {
+        Decision::invalid(Anomaly::LostUpdate, vec![self.index(first), self.index(second)])
+    }
+
+    /// A value was observed that no write can have made.
+    fn unwritten(&self, value: ValueId, observer: OpIndex) -> Decision {
+        let made = |action| matches!(action, Action::Write(new) | Action::Cas { new, .. } if new == value);
+        match self.key.operations().find(|(_, operation)| made(operation.action)) {
+            Some((failed, _)) => Decision::invalid(Anomaly::Phantom, vec![observer, failed]),
+            None => Decision::invalid(Anomaly::ReadOfUnwritten, vec![observer]),
+        }
     }
 }

@@ -6,9 +6,10 @@
 //!                 └ bounded: 64 levels of nesting, 16 MiB a form
 //! ```
 //!
-//! It follows the notation's description (github.com/edn-format/edn). What a history cannot hold as a value (sets,
-//! fractions, symbols, tagged elements) is read, so that it may stand in members that nobody looks at, and kept only as a
-//! short text. A tagged map, such as `#jepsen.history.Op{…}`, is read as the map.
+//! It follows the notation's description (github.com/edn-format/edn). What a history cannot hold as a value (fractions,
+//! symbols, tagged elements, and what Clojure prints without being able to read it again) is read, so that it may stand
+//! in members that nobody looks at, and kept only as a short text. A tagged map, such as `#jepsen.history.Op{…}`, is
+//! read as the map, and a tagged pair that is named a tuple or map entry as the pair.
 
 use std::io::{BufRead, ErrorKind};
 
@@ -28,6 +29,8 @@ pub(super) enum Edn {
     Keyword(String),
     /// A vector or a list.
     Seq(Vec<Edn>),
+    /// A set, in the order written.
+    Set(Vec<Edn>),
     Map(Vec<(Edn, Edn)>),
     /// Anything else, in short words.
     Other(String),
@@ -43,6 +46,7 @@ impl Edn {
             Edn::Text(text) => Value::Text(text),
             Edn::Keyword(name) => Value::Text(format!(":{name}")),
             Edn::Seq(items) => Value::List(items.into_iter().map(Edn::into_value).collect::<Result<_, _>>()?),
+            Edn::Set(_) => return Err("a set is a value of a history only as what a read returned".to_owned()),
             Edn::Map(_) => return Err("a map is not a value of a history".to_owned()),
             Edn::Other(what) => {
                 return Err(format!(
@@ -51,6 +55,17 @@ impl Edn {
                 ));
             }
         })
+    }
+
+    /// What a read returned: as [`into_value`](Self::into_value), and a set is the sorted list of its elements.
+    pub fn into_result(self) -> Result<Value, String> {
+        let Edn::Set(items) = self else { return self.into_value() };
+        let mut items: Vec<Value> = items.into_iter().map(Edn::into_value).collect::<Result<_, _>>()?;
+        items.sort_unstable();
+        match items.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("a set with {} in it twice", pair[0])),
+            None => Ok(Value::List(items)),
+        }
     }
 }
 
@@ -72,12 +87,14 @@ pub(super) struct Reader<R> {
     line_is_fresh: bool,
     /// Bytes of the form being read.
     used: usize,
+    /// Whether the input said that it was cut short.
+    cut: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     /// `line` is the number of the first line of `input`.
     pub fn new(input: R, line: u64) -> Self {
-        Reader { input, line, line_is_fresh: true, used: 0 }
+        Reader { input, line, line_is_fresh: true, used: 0, cut: false }
     }
 
     /// The line that is being read.
@@ -88,6 +105,11 @@ impl<R: BufRead> Reader<R> {
     /// How many lines were read, even in part.
     pub fn lines_read(&self) -> u64 {
         self.line - u64::from(self.line_is_fresh)
+    }
+
+    /// Whether the end that was found is none: the input was cut short (see [`Lines`](super::lines::Lines)).
+    pub fn was_cut(&self) -> bool {
+        self.cut
     }
 
     /// The next form at the top level, or inside a bracket opened by [`enter`](Self::enter).
@@ -118,9 +140,13 @@ impl<R: BufRead> Reader<R> {
 
     fn peek(&mut self) -> Result<Option<u8>, HistoryError> {
         loop {
+            if self.cut {
+                return Ok(None);
+            }
             match self.input.fill_buf() {
                 Ok(bytes) => return Ok(bytes.first().copied()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.cut = true,
                 Err(source) => return Err(HistoryError::Io { line: self.line, source }),
             }
         }
@@ -239,24 +265,46 @@ impl<R: BufRead> Reader<R> {
                 self.form(depth + 1)?;
                 Ok(None)
             }
-            Some(b'{') => {
-                self.seq(b'}', depth)?;
-                Ok(Some(Edn::Other("a set".to_owned())))
-            }
+            Some(b'{') => match self.seq(b'}', depth)? {
+                Edn::Seq(items) => Ok(Some(Edn::Set(items))),
+                _ => unreachable!("seq reads sequences"),
+            },
             Some(b'#') => {
                 self.take()?;
                 let name = self.word()?;
                 Ok(Some(Edn::Other(format!("##{name}"))))
             }
+            Some(b'"') => {
+                self.string()?;
+                Ok(Some(Edn::Other("a regular expression".to_owned())))
+            }
+            Some(b'\'') => {
+                let name = self.word()?;
+                Ok(Some(Edn::Other(format!("#{name}"))))
+            }
+            Some(b'<') => self.unreadable().map(Some),
             Some(_) => {
                 let tag = self.word()?;
                 if tag.is_empty() {
                     return self.fail("`#` without a tag");
                 }
-                Ok(Some(match self.form(depth + 1)? {
-                    map @ Edn::Map(_) => map,
-                    _ => Edn::Other(format!("#{tag}")),
-                }))
+                let form = self.form(depth + 1)?;
+                Ok(Some(if is_transparent(&tag, &form) { form } else { Edn::Other(format!("#{tag}")) }))
+            }
+        }
+    }
+
+    /// What Clojure prints of an object that has no notation: `#<Name words and more <words>>`.
+    fn unreadable(&mut self) -> Result<Edn, HistoryError> {
+        let mut open = 0_usize;
+        loop {
+            match self.take()? {
+                b'<' => open += 1,
+                b'>' => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return Ok(Edn::Other("#<…>".to_owned()));
             }
         }
     }
@@ -349,6 +397,20 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
+/// Whether a tagged form means what it would without the tag: records, and pairs named a tuple or map entry. (Jepsen itself
+/// prints the tuples of independent keys without a tag, since a map entry is printed as a vector.)
+fn is_transparent(tag: &str, form: &Edn) -> bool {
+    match form {
+        // `#:space{:name …}` puts a space before every name, so that `:process` is not `:process`.
+        Edn::Map(_) => !tag.starts_with(':'),
+        Edn::Seq(items) => {
+            let name = tag.rsplit(['/', '.']).next().unwrap_or(tag);
+            items.len() == 2 && matches!(name, "tuple" | "Tuple" | "MapEntry" | "map-entry")
+        }
+        _ => false,
+    }
+}
+
 /// A decimal number, with the `N` that Clojure puts after big ones.
 fn whole_number(word: &str) -> Option<i64> {
     let digits = word.strip_suffix('N').unwrap_or(word);
@@ -388,11 +450,42 @@ mod tests {
 
     #[test]
     fn other_forms_are_read_but_are_no_values() {
-        for text in ["#{1 2}", "1.5", "1/2", "sym", "##NaN", "#inst \"2026\"", "\\(", "9223372036854775808", "017"] {
+        for text in ["1.5", "1/2", "sym", "##NaN", "#inst \"2026\"", "\\(", "9223372036854775808", "017"] {
             let form = one(text).unwrap();
             assert!(matches!(form, Edn::Other(_)), "{text} gave {form:?}");
             assert!(form.into_value().is_err(), "{text}");
         }
+        for printed in ["#\"a(b\"", "#'clojure.core/inc", "#<A b: (c <d> e)>", "#object[a.B 0x1f \"c\"]", "#a [1 2]"] {
+            let form = one(&format!("[{printed} 7]")).unwrap();
+            assert!(
+                matches!(&form, Edn::Seq(items) if items.len() == 2 && items[1] == Edn::Int(7)),
+                "{printed}: {form:?}"
+            );
+        }
+        assert!(one("#:jepsen{:f :read}").unwrap().into_value().unwrap_err().contains("#:jepsen"));
+    }
+
+    #[test]
+    fn a_set_is_what_a_read_returned() {
+        let list = |numbers: &[i64]| Ok(Value::List(numbers.iter().copied().map(Value::Int).collect()));
+        assert_eq!(one("#{3 1 2}").and_then(Edn::into_result), list(&[1, 2, 3]));
+        assert_eq!(one("#{}").and_then(Edn::into_result), list(&[]));
+        assert_eq!(one("[3 1]").and_then(Edn::into_result), list(&[3, 1]), "a vector keeps its order");
+        for (text, word) in
+            [("#{1 1}", "1 in it twice"), ("#{{}}", "a map"), ("#{#{}}", "only as"), ("[#{}]", "only as")]
+        {
+            assert!(one(text).and_then(Edn::into_result).unwrap_err().contains(word), "{text}");
+        }
+        assert!(one("#{1}").and_then(Edn::into_value).is_err(), "nothing else takes a set");
+    }
+
+    #[test]
+    fn tagged_pairs_of_independent_keys_are_pairs() {
+        let pair = one("[:x 1]");
+        for tag in ["jepsen.independent/tuple ", "clojure.lang.MapEntry", "jepsen.independent.Tuple", "map-entry"] {
+            assert_eq!(one(&format!("#{tag}[:x 1]")), pair, "{tag}");
+        }
+        assert_ne!(one("#tuple [:x 1 2]"), one("[:x 1 2]"), "no pair");
     }
 
     #[test]
@@ -401,7 +494,7 @@ mod tests {
             let reader_says = Reader::new(text.as_bytes(), 1).next();
             assert!(matches!(reader_says, Err(HistoryError::Malformed { .. })), "{text}: {reader_says:?}");
         }
-        for torn in [":", "[1 2", "{:a 1", "\"abc", "#_", "#", "\\", "[\"a\\"] {
+        for torn in [":", "[1 2", "{:a 1", "\"abc", "#_", "#", "\\", "[\"a\\", "#<a <b>", "#\"a", "#{1"] {
             let reader_says = Reader::new(torn.as_bytes(), 1).next();
             assert!(matches!(reader_says, Err(HistoryError::Truncated { line: 1 })), "{torn}: {reader_says:?}");
         }

@@ -17,6 +17,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::lines::{Line, Lines};
+use super::plain_line::{self, PlainEvent};
 use super::{Event, EventKind, Function, HistoryBuilder, HistoryError, Loaded, Process, ProcessId, ReadOptions, Value};
 use crate::model::{ModelKind, ModelSpec};
 
@@ -31,7 +32,7 @@ const CRC_TAIL_BYTES: usize = CRC_MEMBER.len() + 8 + 2;
 
 /// Reads a whole history. Blank lines are passed over.
 pub(super) fn read<R: BufRead>(reader: R, options: &ReadOptions) -> Result<Loaded, HistoryError> {
-    let mut lines = Lines::new(reader);
+    let mut lines = Lines::new(reader, options.keep_complete_lines);
     let mut builder = options.builder(super::Format::Jsonl);
     let mut loaded = Loaded::default();
     let (mut first, mut checksummed) = (true, false);
@@ -48,12 +49,13 @@ pub(super) fn read<R: BufRead>(reader: R, options: &ReadOptions) -> Result<Loade
                     loaded.truncated = Some(line.number);
                     break;
                 }
-                return Err(if checksummed { HistoryError::Truncated { line: line.number } } else { error });
+                return Err(if checksummed { HistoryError::Truncated { line: line.number } } else { torn(error) });
             }
             Err(Taken::Unparsable(error) | Taken::Refused(error)) => return Err(error),
         }
         first = false;
     }
+    loaded.truncated = loaded.truncated.or(lines.cut());
     loaded.lines = lines.count();
     Ok(loaded.with(builder))
 }
@@ -71,6 +73,14 @@ fn take_line(line: &Line<'_>, first: bool, loaded: &mut Loaded, builder: &mut Hi
     let guarded = check_crc(line).map_err(Taken::Refused)?;
     if first && let Some(version) = header_version(line.bytes) {
         loaded.model = read_header(line, version, guarded)?;
+        return Ok(guarded);
+    }
+    let content = line.bytes.len() - if guarded { CRC_TAIL_BYTES } else { 1 };
+    if let Some(PlainEvent { event, has_value }) = plain_line::parse(&line.bytes[..content])
+        && (guarded || line.bytes[content] == b'}')
+        && (has_value || missing_value(event.kind, event.function).is_none())
+    {
+        builder.push_line(line.number, event).map_err(Taken::Refused)?;
         return Ok(guarded);
     }
     let wire: Wire<'_> = parse(line)?;
@@ -92,6 +102,20 @@ fn parse<'a, T: Deserialize<'a>>(line: &Line<'a>) -> Result<T, Taken> {
         let json = serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok();
         if json { Taken::Refused(shown) } else { Taken::Unparsable(shown) }
     })
+}
+
+/// For a last line without its end, where nothing tells a line that was cut from one that is wrong.
+fn torn(error: HistoryError) -> HistoryError {
+    match error {
+        HistoryError::Malformed { line, what } => {
+            let what = format!(
+                "{what}; this last line has no end, so the file seems to be cut short; to judge what is complete, leave \
+                 the torn line out (`--keep-complete-lines`)"
+            );
+            HistoryError::Malformed { line, what }
+        }
+        other => other,
+    }
 }
 
 fn misplaced_crc(line: u64) -> HistoryError {
@@ -208,22 +232,35 @@ impl Wire<'_> {
                 None
             }
         };
-        if self.value.is_none() {
-            // Guessing null here would turn a forgotten member into a write or a read of "absent".
-            match (self.kind, function) {
-                (EventKind::Ok, Some(Function::Read)) => {
-                    return Err("an ok read needs its `value` (null if the key was absent)".to_owned());
-                }
-                (EventKind::Invoke, Some(function @ (Function::Write | Function::Cas | Function::Append))) => {
-                    return Err(format!("the invocation of {function} needs its `value`"));
-                }
-                _ => {}
-            }
+        if self.value.is_none()
+            && let Some(what) = missing_value(self.kind, function)
+        {
+            return Err(what);
         }
         let (index, time, process, kind) = (self.index, self.time, self.process, self.kind);
         let (key, value) = (self.key, self.value.unwrap_or_default());
         let (observed, reason) = (self.observed, self.reason);
         Ok(Event { index, time, process, kind, function, key, value, observed, reason, note })
+    }
+}
+
+/// The complaint about an event without a `value` that has to have one: guessing null would turn a forgotten member into
+/// a write or a read of "absent".
+fn missing_value(kind: EventKind, function: Option<Function>) -> Option<String> {
+    let function = function?;
+    match (kind, function) {
+        (EventKind::Ok, Function::Read) => Some("an ok read needs its `value` (null if the key was absent)".to_owned()),
+        (EventKind::Ok, Function::Dequeue) => {
+            Some("an ok dequeue needs its `value` (null if the queue was empty)".to_owned())
+        }
+        (EventKind::Ok, Function::Txn) => {
+            Some("an ok txn needs its `value` (its parts, with what the reads returned)".to_owned())
+        }
+        (
+            EventKind::Invoke,
+            Function::Write | Function::Cas | Function::Append | Function::Add | Function::Enqueue | Function::Txn,
+        ) => Some(format!("the invocation of {function} needs its `value`")),
+        _ => None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Lines of bounded length from any reader.
+//!
+//! A source whose content was cut short says so by the error [`ErrorKind::UnexpectedEof`], as a decompressor does when its
+//! input ends too soon: what came before it stands.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind, Read};
 
 use super::HistoryError;
 
@@ -12,6 +15,10 @@ pub(super) struct Lines<R> {
     reader: R,
     buffer: Vec<u8>,
     number: u64,
+    /// Whether to be content with what a source gave that was cut short.
+    keep: bool,
+    /// The line at which it was.
+    cut: Option<u64>,
 }
 
 /// One line.
@@ -32,8 +39,14 @@ impl Line<'_> {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub fn new(reader: R) -> Self {
-        Lines { reader, buffer: Vec::new(), number: 0 }
+    /// With `keep`, a source that was cut short just ends, and [`cut`](Self::cut) tells where.
+    pub fn new(reader: R, keep: bool) -> Self {
+        Lines { reader, buffer: Vec::new(), number: 0, keep, cut: None }
+    }
+
+    /// The line at which the source was cut short.
+    pub fn cut(&self) -> Option<u64> {
+        self.cut
     }
 
     /// How many lines were read.
@@ -45,10 +58,18 @@ impl<R: BufRead> Lines<R> {
     pub fn next(&mut self) -> Result<Option<Line<'_>>, HistoryError> {
         let line = self.number + 1;
         self.buffer.clear();
+        if self.cut.is_some() {
+            return Ok(None);
+        }
         let limit = LINE_BYTES_MAX as u64 + 2;
         let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer);
-        let read = read.map_err(|source| HistoryError::Io { line, source })?;
-        if read == 0 {
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.keep => self.cut = Some(line),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(HistoryError::Truncated { line }),
+            Err(source) => return Err(HistoryError::Io { line, source }),
+        }
+        if self.buffer.is_empty() {
             return Ok(None);
         }
         self.number = line;

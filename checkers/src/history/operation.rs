@@ -298,24 +298,30 @@ impl History {
         self.operations.iter().map(|operation| self.resolve(operation)).collect()
     }
 
-    /// A history of operations made elsewhere. They are put in order of invocation; equal ones keep their order.
+    /// A history of operations made elsewhere, in any order. They are put in order of invocation; equal ones keep their order.
+    /// Values are kept once as they come, so a generator need not hold all operations.
     ///
     /// # Errors
     /// When an operation returns before it is invoked, has no return although its outcome is known (or the reverse), a
     /// mismatch although it is no compare-and-set, or begins while an earlier one of its process is open. Touching
     /// (invoked at the very time of the return before) is allowed.
-    pub fn from_operations(operations: Vec<Operation>) -> Result<Self, HistoryError> {
-        if u32::try_from(operations.len()).is_err() {
-            return Err(HistoryError::TooManyOperations { line: operations.len() as u64 });
+    pub fn from_operations(operations: impl IntoIterator<Item = Operation>) -> Result<Self, HistoryError> {
+        let operations = operations.into_iter();
+        let mut interner = Interner::default();
+        let mut interned: Vec<Operation<ValueId>> = Vec::with_capacity(operations.size_hint().0);
+        for (place, operation) in operations.enumerate() {
+            if u32::try_from(place).is_err() {
+                return Err(HistoryError::TooManyOperations { line: place as u64 });
+            }
+            check_alone(&operation).map_err(|what| HistoryError::Operation { place, what })?;
+            interned.push(operation.map(|value| interner.intern(value)));
         }
-        for (place, operation) in operations.iter().enumerate() {
-            check_alone(operation).map_err(|what| HistoryError::Operation { place, what })?;
-        }
-        let mut order: Vec<usize> = (0..operations.len()).collect();
-        order.sort_by_key(|&place| operations[place].invoke);
+        let mut order: Vec<u32> = (0u32..).take(interned.len()).collect();
+        order.sort_by_key(|&place| interned[place as usize].invoke);
         let mut busy_until: FxHashMap<ProcessId, u64> = FxHashMap::default();
         for &place in &order {
-            let operation = &operations[place];
+            let place = place as usize;
+            let operation = &interned[place];
             let before = busy_until.insert(operation.process, operation.ret);
             if before.is_some_and(|before| operation.invoke < before) {
                 let what = format!(
@@ -325,9 +331,6 @@ impl History {
                 return Err(HistoryError::Operation { place, what });
             }
         }
-        let mut interner = Interner::default();
-        let mut interned: Vec<Operation<ValueId>> =
-            operations.into_iter().map(|operation| operation.map(|value| interner.intern(value))).collect();
         interned.sort_by_key(|operation| operation.invoke);
         Ok(Self::from_checked(interned, interner, TimeUnit::Order))
     }

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use super::{History, HistoryBuilder, HistoryError, jepsen, jsonl};
+use super::{History, HistoryBuilder, HistoryError, jepsen, jsonl, log_line};
 use crate::history::Value;
 use crate::model::{ModelKind, ModelSpec};
 
@@ -15,8 +15,9 @@ pub enum Format {
     /// A Jepsen history as EDN, with the meaning that knossos gives it: an `ok` read of `nil` observed nothing, and a
     /// failed compare-and-set says only that it was not done. [`ReadOptions`] changes either.
     JepsenEdn,
-    /// Lines of a Jepsen log, `INFO  jepsen.util - PROCESS :TYPE :F VALUE`, with the meaning of Jepsen's etcd tests: an
-    /// `ok` read of `nil` saw an absent key, and a failed compare-and-set was answered "not equal".
+    /// A Jepsen log, whose operations stand in lines like `INFO  jepsen.util - PROCESS :TYPE :F VALUE`, or a history.txt
+    /// of Jepsen, with the operations alone. It has the meaning of Jepsen's etcd tests: an `ok` read of `nil` saw an
+    /// absent key, and a failed compare-and-set was answered "not equal".
     JepsenLog,
     /// One EDN map a line with `get`, `put` and `append` (which concatenates) on text by key; keys start as `""`.
     KvText,
@@ -26,7 +27,10 @@ impl Format {
     /// Guesses from a file's first bytes (a few thousand are enough) and, where those leave it open, from its name.
     #[must_use]
     pub fn guess(path: &Path, first_bytes: &[u8]) -> Option<Format> {
-        let by_name = match path.extension().and_then(|extension| extension.to_str()) {
+        // What is compressed has a second ending.
+        let zst = path.extension().is_some_and(|extension| extension == "zst" || extension == "zstd");
+        let stem = if zst { Path::new(path.file_stem().unwrap_or_default()) } else { path };
+        let by_name = match stem.extension().and_then(|extension| extension.to_str()) {
             Some("jsonl" | "json" | "ndjson") => Some(Format::Jsonl),
             Some("edn") => Some(Format::JepsenEdn),
             Some("log") => Some(Format::JepsenLog),
@@ -46,7 +50,7 @@ impl Format {
                 _ => by_name,
             },
             Some('[' | '(' | '#') => Some(Format::JepsenEdn),
-            Some(_) if text.contains("jepsen.util") => Some(Format::JepsenLog),
+            Some(_) if text.lines().any(|line| log_line::is_of_jepsen(line.as_bytes())) => Some(Format::JepsenLog),
             Some(_) => by_name,
         }
     }

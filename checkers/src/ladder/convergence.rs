@@ -72,7 +72,7 @@ fn diverged(history: &History, key: ValueId, operations: Vec<u32>) -> Answer {
     let reads: Vec<String> = operations
         .iter()
         .take(READS_SHOWN)
-        .map(|number| deed_with_times(&history.operation(OpIndex(*number)), clock))
+        .map(|number| deed_with_times(&history.operation(OpIndex(*number)), None, clock))
         .collect();
     let sentence = format!(
         "After the last acknowledged write on any key had returned, the reads of {} differ: {}.",

@@ -18,9 +18,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Counterexample;
-use crate::describe::{self, deed, key_phrase};
-use crate::history::{Action, Completion, History, OpIndex, Operation, Value, ValueId};
+use super::{Counterexample, words};
+use crate::describe::{self, key_phrase};
+use crate::history::{Action, Completion, History, OpIndex, Operation, TimeUnit, Value, ValueId};
 use crate::model::{ModelKind, ModelSpec};
 
 /// No operation.
@@ -97,6 +97,10 @@ impl<'h> Input<'h> {
     /// The operation with its values.
     pub(super) fn operation(&self, number: u32) -> Operation {
         self.history.operation(self.op(number).index)
+    }
+
+    pub(super) fn time_unit(&self) -> TimeUnit {
+        self.history.time_unit()
     }
 
     /// The versions that an operation saw, initial ones left out.
@@ -405,13 +409,13 @@ impl<'h> Reader<'h> {
     }
 
     fn deed(&self, number: u32) -> String {
-        deed(&self.history.operation(OpIndex(number)))
+        words::deed(&self.history.operation(OpIndex(number)), false)
     }
 
     fn impossible(&mut self, number: u32, other: u32, words: String) {
         if self.impossible.is_none() {
             let operation = self.history.operation(OpIndex(number));
-            let sentence = format!("On {} {} {words}.", key_phrase(&operation.key), deed(&operation));
+            let sentence = format!("Impossible: {} {words}.", words::deed(&operation, true));
             let operations = [number, other].into_iter().filter(|number| *number != NONE).collect();
             self.impossible = Some(Counterexample::new(operations, Vec::new(), sentence));
         }

@@ -7,8 +7,11 @@ use rustc_hash::FxHashMap;
 use super::Counterexample;
 use super::graph::{Step, Why};
 use super::input::{Input, NONE};
-use crate::describe::{deed, key_phrase, value};
-use crate::history::Action;
+use crate::describe::{self, Clock, key_phrase, value};
+use crate::history::{Action, Operation, Value};
+
+/// The longest plain name of a key that stands before a value, as in x=17.
+const NAME_CHARS_MAX: usize = 16;
 
 /// The counterexample that a circle is.
 pub(super) fn counterexample(input: &Input<'_>, circle: &[Step]) -> Counterexample {
@@ -28,9 +31,25 @@ pub(super) fn counterexample(input: &Input<'_>, circle: &[Step]) -> Counterexamp
     let mut operations: Vec<u32> = words.operations.iter().map(|number| input.op(*number).index.0).collect();
     operations.sort_unstable();
     operations.dedup();
-    let place = words.one_key.map_or(String::new(), |key| format!("on {}, ", key_phrase(input.keys[key as usize])));
-    let sentence = format!("Impossible together, {place}if this held: {}.", words.sentences.join("; "));
+    let key = words.one_key.map(|key| input.keys[key as usize]).filter(|key| plain(key).is_none());
+    let place = key.map_or(String::new(), |key| format!(" on {}", key_phrase(key)));
+    let sentence = format!("Impossible together{place}: {}.", words.sentences.join("; "));
     Counterexample::new(operations, words.sentences, sentence)
+}
+
+/// The operation in words, with its key where that has a plain name or where there are `several`.
+pub(super) fn deed(operation: &Operation, several: bool) -> String {
+    match plain(&operation.key) {
+        None if several => format!("{} on {}", describe::deed(operation, None), key_phrase(&operation.key)),
+        name => describe::deed(operation, name),
+    }
+}
+
+fn plain(key: &Value) -> Option<&str> {
+    let Value::Text(name) = key else { return None };
+    let letters = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:/".contains(letter));
+    let plain = letters && name.starts_with(|letter: char| letter.is_ascii_alphabetic());
+    (plain && name.len() <= NAME_CHARS_MAX).then_some(name)
 }
 
 struct Words<'a, 'h> {
@@ -49,17 +68,18 @@ impl Words<'_, '_> {
         keys.all(|key| key == first).then_some(first)
     }
 
-    /// The operation in words; notes it as one of those involved.
+    /// The operation in words, at its first mention with its time; notes it as one of those involved.
     fn name(&mut self, number: u32) -> String {
         if self.input.is_initial(number) {
             return "the initial value".to_owned();
         }
-        self.operations.push(number);
         let operation = self.input.operation(number);
-        match self.one_key {
-            Some(_) => deed(&operation),
-            None => format!("{} on {}", deed(&operation), key_phrase(&operation.key)),
+        let name = deed(&operation, self.one_key.is_none());
+        if self.operations.contains(&number) {
+            return name;
         }
+        self.operations.push(number);
+        format!("{name} (invoked {})", Clock::new(self.input.time_unit()).at(operation.invoke))
     }
 
     fn step(&mut self, from: u32, why: Why, to: u32, known: Option<u32>) {

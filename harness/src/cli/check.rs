@@ -1,9 +1,8 @@
 //! `trueline check`: judge a history file.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    io::Write,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -20,13 +19,14 @@ use results::{check::verdict_name, exit::ExitCode};
 use serde_json::json;
 
 use super::parse_duration;
-use crate::{failure::Failure, ladder};
+use crate::{failure::Failure, history_file::HistoryFile, ladder};
 
 const EXAMPLES: &str = "\
 Examples:
   trueline check history.jsonl
   trueline check --model cas-register --initial 0 jepsen/history.edn
   trueline check --format jepsen-log --model cas-register etcd.log
+  trueline check --keep-complete-lines history.jsonl.zst
   trueline check --time 10s --memory 1024 --json big.jsonl
 
 The formats and their fields are documented in docs/history-format.md.";
@@ -35,7 +35,7 @@ The formats and their fields are documented in docs/history-format.md.";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// The history; `-` reads standard input
+    /// The history, plain or compressed with zstd; `-` reads standard input
     pub file: PathBuf,
     /// What to judge it against [default: what the file says, else cas-register]
     #[arg(long, value_name = "NAME")]
@@ -58,10 +58,10 @@ pub struct CheckArgs {
     /// How long judging may take
     #[arg(long, default_value = "2m", value_parser = parse_duration)]
     pub time: Duration,
-    /// How much memory judging may take, MiB
+    /// How much memory judging may take, MiB; a compressed history may not be larger either
     #[arg(long, default_value_t = 4096, value_name = "MIB")]
     pub memory: usize,
-    /// Take a history whose writer died: leave out a torn last line
+    /// Take a history whose writer died, or whose copy is cut short: leave out a torn last line
     #[arg(long)]
     pub keep_complete_lines: bool,
     /// Print the verdict as JSON
@@ -84,7 +84,17 @@ pub enum Model {
     CasRegister,
     /// Append, read of the whole list
     ListAppend,
-    /// Text by key: get, put, append
+    /// Add, read of the whole set
+    Set,
+    /// Add of a number, read of the sum
+    Counter,
+    /// Enqueue, dequeue: first in, first out
+    Queue,
+    /// Acquire, release by the owner
+    Lock,
+    /// Transactions of read, write, append
+    MultiRegister,
+    /// Text by key: get, put, append, cas, delete
     KeyValue,
 }
 
@@ -94,6 +104,11 @@ impl From<Model> for ModelKind {
             Model::Register => Self::Register,
             Model::CasRegister => Self::CasRegister,
             Model::ListAppend => Self::ListAppend,
+            Model::Set => Self::Set,
+            Model::Counter => Self::Counter,
+            Model::Queue => Self::Queue,
+            Model::Lock => Self::Lock,
+            Model::MultiRegister => Self::MultiRegister,
             Model::KeyValue => Self::KeyValue,
         }
     }
@@ -146,9 +161,6 @@ fn parse_initial(text: &str) -> Result<Value, String> {
         .map_err(|error| format!("{text:?} is no JSON value ({error}); write null, 0 or '\"text\"'"))
 }
 
-/// How much of a file is looked at to guess its format, bytes.
-const GUESS_BYTES: u64 = 4096;
-
 /// Judges the file, and prints the verdict.
 ///
 /// # Errors
@@ -176,19 +188,12 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
 
 fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
     let reading = || format!("cannot read the history {}", args.file.display());
-    let input: Box<dyn Read> = if args.file == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(File::open(&args.file).with_context(reading)?)
-    };
-    // Guessing reads a first piece, which then comes again before the rest.
-    let mut input = input;
-    let mut first = Vec::new();
-    input.by_ref().take(GUESS_BYTES).read_to_end(&mut first).with_context(reading)?;
+    let decompressed_max = (args.memory as u64).saturating_mul(1 << 20);
+    let input = HistoryFile::open(&args.file, decompressed_max).with_context(reading)?;
     let format = match args.format {
         Some(format) => format.into(),
-        None if first.is_empty() => Format::Jsonl,
-        None => Format::guess(&args.file, &first)
+        None if input.first.is_empty() => Format::Jsonl,
+        None => Format::guess(&args.file, &input.first)
             .ok_or_else(|| anyhow!("its format cannot be guessed; name it with --format"))
             .with_context(reading)?,
     };
@@ -207,8 +212,7 @@ fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
             FailedCasMeaning::NotDone => FailedCas::NotDone,
         }),
     };
-    let whole: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, first.chain(input)));
-    read_with(whole, format, &options).with_context(reading)
+    read_with(input.into_reader(), format, &options).with_context(reading)
 }
 
 /// What to judge against: the flags, then the file, then the usual.
@@ -230,7 +234,7 @@ fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
         judgement.operations,
         judgement.keys,
         args.file.display(),
-        model_name(spec.model),
+        spec.model.name(),
         judgement.decided_by,
         reading.as_secs_f64(),
         judgement.elapsed.as_secs_f64(),
@@ -242,16 +246,6 @@ fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
         text += "  give it more with --time or --memory, or judge fewer operations per key\n";
     }
     text
-}
-
-/// The model's name as `--model` takes it.
-fn model_name(model: ModelKind) -> &'static str {
-    match model {
-        ModelKind::Register => "register",
-        ModelKind::CasRegister => "cas-register",
-        ModelKind::ListAppend => "list-append",
-        ModelKind::KeyValue => "key-value",
-    }
 }
 
 fn as_json(

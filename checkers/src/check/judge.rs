@@ -1,0 +1,130 @@
+//! One key: which tests and searches may decide it, and in which order.
+
+use super::fold::heavier;
+use super::{Algorithm, KeyResult, Outcome};
+use crate::explain::Finding;
+use crate::fast::Decision;
+use crate::fast::list::Lists;
+use crate::fast::register::{Calls, Numbers};
+use crate::fit::impossible_read;
+use crate::key::KeyHistory;
+use crate::model::{Model, ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
+use crate::search::{Found, Limits, Problem, Searches, decide};
+use crate::verdict::Anomaly;
+
+/// Judges keys, one after the other.
+pub(super) struct Judge<'a> {
+    spec: &'a ModelSpec,
+    algorithm: Algorithm,
+    /// For registers, made when the first one comes.
+    numbers: Option<Numbers>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(spec: &'a ModelSpec, algorithm: Algorithm) -> Self {
+        Self { spec, algorithm, numbers: None }
+    }
+
+    pub(super) fn judge(&mut self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        let initial = &self.spec.initial;
+        // A register holds any value.
+        if let ModelKind::Register | ModelKind::CasRegister = self.spec.model {
+            return self.register(key, limits);
+        }
+        if let Some(impossible) = impossible_read(key, self.spec.model) {
+            return (Outcome::Invalid(impossible), "type-of-read");
+        }
+        match self.spec.model {
+            ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
+            ModelKind::ListAppend => {
+                let lists = Lists::of(key, initial);
+                self.either(limits, || (lists.judge(&limits), "list-order"), || lists.problem())
+            }
+            ModelKind::Set => self.search(limits, &set::problem(key, initial)),
+            ModelKind::Counter => self.search(limits, &counter::problem(key, initial)),
+            ModelKind::Queue => self.search(limits, &queue::problem(key, initial)),
+            ModelKind::Lock => self.search(limits, &lock::problem(key, initial)),
+            ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
+            ModelKind::KeyValue => self.search(limits, &text::problem(key, initial)),
+        }
+    }
+
+    fn register(&mut self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        // Taken out: after a panic the numbers are not what the next key needs.
+        let mut numbers = self.numbers.take().unwrap_or_else(|| Numbers::of(key.history, &self.spec.initial));
+        let calls = Calls::of(key, &mut numbers, &limits);
+        self.numbers = Some(numbers);
+        match calls {
+            Ok(calls) => self.either(limits, || calls.judge(&limits), || calls.problem()),
+            Err(early) => {
+                (outcome(early).unwrap_or_else(|| unreachable!("reading the operations decides or ends")), "cas-chains")
+            }
+        }
+    }
+
+    /// The fast test first; the searches where the case is not its own.
+    fn either<M: Model>(
+        &self,
+        limits: Limits<'_>,
+        fast: impl FnOnce() -> (Decision, &'static str),
+        problem: impl FnOnce() -> Problem<M>,
+    ) -> KeyResult {
+        if self.algorithm == Algorithm::Auto {
+            let (decision, decided_by) = fast();
+            if let Some(outcome) = outcome(decision) {
+                return (outcome, decided_by);
+            }
+        }
+        self.search(limits, &problem())
+    }
+
+    fn search<M: Model>(&self, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
+        let searches = match self.algorithm {
+            Algorithm::Auto | Algorithm::Search => Searches::Both,
+            Algorithm::Frontier => Searches::Frontier,
+            Algorithm::DepthFirst => Searches::DepthFirst,
+        };
+        let (found, decided_by) = decide(problem, limits, searches);
+        let outcome = match found {
+            Found::Linearizable => Outcome::Valid(None),
+            Found::GaveUp(why) => Outcome::Unknown(why),
+            Found::Impossible(index) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![index])),
+        };
+        (outcome, decided_by)
+    }
+
+    /// Parts of one key that have nothing to do with each other.
+    fn parts(
+        &self,
+        key: KeyHistory<'_>,
+        limits: Limits<'_>,
+        parts: &[Problem<multi_register::MultiRegister>],
+    ) -> KeyResult {
+        let mut orders = Some(Vec::with_capacity(parts.len()));
+        let (mut valid_by, mut undecided) = ("none", None);
+        for part in parts {
+            match self.search(limits, part) {
+                (invalid @ Outcome::Invalid(_), by) => return (invalid, by),
+                (unknown @ Outcome::Unknown(_), by) => undecided = undecided.or(Some((unknown, by))),
+                (Outcome::Valid(order), by) => {
+                    valid_by = heavier(valid_by, by);
+                    orders = orders.zip(order).map(|(mut orders, order)| {
+                        orders.push(order);
+                        orders
+                    });
+                }
+            }
+        }
+        undecided.unwrap_or_else(|| (Outcome::Valid(orders.map(|orders| multi_register::merge(key, orders))), valid_by))
+    }
+}
+
+/// What a fast test decided; `None` when it left the case to the searches.
+fn outcome(decision: Decision) -> Option<Outcome> {
+    match decision {
+        Decision::Valid(order) => Some(Outcome::Valid(Some(order))),
+        Decision::Invalid(finding) => Some(Outcome::Invalid(finding)),
+        Decision::GaveUp(why) => Some(Outcome::Unknown(why)),
+        Decision::NotMine => None,
+    }
+}
