@@ -44,7 +44,7 @@ pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], dead
     let mut asked = Vec::new();
     for operations in near::candidates(key, spec, hint) {
         let core = Core { key: key.key.clone(), cut: None, operations, minimal: false };
-        if let Some(core) = from_part(key, spec, core, deadline, &mut asked) {
+        if let Some(core) = settled(key, spec, core, deadline, &mut asked) {
             return Ok(core);
         }
     }
@@ -56,11 +56,32 @@ pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], dead
         };
         let operations = key.places.iter().filter(is_in).copied().collect();
         let core = Core { key: key.key.clone(), cut, operations, minimal: false };
-        if let Some(core) = from_part(key, spec, core, deadline, &mut asked) {
+        if let Some(core) = settled(key, spec, core, deadline, &mut asked) {
             return Ok(core);
         }
     }
     Err(asked.pop().unwrap_or_else(|| "no impossible part was found in time".into()))
+}
+
+/// Shrinks a part until it stays as it is. `None` as for [`from_part`].
+fn settled(
+    key: KeyHistory<'_>,
+    spec: &ModelSpec,
+    part: Core,
+    deadline: Instant,
+    failures: &mut Vec<String>,
+) -> Option<Core> {
+    let mut core = from_part(key, spec, part, deadline, failures)?;
+    // What was added only after a cut is not taken out of what was read before it, so a cut may show more than the part did.
+    while core.cut.is_some() && core.minimal {
+        match from_part(key, spec, core.clone(), deadline, failures) {
+            Some(smaller) if (smaller.cut, smaller.operations.len()) != (core.cut, core.operations.len()) => {
+                core = smaller
+            }
+            _ => break,
+        }
+    }
+    Some(core)
 }
 
 /// Shrinks a part, if it is impossible. `None` when it is not, or when what was found cannot be verified, which is added to `failures`.

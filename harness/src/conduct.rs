@@ -18,6 +18,7 @@ use checkers::{
     certificate::CertificateFile,
     check,
     history::{Format, read},
+    ladder::Ladder,
     verdict::{Judgement, Verdict},
 };
 use results::{
@@ -38,6 +39,7 @@ use crate::{
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
+    ladder,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
@@ -100,7 +102,10 @@ pub async fn conduct(
     let failure = failure.or_else(|| finished.as_ref().err().map(ToString::to_string));
     let failure = failure.or_else(|| carried.failure.as_ref().map(ToString::to_string));
     // A history cut short is one too, so a violation that is in it stays found whatever else went wrong.
-    let judgement = judge(config, &dir);
+    let (judgement, ladder) = match judge(config, &dir) {
+        Ok((judgement, ladder)) => (Ok(judgement), ladder),
+        Err(error) => (Err(error), None),
+    };
     progress.finish();
     let mut summarised = match (failure, phases, judgement) {
         (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
@@ -115,6 +120,7 @@ pub async fn conduct(
             broken_off(config, &dir, &judgement, failure.to_string())
         }
     };
+    summarised.summary.ladder = ladder;
     summarised.summary.fail_fast = watched;
     write_down(config, &dir, summarised, &paths.data)
 }
@@ -178,8 +184,9 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored. Stores the verdict's certificate.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
+/// Reads the history back from its file, so that what is judged is what is stored. Where it is not linearizable, what still holds.
+/// Stores the verdict's certificate.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<Ladder>)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
@@ -198,7 +205,8 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
         }
         judgement.certificate = Some(certificate.certificate);
     }
-    Ok(judgement)
+    let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
+    Ok((judgement, ladder))
 }
 
 /// A summary and what goes with it.
