@@ -5,6 +5,7 @@
 //!                            ├── nemesis ── plan, lanes        what is broken, when
 //!                            ├── load                          clients
 //!                            ├── monitor                       who leads
+//!                            ├── watchdog                      ends it at the first violation
 //!                            └── judge ──> results             verdict, summary, files
 //! ```
 
@@ -25,3 +26,4 @@ pub mod progress;
 pub mod run;
 pub mod stop;
 pub mod system;
+pub mod watchdog;

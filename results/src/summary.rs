@@ -69,6 +69,9 @@ pub struct Summary {
     pub recovery_ms: Option<u64>,
     /// The mutant under test, and how often its rule decided wrongly.
     pub mutant: Option<MutantSummary>,
+    /// With `--fail-fast`: what the monitor said while the run went on.
+    #[serde(default)]
+    pub fail_fast: Option<String>,
     /// Where things are: what, and the path.
     pub files: BTreeMap<String, String>,
     /// The command that does it again.
@@ -146,6 +149,7 @@ impl Summary {
             latencies: Vec::new(),
             recovery_ms: None,
             mutant: None,
+            fail_fast: None,
             files: BTreeMap::new(),
             replay: None,
         }

@@ -1,13 +1,14 @@
 //! One key: which tests and searches may decide it, and in which order.
 
+use super::fold::heavier;
 use super::{Algorithm, KeyResult, Outcome};
 use crate::explain::Finding;
 use crate::fast::Decision;
-use crate::fast::list::{Lists, text_problem};
+use crate::fast::list::Lists;
 use crate::fast::register::{Calls, Numbers};
 use crate::fit::impossible_read;
 use crate::key::KeyHistory;
-use crate::model::{Model, ModelKind, ModelSpec};
+use crate::model::{Model, ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
 use crate::search::{Found, Limits, Problem, Searches, decide};
 use crate::verdict::Anomaly;
 
@@ -36,7 +37,12 @@ impl<'a> Judge<'a> {
         match self.spec.model {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
             ModelKind::ListAppend => self.list(key, limits),
-            ModelKind::KeyValue => self.search(limits, &text_problem(key, initial)),
+            ModelKind::Set => self.search(limits, &set::problem(key, initial)),
+            ModelKind::Counter => self.search(limits, &counter::problem(key, initial)),
+            ModelKind::Queue => self.search(limits, &queue::problem(key, initial)),
+            ModelKind::Lock => self.search(limits, &lock::problem(key, initial)),
+            ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
+            ModelKind::KeyValue => self.search(limits, &text::problem(key, initial)),
         }
     }
 
@@ -79,6 +85,31 @@ impl<'a> Judge<'a> {
             Found::Impossible(index) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![index])),
         };
         (outcome, decided_by)
+    }
+
+    /// Parts of one key that have nothing to do with each other.
+    fn parts(
+        &self,
+        key: KeyHistory<'_>,
+        limits: Limits<'_>,
+        parts: &[Problem<multi_register::MultiRegister>],
+    ) -> KeyResult {
+        let mut orders = Some(Vec::with_capacity(parts.len()));
+        let (mut valid_by, mut undecided) = ("none", None);
+        for part in parts {
+            match self.search(limits, part) {
+                (invalid @ Outcome::Invalid(_), by) => return (invalid, by),
+                (unknown @ Outcome::Unknown(_), by) => undecided = undecided.or(Some((unknown, by))),
+                (Outcome::Valid(order), by) => {
+                    valid_by = heavier(valid_by, by);
+                    orders = orders.zip(order).map(|(mut orders, order)| {
+                        orders.push(order);
+                        orders
+                    });
+                }
+            }
+        }
+        undecided.unwrap_or_else(|| (Outcome::Valid(orders.map(|orders| multi_register::merge(key, orders))), valid_by))
     }
 }
 

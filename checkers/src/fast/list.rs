@@ -9,7 +9,7 @@
 //! With every element appended at most once, each read must be a prefix of the longest. *The rest* are acknowledged appends
 //! that the longest read does not hold: they come after everything observed, in any order among themselves; a lost append shows
 //! there. An append of unknown outcome that no read holds is dropped. The groups one after the other are the order that proves a valid
-//! verdict. Where an element is appended twice, and for texts, the searches decide.
+//! verdict. Where an element is appended twice, the searches decide.
 
 use std::sync::Arc;
 
@@ -18,44 +18,9 @@ use rustc_hash::FxHashMap;
 use super::Decision;
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
-use crate::model::{list, text};
+use crate::model::{elements, entry, list};
 use crate::search::{Entry, Limits, Problem};
 use crate::verdict::Anomaly;
-
-/// A list as the history has it: absent is empty.
-fn elements(value: &Value) -> &[Value] {
-    match value {
-        Value::List(elements) => elements,
-        _ => &[],
-    }
-}
-
-/// A text as the history has it: absent is empty.
-fn words(value: &Value) -> Arc<str> {
-    match value {
-        Value::Text(text) => text.as_str().into(),
-        _ => "".into(),
-    }
-}
-
-/// One text as a problem for the searches. There is no fast test.
-pub(crate) fn text_problem(key: KeyHistory<'_>, initial: &Value) -> Problem<text::Text> {
-    let entries = key.operations().filter_map(|(index, operation)| {
-        let call = match (operation.action, operation.completion) {
-            (_, Completion::Fail | Completion::Mismatch { .. }) => return None,
-            (Action::Read, Completion::Ok(Some(seen))) => text::Call::Get(words(key.value(seen))),
-            (Action::Write(new), _) => text::Call::Put(words(key.value(new))),
-            (Action::Append(new), _) => text::Call::Append(words(key.value(new))),
-            _ => return None,
-        };
-        Some(entry(index, operation, call))
-    });
-    Problem::new(text::Text { initial: words(initial) }, entries.collect())
-}
-
-fn entry<C>(index: OpIndex, operation: &Operation<ValueId>, call: C) -> Entry<C> {
-    Entry { index, invoke: operation.invoke, ret: operation.ret, call }
-}
 
 /// Bytes for each operation at most: places by length and by element, and the order.
 const BYTES_PER_OPERATION: usize = 96;

@@ -38,10 +38,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(operation: &Operation<ValueId>, seen: ValueNumber, made: ValueNumber) -> Self {
-        Self { invoke: operation.invoke, ret: operation.ret, seen, made }
-    }
-
     fn without_effect(self) -> Self {
         Self { seen: NONE, made: NONE, ..self }
     }
@@ -150,6 +146,9 @@ impl Numbers {
     }
 }
 
+/// Operations fetched at a time: 3 kB.
+const FETCHED_AT_A_TIME: usize = 64;
+
 /// Bytes for each operation at most: an entry, and for a new value its number, cluster, block and place; the order.
 pub(super) const BYTES_PER_OPERATION: usize = size_of::<Entry>() + size_of::<Cluster>() + 24 + 4 * 4;
 
@@ -174,34 +173,46 @@ impl<'h> Calls<'h> {
     }
 
     fn fill(&mut self, numbers: &mut Numbers, observers: &mut Observers, limits: &Limits<'_>) -> Result<(), Decision> {
-        for (number, (index, operation)) in (0u32..).zip(self.key.operations()) {
-            limits.step("reading the operations", number as usize, self.key.places.len())?;
-            let mut id = |id| numbers.number(id, &mut self.values);
-            let (seen, made) = match (operation.action, operation.completion) {
-                (Action::Read, Completion::Ok(Some(seen))) => (id(seen), NONE),
-                (Action::Write(new), Completion::Ok(_) | Completion::Info) => (NONE, id(new)),
-                (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) => {
-                    if old == seen {
-                        // It was refused because it saw the very value that it expected.
-                        return Err(Decision::invalid(Anomaly::NotLinearizable, vec![index]));
-                    }
-                    (id(seen), NONE)
-                }
-                (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
-                    self.refusals.push((number, id(old)));
-                    (NONE, NONE)
-                }
-                // Setting what was there already: a read when it won, nothing when that is unknown.
-                (Action::Cas { old, new }, Completion::Ok(_)) if old == new => (id(old), NONE),
-                (Action::Cas { old, new }, Completion::Ok(_) | Completion::Info) if old != new => (id(old), id(new)),
-                _ => (NONE, NONE),
-            };
-            let entry = Entry::new(operation, seen, made);
-            self.has_cas |= entry.is_cas();
-            observers.add(number, entry, self.values.len());
-            self.entries.push(entry);
+        // A key's operations lie apart in the history. Fetching some at a time, before any is looked at, lets the waits for memory overlap.
+        let mut fetched = Vec::with_capacity(FETCHED_AT_A_TIME);
+        for places in self.key.places.chunks(FETCHED_AT_A_TIME) {
+            fetched.clear();
+            fetched.extend(places.iter().map(|&index| *self.key.compact(index)));
+            for (operation, &index) in fetched.iter().zip(places) {
+                let number = self.entries.len();
+                limits.step("reading the operations", number, self.key.places.len())?;
+                let number = u32::try_from(number).expect("operations are counted in u32");
+                let entry = self.entry(number, operation, numbers).map_err(|()| {
+                    // It was refused because it saw the very value that it expected.
+                    Decision::invalid(Anomaly::NotLinearizable, vec![index])
+                })?;
+                self.has_cas |= entry.is_cas();
+                observers.add(number, entry, self.values.len());
+                self.entries.push(entry);
+            }
         }
         Ok(())
+    }
+
+    /// The operation's entry; refusals without a value are noted. `Err` for a refusal that contradicts itself.
+    #[inline]
+    fn entry(&mut self, number: u32, operation: &Operation<ValueId>, numbers: &mut Numbers) -> Result<Entry, ()> {
+        let mut id = |id| numbers.number(id, &mut self.values);
+        let (seen, made) = match (operation.action, operation.completion) {
+            (Action::Read, Completion::Ok(Some(seen))) => (id(seen), NONE),
+            (Action::Write(new), Completion::Ok(_) | Completion::Info) => (NONE, id(new)),
+            (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) if old == seen => return Err(()),
+            (Action::Cas { .. }, Completion::Mismatch { observed: Some(seen) }) => (id(seen), NONE),
+            (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
+                self.refusals.push((number, id(old)));
+                (NONE, NONE)
+            }
+            // Setting what was there already: a read when it won, nothing when that is unknown.
+            (Action::Cas { old, new }, Completion::Ok(_)) if old == new => (id(old), NONE),
+            (Action::Cas { old, new }, Completion::Ok(_) | Completion::Info) if old != new => (id(old), id(new)),
+            _ => (NONE, NONE),
+        };
+        Ok(Entry { invoke: operation.invoke, ret: operation.ret, seen, made })
     }
 
     /// Drops writes and compare-and-sets of unknown outcome whose value was not observed by an answer, directly or through others of

@@ -1,26 +1,19 @@
 //! The definition of linearizability, tried order by order. It shares nothing with the checkers but the history's types.
 
-use checkers::history::{Action, Completion, Operation, Value};
-use checkers::model::{ModelKind, ModelSpec};
+use checkers::history::{Completion, Operation, Value};
+use checkers::model::ModelSpec;
+
+use crate::object::{happened, start, step};
 
 /// True when some order of the operations respects real time and the model.
 pub fn linearizable(operations: &[Operation], spec: &ModelSpec) -> bool {
     let relevant: Vec<&Operation> =
         operations.iter().filter(|operation| operation.completion != Completion::Fail).collect();
     let mut left: Vec<bool> = vec![true; relevant.len()];
-    extend(&relevant, &mut left, &start(spec), spec.model)
+    extend(&relevant, &mut left, &start(spec), spec)
 }
 
-/// The state that an object of this model starts in.
-pub fn start(spec: &ModelSpec) -> Value {
-    match (spec.model, &spec.initial) {
-        (ModelKind::ListAppend, Value::Nil) => Value::List(Vec::new()),
-        (ModelKind::KeyValue, Value::Nil) => Value::Text(String::new()),
-        (_, initial) => initial.clone(),
-    }
-}
-
-fn extend(operations: &[&Operation], left: &mut [bool], state: &Value, model: ModelKind) -> bool {
+fn extend(operations: &[&Operation], left: &mut [bool], state: &Value, spec: &ModelSpec) -> bool {
     let must = |at: usize| operations[at].completion != Completion::Info;
     if !(0..operations.len()).any(|at| left[at] && must(at)) {
         return true;
@@ -31,9 +24,9 @@ fn extend(operations: &[&Operation], left: &mut [bool], state: &Value, model: Mo
         if !left[next] || comes_too_late {
             continue;
         }
-        if let Some(after) = step(model, state, operations[next]) {
+        if let Some(after) = step(spec, state, operations[next]) {
             left[next] = false;
-            let found = extend(operations, left, &after, model);
+            let found = extend(operations, left, &after, spec);
             left[next] = true;
             if found {
                 return true;
@@ -43,27 +36,28 @@ fn extend(operations: &[&Operation], left: &mut [bool], state: &Value, model: Mo
     false
 }
 
-/// The state after `operation` in `state`, or `None` when it cannot have ended as it did. An unknown outcome is taken to have
-/// happened; when it cannot have, it changes nothing.
-pub fn step(model: ModelKind, state: &Value, operation: &Operation) -> Option<Value> {
-    match (&operation.action, &operation.completion) {
-        (_, Completion::Fail) | (Action::Read, Completion::Info | Completion::Ok(None)) => Some(state.clone()),
-        (Action::Read, Completion::Ok(Some(seen))) => {
-            let seen = start(&ModelSpec { model, initial: seen.clone() });
-            (seen == *state).then_some(seen)
+/// What is wrong with this order as a proof that the operations are linearizable. Nothing when all is well.
+pub fn replay(operations: &[Operation], order: &[usize], spec: &ModelSpec) -> Result<(), String> {
+    let mut placed = vec![false; operations.len()];
+    let (mut state, mut latest) = (start(spec), 0);
+    for &at in order {
+        let operation = operations.get(at).ok_or_else(|| format!("there is no operation {at}"))?;
+        if std::mem::replace(&mut placed[at], true) || operation.completion == Completion::Fail {
+            return Err(format!("operation {at} is there twice, or failed"));
         }
-        (Action::Write(new), _) => Some(new.clone()),
-        (Action::Append(element), _) => match (state, element) {
-            (Value::List(list), _) => Some(Value::List(list.iter().chain([element]).cloned().collect())),
-            (Value::Text(text), Value::Text(more)) => Some(Value::Text(format!("{text}{more}"))),
-            _ => None,
-        },
-        (Action::Cas { old, new }, Completion::Ok(_)) => (state == old).then(|| new.clone()),
-        (Action::Cas { old, new }, Completion::Info) => Some(if state == old { new.clone() } else { state.clone() }),
-        (Action::Cas { old, .. }, Completion::Mismatch { observed }) => {
-            let agrees = observed.as_ref().is_none_or(|seen| seen == state);
-            (state != old && agrees).then(|| state.clone())
+        latest = latest.max(operation.invoke);
+        if operation.ret < latest {
+            return Err(format!("operation {at} returned before one of those before it was invoked"));
         }
-        _ => None,
+        state = happened(spec, &state, operation).ok_or_else(|| format!("operation {at} is impossible in {state}"))?;
+    }
+    let says_nothing = |operation: &Operation| match operation.completion {
+        Completion::Ok(None) => operation.action == checkers::history::Action::Read,
+        Completion::Ok(Some(_)) | Completion::Mismatch { .. } => false,
+        Completion::Fail | Completion::Info => true,
+    };
+    match (0..operations.len()).find(|&at| !placed[at] && !says_nothing(&operations[at])) {
+        Some(at) => Err(format!("operation {at} is missing")),
+        None => Ok(()),
     }
 }

@@ -3,10 +3,10 @@
 //! Both want a strict order of events. Our intervals are closed, so at equal times invocations come before returns.
 
 use checkers::history::{Completion, Operation, Value};
-use checkers::model::{ModelKind, ModelSpec};
+use checkers::model::ModelSpec;
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
-use crate::brute_force::{start, step};
+use crate::object::{start, step};
 
 /// (operation, is it a return) in order; unknown outcomes have no return.
 fn events(operations: &[Operation]) -> Vec<(usize, bool)> {
@@ -23,7 +23,7 @@ fn events(operations: &[Operation]) -> Vec<(usize, bool)> {
 
 #[derive(Clone, Debug)]
 struct Object {
-    model: ModelKind,
+    spec: ModelSpec,
     state: Value,
 }
 
@@ -32,12 +32,12 @@ impl SequentialSpec for Object {
     type Ret = ();
 
     fn invoke(&mut self, operation: &Operation) {
-        self.state = step(self.model, &self.state, operation)
+        self.state = step(&self.spec, &self.state, operation)
             .expect("only unknown outcomes are invoked, and they can always end");
     }
 
     fn is_valid_step(&mut self, operation: &Operation, (): &()) -> bool {
-        match step(self.model, &self.state, operation) {
+        match step(&self.spec, &self.state, operation) {
             Some(after) => {
                 self.state = after;
                 true
@@ -49,7 +49,7 @@ impl SequentialSpec for Object {
 
 /// stateright's verdict. Every operation is a thread of its own, so that only real time orders them.
 pub fn stateright(operations: &[Operation], spec: &ModelSpec) -> bool {
-    let mut tester = LinearizabilityTester::new(Object { model: spec.model, state: start(spec) });
+    let mut tester = LinearizabilityTester::new(Object { spec: spec.clone(), state: start(spec) });
     for (at, is_return) in events(operations) {
         if is_return {
             tester.on_return(at, ()).expect("a return follows its invocation");
@@ -63,7 +63,7 @@ pub fn stateright(operations: &[Operation], spec: &ModelSpec) -> bool {
 /// The first operation sets up model and state, since porcupine-rs' models have no parameters.
 #[derive(Clone, Debug)]
 enum Step {
-    Start(ModelKind, Value),
+    Start(ModelSpec),
     Do(Operation),
 }
 
@@ -71,7 +71,7 @@ enum Step {
 struct AnyModel;
 
 /// `None` before the start.
-type State = Option<(ModelKind, Value)>;
+type State = Option<(ModelSpec, Value)>;
 
 impl porcupine_rs::Model for AnyModel {
     type State = State;
@@ -84,10 +84,10 @@ impl porcupine_rs::Model for AnyModel {
 
     fn step(state: &State, op: &Step) -> (bool, State) {
         match (state, op) {
-            (None, Step::Start(model, initial)) => (true, Some((*model, initial.clone()))),
-            (Some((model, state)), Step::Do(operation)) => match step(*model, state, operation) {
-                Some(after) => (true, Some((*model, after))),
-                None => (false, Some((*model, state.clone()))),
+            (None, Step::Start(spec)) => (true, Some((spec.clone(), start(spec)))),
+            (Some((spec, state)), Step::Do(operation)) => match step(spec, state, operation) {
+                Some(after) => (true, Some((spec.clone(), after))),
+                None => (false, Some((spec.clone(), state.clone()))),
             },
             _ => (false, state.clone()),
         }
@@ -100,7 +100,7 @@ pub fn porcupine(operations: &[Operation], spec: &ModelSpec) -> bool {
         client_id: None,
         call_time: 0,
         return_time: 1,
-        op: Step::Start(spec.model, start(spec)),
+        op: Step::Start(spec.clone()),
         metadata: None,
     }];
     let order = events(operations);

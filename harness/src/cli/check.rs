@@ -77,7 +77,17 @@ pub enum Model {
     CasRegister,
     /// Append, read of the whole list
     ListAppend,
-    /// Text by key: get, put, append
+    /// Add, read of the whole set
+    Set,
+    /// Add of a number, read of the sum
+    Counter,
+    /// Enqueue, dequeue: first in, first out
+    Queue,
+    /// Acquire, release by the owner
+    Lock,
+    /// Transactions of read, write, append
+    MultiRegister,
+    /// Text by key: get, put, append, cas, delete
     KeyValue,
 }
 
@@ -87,6 +97,11 @@ impl From<Model> for ModelKind {
             Model::Register => Self::Register,
             Model::CasRegister => Self::CasRegister,
             Model::ListAppend => Self::ListAppend,
+            Model::Set => Self::Set,
+            Model::Counter => Self::Counter,
+            Model::Queue => Self::Queue,
+            Model::Lock => Self::Lock,
+            Model::MultiRegister => Self::MultiRegister,
             Model::KeyValue => Self::KeyValue,
         }
     }
@@ -210,7 +225,7 @@ fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
         judgement.operations,
         judgement.keys,
         args.file.display(),
-        model_name(spec.model),
+        spec.model.name(),
         judgement.decided_by,
         reading.as_secs_f64(),
         judgement.elapsed.as_secs_f64(),
@@ -222,16 +237,6 @@ fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
         text += "  give it more with --time or --memory, or judge fewer operations per key\n";
     }
     text
-}
-
-/// The model's name as `--model` takes it.
-fn model_name(model: ModelKind) -> &'static str {
-    match model {
-        ModelKind::Register => "register",
-        ModelKind::CasRegister => "cas-register",
-        ModelKind::ListAppend => "list-append",
-        ModelKind::KeyValue => "key-value",
-    }
 }
 
 fn as_json(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {

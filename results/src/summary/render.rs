@@ -138,6 +138,9 @@ impl Page {
         if let Some(mutant) = &summary.mutant {
             self.fact("mutant", format_args!("{}, decided wrongly {}", mutant.name, times(mutant.fired)));
         }
+        if let Some(fail_fast) = &summary.fail_fast {
+            self.fact("fail-fast", one_line(fail_fast));
+        }
         if let Some(judged) = &summary.judged {
             let (operations, keys) = (grouped(judged.operations), grouped(judged.keys));
             let elapsed = seconds(judged.elapsed_ms);
