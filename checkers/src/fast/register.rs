@@ -139,6 +139,15 @@ impl Numbers {
         *number
     }
 
+    /// The number of the value that most operations have, known or not.
+    #[inline]
+    fn peek(&self, operation: &Operation<ValueId>) -> ValueNumber {
+        match (operation.action, operation.completion) {
+            (Action::Write(value), _) | (_, Completion::Ok(Some(value))) => self.0[value.place()],
+            _ => NONE,
+        }
+    }
+
     fn forget(&mut self, values: &[ValueId]) {
         for value in values {
             self.0[value.place()] = NONE;
@@ -173,11 +182,13 @@ impl<'h> Calls<'h> {
     }
 
     fn fill(&mut self, numbers: &mut Numbers, observers: &mut Observers, limits: &Limits<'_>) -> Result<(), Decision> {
-        // A key's operations lie apart in the history. Fetching some at a time, before any is looked at, lets the waits for memory overlap.
+        // A key's operations lie apart in the history, and so do its values' numbers. Fetching some at a time, before any is looked at,
+        // lets the waits for memory overlap.
         let mut fetched = Vec::with_capacity(FETCHED_AT_A_TIME);
         for places in self.key.places.chunks(FETCHED_AT_A_TIME) {
             fetched.clear();
             fetched.extend(places.iter().map(|&index| *self.key.compact(index)));
+            std::hint::black_box(fetched.iter().map(|operation| numbers.peek(operation)).fold(0, u32::wrapping_add));
             for (operation, &index) in fetched.iter().zip(places) {
                 let number = self.entries.len();
                 limits.step("reading the operations", number, self.key.places.len())?;
