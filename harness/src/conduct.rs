@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use checkers::{
     Budget, CheckOptions, check,
     history::{Format, read},
+    ladder::Ladder,
     verdict::{Judgement, Verdict},
 };
 use results::{
@@ -36,6 +37,7 @@ use crate::{
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
+    ladder,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
@@ -98,7 +100,10 @@ pub async fn conduct(
     let failure = failure.or_else(|| finished.as_ref().err().map(ToString::to_string));
     let failure = failure.or_else(|| carried.failure.as_ref().map(ToString::to_string));
     // A history cut short is one too, so a violation that is in it stays found whatever else went wrong.
-    let judgement = judge(config, &dir);
+    let (judgement, ladder) = match judge(config, &dir) {
+        Ok((judgement, ladder)) => (Ok(judgement), ladder),
+        Err(error) => (Err(error), None),
+    };
     progress.finish();
     let mut summarised = match (failure, phases, judgement) {
         (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
@@ -113,6 +118,7 @@ pub async fn conduct(
             broken_off(config, &dir, &judgement, failure.to_string())
         }
     };
+    summarised.summary.ladder = ladder;
     summarised.summary.fail_fast = watched;
     write_down(config, &dir, summarised, &paths.data)
 }
@@ -176,15 +182,18 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
+/// Reads the history back from its file, so that what is judged is what is stored. Where it is not linearizable, what still holds.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<Ladder>)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
     let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
-    check(&loaded.history, &config.workload.kind.model(), &CheckOptions { budget, threads: 0 })
-        .with_context(|| format!("cannot judge {}", path.display()))
+    let spec = config.workload.kind.model();
+    let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
+        .with_context(|| format!("cannot judge {}", path.display()))?;
+    let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
+    Ok((judgement, ladder))
 }
 
 /// A summary and what goes with it.

@@ -17,6 +17,7 @@ pub mod failure;
 pub mod history_file;
 pub mod journal;
 pub mod judge;
+pub mod ladder;
 pub mod load;
 pub mod monitor;
 pub mod nemesis;

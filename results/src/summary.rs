@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use checkers::{
     history::Value,
+    ladder::Ladder,
     verdict::{Anomaly, Judgement, Verdict},
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub struct Summary {
     pub checks: Vec<Check>,
     /// What the judge found, if it found something.
     pub violation: Option<ViolationSummary>,
+    /// What still holds where the history is not linearizable.
+    #[serde(default)]
+    pub ladder: Option<Ladder>,
     /// How it was judged.
     pub judged: Option<Judged>,
     /// Operations by kind and outcome.
@@ -141,6 +145,7 @@ impl Summary {
             harness_error: None,
             checks: Vec::new(),
             violation: None,
+            ladder: None,
             judged: None,
             operations: OperationTable::default(),
             faults: BTreeMap::new(),

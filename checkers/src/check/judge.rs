@@ -2,6 +2,7 @@
 
 use super::fold::heavier;
 use super::{Algorithm, KeyResult, Outcome};
+use crate::describe::Clock;
 use crate::explain::Finding;
 use crate::fast::Decision;
 use crate::fast::list::Lists;
@@ -37,12 +38,12 @@ impl<'a> Judge<'a> {
         match self.spec.model {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
             ModelKind::ListAppend => self.list(key, limits),
-            ModelKind::Set => self.search(limits, &set::problem(key, initial)),
-            ModelKind::Counter => self.search(limits, &counter::problem(key, initial)),
-            ModelKind::Queue => self.search(limits, &queue::problem(key, initial)),
-            ModelKind::Lock => self.search(limits, &lock::problem(key, initial)),
+            ModelKind::Set => self.search(key, limits, &set::problem(key, initial)),
+            ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
+            ModelKind::Queue => self.search(key, limits, &queue::problem(key, initial)),
+            ModelKind::Lock => self.search(key, limits, &lock::problem(key, initial)),
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
-            ModelKind::KeyValue => self.search(limits, &text::problem(key, initial)),
+            ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
     }
 
@@ -55,12 +56,12 @@ impl<'a> Judge<'a> {
             Ok(calls) => calls,
             Err(early) => return (outcome(early).expect("reading the operations decides or gives up"), "cas-chains"),
         };
-        self.fast(|| calls.judge(&limits)).unwrap_or_else(|| self.search(limits, &calls.problem()))
+        self.fast(|| calls.judge(&limits)).unwrap_or_else(|| self.search(key, limits, &calls.problem()))
     }
 
     fn list(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
         let lists = Lists::of(key, &self.spec.initial);
-        self.fast(|| (lists.judge(&limits), "list-order")).unwrap_or_else(|| self.search(limits, &lists.problem()))
+        self.fast(|| (lists.judge(&limits), "list-order")).unwrap_or_else(|| self.search(key, limits, &lists.problem()))
     }
 
     /// What a fast test says, if it may say anything and the case is its own.
@@ -72,7 +73,7 @@ impl<'a> Judge<'a> {
         outcome(decision).map(|outcome| (outcome, decided_by))
     }
 
-    fn search<M: Model>(&self, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
+    fn search<M: Model>(&self, key: KeyHistory<'_>, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
         let searches = match self.algorithm {
             Algorithm::Auto | Algorithm::Search => Searches::Both,
             Algorithm::Frontier => Searches::Frontier,
@@ -80,9 +81,12 @@ impl<'a> Judge<'a> {
         };
         let (found, decided_by) = decide(problem, limits, searches);
         let outcome = match found {
-            Found::Linearizable => Outcome::Valid(None),
-            Found::GaveUp(why) => Outcome::Unknown(why),
-            Found::Impossible(index) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![index])),
+            Found::Linearizable(order) => Outcome::Valid(Some(order)),
+            Found::GaveUp(how_far) => {
+                let at = |time| Clock::of(key.time_unit(), vec![time]).at(time);
+                Outcome::Unknown(how_far.in_words(at))
+            }
+            Found::Impossible(stuck) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![stuck.operation])),
         };
         (outcome, decided_by)
     }
@@ -97,7 +101,7 @@ impl<'a> Judge<'a> {
         let mut orders = Some(Vec::with_capacity(parts.len()));
         let (mut valid_by, mut undecided) = ("none", None);
         for part in parts {
-            match self.search(limits, part) {
+            match self.search(key, limits, part) {
                 (invalid @ Outcome::Invalid(_), by) => return (invalid, by),
                 (unknown @ Outcome::Unknown(_), by) => undecided = undecided.or(Some((unknown, by))),
                 (Outcome::Valid(order), by) => {
