@@ -17,9 +17,11 @@ mod fast;
 mod fit;
 pub mod history;
 mod key;
+mod lint;
 pub mod model;
 mod search;
 pub mod stream;
 pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
+pub use lint::{Lint, LintKind, lint};

@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use checkers::{
     Budget, CheckOptions, check,
     history::{Format, read},
+    lint,
     verdict::{Judgement, Verdict},
 };
 use results::{
@@ -96,16 +97,22 @@ pub async fn conduct(
     let judgement = judge(config, &dir);
     progress.finish();
     let summary = match (failure, phases, judgement) {
-        (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
+        (None, Ok(observed), Ok((judgement, notes))) => {
+            let mut summarised = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
+            summarised.summary.notes = notes;
+            summarised
+        }
         (failure, _, judgement) => {
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
-            let judgement = judgement.with_context(|| failure.to_string())?;
+            let (judgement, notes) = judgement.with_context(|| failure.to_string())?;
             if judgement.verdict != Verdict::Invalid {
                 return Err(
                     failure.context(format!("the run in {} could not be carried through", dir.path().display()))
                 );
             }
-            broken_off(config, &dir, &judgement, failure.to_string())
+            let mut summarised = broken_off(config, &dir, &judgement, failure.to_string());
+            summarised.summary.notes = notes;
+            summarised
         }
     };
     write_down(config, &dir, summary, &paths.data)
@@ -171,15 +178,18 @@ fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
+/// Reads the history back from its file, so that what is judged is what is stored. With notes on it.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Vec<String>)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
     let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
-    check(&loaded.history, &config.workload.kind.model(), &CheckOptions { budget, threads: 0 })
-        .with_context(|| format!("cannot judge {}", path.display()))
+    let spec = config.workload.kind.model();
+    let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
+        .with_context(|| format!("cannot judge {}", path.display()))?;
+    let notes = lint(&loaded.history, &spec).into_iter().map(|note| note.words).collect();
+    Ok((judgement, notes))
 }
 
 /// A summary and what goes with it.

@@ -10,15 +10,18 @@ use anyhow::{Context, anyhow, bail};
 use checkers::{
     Budget, CheckOptions, check,
     history::{FailedCas, Format, Loaded, NilRead, ReadOptions, Value, read_with},
+    lint,
     model::{ModelKind, ModelSpec},
-    verdict::{Judgement, Verdict},
 };
 use clap::{Args, ValueEnum};
-use results::{check::verdict_name, exit::ExitCode};
-use serde_json::json;
+use results::exit::ExitCode;
 
 use super::parse_duration;
 use crate::{failure::Failure, history_file::HistoryFile};
+
+mod tell;
+
+use tell::Told;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -167,11 +170,9 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
         .with_context(|| format!("cannot judge {}", args.file.display()))
         .map_err(Failure::usage)?;
-    let text = if args.json {
-        as_json(args, &loaded, &spec, &judgement, reading)
-    } else {
-        as_text(args, &loaded, &spec, &judgement, reading)
-    };
+    let notes = lint(&loaded.history, &spec);
+    let told = Told { file: &args.file, loaded: &loaded, spec: &spec, judgement: &judgement, notes: &notes, reading };
+    let text = if args.json { format!("{:#}\n", told.json()) } else { told.text() };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;
     Ok(judgement.verdict.into())
@@ -213,54 +214,4 @@ fn spec(args: &CheckArgs, said: Option<ModelSpec>) -> ModelSpec {
     let usual = if model == ModelKind::KeyValue { Value::Text(String::new()) } else { Value::Nil };
     let said = said.filter(|spec| spec.model == model).map(|spec| spec.initial);
     ModelSpec { model, initial: args.initial.clone().or(said).unwrap_or(usual) }
-}
-
-fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {
-    let mut text = format!("{}: {}\n", verdict_name(judgement.verdict), judgement.reason);
-    for sentence in judgement.violation.iter().flat_map(|violation| &violation.sentences).skip(1) {
-        text += &format!("  {sentence}\n");
-    }
-    text += &format!(
-        "  {} operations on {} keys in {}, judged as {} by {}; reading took {:.2} s, judging {:.2} s\n",
-        judgement.operations,
-        judgement.keys,
-        args.file.display(),
-        spec.model.name(),
-        judgement.decided_by,
-        reading.as_secs_f64(),
-        judgement.elapsed.as_secs_f64(),
-    );
-    if let Some(line) = loaded.truncated {
-        text += &format!("  line {line} is torn and was left out\n");
-    }
-    if judgement.verdict == Verdict::Unknown {
-        text += "  give it more with --time or --memory, or judge fewer operations per key\n";
-    }
-    text
-}
-
-fn as_json(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {
-    let violation = judgement.violation.as_ref().map(|violation| {
-        json!({
-            "anomaly": violation.anomaly,
-            "key": violation.key,
-            "operations": violation.operations.iter().map(|op| op.0).collect::<Vec<_>>(),
-            "sentences": violation.sentences,
-        })
-    });
-    let verdict = json!({
-        "verdict": judgement.verdict,
-        "reason": judgement.reason,
-        "violation": violation,
-        "model": spec.model,
-        "initial": spec.initial,
-        "decided_by": judgement.decided_by,
-        "operations": judgement.operations,
-        "keys": judgement.keys,
-        "file": args.file.display().to_string(),
-        "torn_line": loaded.truncated,
-        "reading_seconds": reading.as_secs_f64(),
-        "judging_seconds": judgement.elapsed.as_secs_f64(),
-    });
-    format!("{verdict:#}\n")
 }
