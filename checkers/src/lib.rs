@@ -5,6 +5,7 @@
 //!                     readers                  validated     │ split by key, bounded pool
 //!                                                            ├─ fast: register zones, cas chains, append
 //!                                                            └─ search: just-in-time frontier | depth-first
+//!                                                 ladder() ──> what still holds where that is not linearizable
 //! ```
 //!
 //! Pure: no clock but the budget's, no network, no async runtime. It shares no code with the systems it judges.
@@ -17,6 +18,7 @@ mod fast;
 mod fit;
 pub mod history;
 mod key;
+pub mod ladder;
 mod lint;
 pub mod model;
 mod search;
@@ -25,3 +27,5 @@ pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
 pub use lint::{Lint, LintKind, lint};
+pub use search::calls::{Answer, CallError, Impasse, Timed, check_calls};
+pub use search::{HowFar, Why};

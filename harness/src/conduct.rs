@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use checkers::{
     Budget, CheckOptions, check,
     history::{Format, read},
+    ladder::Ladder,
     lint,
     verdict::{Judgement, Verdict},
 };
@@ -37,12 +38,14 @@ use crate::{
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
+    ladder,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
     progress::Progress,
-    run::Run,
+    run::{Halt, Run},
     system::System,
+    watchdog::Watchdog,
 };
 
 /// Carries out the run that `config` means. Needs a tokio runtime.
@@ -56,7 +59,8 @@ pub async fn conduct(
     network: Kind,
     progress: &Progress,
 ) -> anyhow::Result<(Summary, ExitCode)> {
-    let interrupt = interrupts()?;
+    let (halter, halt) = watch::channel(None);
+    interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
     let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
     let begin = Instant::now();
@@ -72,7 +76,9 @@ pub async fn conduct(
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
     let cluster = Arc::new(Cluster::new(system, network, config.nodes, config.seed, dir.id().as_str(), &paths)?);
-    let sink = HistorySink::start(dir.create_history()?, &config.workload.kind.model(), begin)?;
+    let model = config.workload.kind.model();
+    let (watchdog, follower) = config.fail_fast.then(|| Watchdog::start(&model, halter)).transpose()?.unzip();
+    let sink = HistorySink::start_followed(dir.create_history()?, &model, begin, follower)?;
     let journal = Arc::new(RunJournal::new(sink.recorder(), cluster.network().links().clone(), dir.schedule()?));
     let run = Run {
         config,
@@ -81,41 +87,42 @@ pub async fn conduct(
         recorder: sink.recorder(),
         journal: Arc::clone(&journal) as Arc<dyn Journal>,
         progress,
-        interrupt,
+        halt,
         logs: paths.logs.clone(),
     };
     let phases = run.phases(kinds).await;
     cluster.stop();
     // Whatever happened, what was recorded is made durable first.
     let finished = sink.finish();
+    let watched = watchdog.map(Watchdog::finish);
     progress.phase("judging");
     let carried = journal.carried();
     let failure = phases.as_ref().err().map(ToString::to_string);
     let failure = failure.or_else(|| finished.as_ref().err().map(ToString::to_string));
     let failure = failure.or_else(|| carried.failure.as_ref().map(ToString::to_string));
     // A history cut short is one too, so a violation that is in it stays found whatever else went wrong.
-    let judgement = judge(config, &dir);
+    let (judgement, beside) = match judge(config, &dir) {
+        Ok((judgement, beside)) => (Ok(judgement), beside),
+        Err(error) => (Err(error), Beside::default()),
+    };
     progress.finish();
-    let summary = match (failure, phases, judgement) {
-        (None, Ok(observed), Ok((judgement, notes))) => {
-            let mut summarised = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
-            summarised.summary.notes = notes;
-            summarised
-        }
+    let mut summarised = match (failure, phases, judgement) {
+        (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
         (failure, _, judgement) => {
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
-            let (judgement, notes) = judgement.with_context(|| failure.to_string())?;
+            let judgement = judgement.with_context(|| failure.to_string())?;
             if judgement.verdict != Verdict::Invalid {
                 return Err(
                     failure.context(format!("the run in {} could not be carried through", dir.path().display()))
                 );
             }
-            let mut summarised = broken_off(config, &dir, &judgement, failure.to_string());
-            summarised.summary.notes = notes;
-            summarised
+            broken_off(config, &dir, &judgement, failure.to_string())
         }
     };
-    write_down(config, &dir, summary, &paths.data)
+    summarised.summary.ladder = beside.ladder;
+    summarised.summary.notes = beside.notes;
+    summarised.summary.fail_fast = watched;
+    write_down(config, &dir, summarised, &paths.data)
 }
 
 /// Writes down what came out, the verdict first.
@@ -147,9 +154,8 @@ fn write_down(
 /// Signals closer together than this are one.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// Turns true at the first Ctrl-C, SIGTERM or SIGHUP: the run heals, judges what there is, and ends.
-fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
-    let (sender, receiver) = watch::channel(false);
+/// Halts the run at the first Ctrl-C, SIGTERM or SIGHUP: the run heals, judges what there is, and ends.
+fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     let mut int = signal(SignalKind::interrupt()).context("cannot take signals")?;
     let mut term = signal(SignalKind::terminate()).context("cannot take signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot take signals")?;
@@ -172,14 +178,23 @@ fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
             }
             asked = Some(Instant::now());
             eprintln!("\ntrueline: healing and judging what there is; press Ctrl-C again to end at once");
-            sender.send_replace(true);
+            halter.send_if_modified(|halt| halt.replace(halt.unwrap_or(Halt::Interrupted)).is_none());
         }
     });
-    Ok(receiver)
+    Ok(())
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored. With notes on it.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Vec<String>)> {
+/// What is said of a history beside its verdict.
+#[derive(Default)]
+struct Beside {
+    /// What still holds, where it is not linearizable.
+    ladder: Option<Ladder>,
+    /// Notes on it.
+    notes: Vec<String>,
+}
+
+/// Reads the history back from its file, so that what is judged is what is stored.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
@@ -188,8 +203,9 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Vec<Str
     let spec = config.workload.kind.model();
     let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
         .with_context(|| format!("cannot judge {}", path.display()))?;
+    let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
     let notes = lint(&loaded.history, &spec).into_iter().map(|note| note.words).collect();
-    Ok((judgement, notes))
+    Ok((judgement, Beside { ladder, notes }))
 }
 
 /// A summary and what goes with it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use checkers::{
     history::Value,
+    ladder::Ladder,
     verdict::{Anomaly, Judgement, Verdict},
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct Summary {
     pub violation: Option<ViolationSummary>,
     /// Notes on the history: where the adapter, rather than the system, may be wrong.
     pub notes: Vec<String>,
+    /// What still holds where the history is not linearizable.
+    #[serde(default)]
+    pub ladder: Option<Ladder>,
     /// How it was judged.
     pub judged: Option<Judged>,
     /// Operations by kind and outcome.
@@ -71,6 +75,9 @@ pub struct Summary {
     pub recovery_ms: Option<u64>,
     /// The mutant under test, and how often its rule decided wrongly.
     pub mutant: Option<MutantSummary>,
+    /// With `--fail-fast`: what the monitor said while the run went on.
+    #[serde(default)]
+    pub fail_fast: Option<String>,
     /// Where things are: what, and the path.
     pub files: BTreeMap<String, String>,
     /// The command that does it again.
@@ -143,6 +150,7 @@ impl Summary {
             checks: Vec::new(),
             violation: None,
             notes: Vec::new(),
+            ladder: None,
             judged: None,
             operations: OperationTable::default(),
             faults: BTreeMap::new(),
@@ -151,6 +159,7 @@ impl Summary {
             latencies: Vec::new(),
             recovery_ms: None,
             mutant: None,
+            fail_fast: None,
             files: BTreeMap::new(),
             replay: None,
         }

@@ -2,6 +2,7 @@
 
 use super::fold::heavier;
 use super::{Algorithm, KeyResult, Outcome};
+use crate::describe::Clock;
 use crate::explain::Finding;
 use crate::fast::Decision;
 use crate::fast::list::Lists;
@@ -38,14 +39,14 @@ impl<'a> Judge<'a> {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
             ModelKind::ListAppend => {
                 let lists = Lists::of(key, initial);
-                self.either(limits, || (lists.judge(&limits), "list-order"), || lists.problem())
+                self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
             }
-            ModelKind::Set => self.search(limits, &set::problem(key, initial)),
-            ModelKind::Counter => self.search(limits, &counter::problem(key, initial)),
-            ModelKind::Queue => self.search(limits, &queue::problem(key, initial)),
-            ModelKind::Lock => self.search(limits, &lock::problem(key, initial)),
+            ModelKind::Set => self.search(key, limits, &set::problem(key, initial)),
+            ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
+            ModelKind::Queue => self.search(key, limits, &queue::problem(key, initial)),
+            ModelKind::Lock => self.search(key, limits, &lock::problem(key, initial)),
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
-            ModelKind::KeyValue => self.search(limits, &text::problem(key, initial)),
+            ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
     }
 
@@ -55,7 +56,7 @@ impl<'a> Judge<'a> {
         let calls = Calls::of(key, &mut numbers, &limits);
         self.numbers = Some(numbers);
         match calls {
-            Ok(calls) => self.either(limits, || calls.judge(&limits), || calls.problem()),
+            Ok(calls) => self.either(key, limits, || calls.judge(&limits), || calls.problem()),
             Err(early) => {
                 (outcome(early).unwrap_or_else(|| unreachable!("reading the operations decides or ends")), "cas-chains")
             }
@@ -65,6 +66,7 @@ impl<'a> Judge<'a> {
     /// The fast test first; the searches where the case is not its own.
     fn either<M: Model>(
         &self,
+        key: KeyHistory<'_>,
         limits: Limits<'_>,
         fast: impl FnOnce() -> (Decision, &'static str),
         problem: impl FnOnce() -> Problem<M>,
@@ -75,10 +77,10 @@ impl<'a> Judge<'a> {
                 return (outcome, decided_by);
             }
         }
-        self.search(limits, &problem())
+        self.search(key, limits, &problem())
     }
 
-    fn search<M: Model>(&self, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
+    fn search<M: Model>(&self, key: KeyHistory<'_>, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
         let searches = match self.algorithm {
             Algorithm::Auto | Algorithm::Search => Searches::Both,
             Algorithm::Frontier => Searches::Frontier,
@@ -86,9 +88,12 @@ impl<'a> Judge<'a> {
         };
         let (found, decided_by) = decide(problem, limits, searches);
         let outcome = match found {
-            Found::Linearizable => Outcome::Valid(None),
-            Found::GaveUp(why) => Outcome::Unknown(why),
-            Found::Impossible(index) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![index])),
+            Found::Linearizable(order) => Outcome::Valid(Some(order)),
+            Found::GaveUp(how_far) => {
+                let at = |time| Clock::of(key.time_unit(), vec![time]).at(time);
+                Outcome::Unknown(how_far.in_words(at))
+            }
+            Found::Impossible(stuck) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![stuck.operation])),
         };
         (outcome, decided_by)
     }
@@ -103,7 +108,7 @@ impl<'a> Judge<'a> {
         let mut orders = Some(Vec::with_capacity(parts.len()));
         let (mut valid_by, mut undecided) = ("none", None);
         for part in parts {
-            match self.search(limits, part) {
+            match self.search(key, limits, part) {
                 (invalid @ Outcome::Invalid(_), by) => return (invalid, by),
                 (unknown @ Outcome::Unknown(_), by) => undecided = undecided.or(Some((unknown, by))),
                 (Outcome::Valid(order), by) => {

@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use results::exit::ExitCode;
 
 use super::parse_duration;
-use crate::{failure::Failure, history_file::HistoryFile};
+use crate::{failure::Failure, history_file::HistoryFile, ladder};
 
 mod tell;
 
@@ -69,6 +69,12 @@ pub struct CheckArgs {
     /// Print the verdict as JSON
     #[arg(long)]
     pub json: bool,
+    /// Say what still holds (sequential, causal, ...) whatever the verdict [default: after an invalid one]
+    #[arg(long, conflicts_with = "no_ladder")]
+    pub ladder: bool,
+    /// Do not say what still holds
+    #[arg(long)]
+    pub no_ladder: bool,
 }
 
 /// The models by their names.
@@ -171,7 +177,17 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
         .with_context(|| format!("cannot judge {}", args.file.display()))
         .map_err(Failure::usage)?;
     let notes = lint(&loaded.history, &spec);
-    let told = Told { file: &args.file, loaded: &loaded, spec: &spec, judgement: &judgement, notes: &notes, reading };
+    let wanted = args.ladder || (ladder::is_wanted(&judgement) && !args.no_ladder);
+    let ladder = wanted.then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
+    let told = Told {
+        file: &args.file,
+        loaded: &loaded,
+        spec: &spec,
+        judgement: &judgement,
+        notes: &notes,
+        ladder: ladder.as_ref(),
+        reading,
+    };
     let text = if args.json { format!("{:#}\n", told.json()) } else { told.text() };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;

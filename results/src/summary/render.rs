@@ -23,6 +23,7 @@ pub fn render(summary: &Summary, colour: bool) -> String {
     page.headline(summary);
     page.checks(summary);
     page.violation(summary);
+    page.ladder(summary);
     page.operations(summary);
     page.latencies(summary);
     page.facts(summary);
@@ -104,6 +105,15 @@ impl Page {
         }
     }
 
+    fn ladder(&mut self, summary: &Summary) {
+        let Some(ladder) = &summary.ladder else { return };
+        self.line("  what still holds");
+        for line in ladder.lines() {
+            self.line(format_args!("    {}", one_line(&line)));
+        }
+        self.blank();
+    }
+
     fn operations(&mut self, summary: &Summary) {
         if summary.operations.by_function.is_empty() {
             return;
@@ -166,6 +176,9 @@ impl Page {
         }
         if let Some(mutant) = &summary.mutant {
             self.fact("mutant", format_args!("{}, decided wrongly {}", mutant.name, times(mutant.fired)));
+        }
+        if let Some(fail_fast) = &summary.fail_fast {
+            self.fact("fail-fast", one_line(fail_fast));
         }
         if let Some(judged) = &summary.judged {
             let (operations, keys) = (grouped(judged.operations), grouped(judged.keys));

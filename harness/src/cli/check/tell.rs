@@ -5,11 +5,14 @@ use std::{fmt::Write, path::Path, time::Duration};
 use checkers::{
     Lint,
     history::{Completion, History, Loaded, OpIndex, TimeUnit, Value},
+    ladder::Ladder,
     model::ModelSpec,
     verdict::{Judgement, Verdict},
 };
 use results::{check::verdict_name, summary::one_line};
 use serde_json::json;
+
+use crate::ladder;
 
 /// A verdict with all that goes with it.
 pub struct Told<'a> {
@@ -23,6 +26,8 @@ pub struct Told<'a> {
     pub judgement: &'a Judgement,
     /// Notes on the history.
     pub notes: &'a [Lint],
+    /// What still holds, if that was asked.
+    pub ladder: Option<&'a Ladder>,
     /// How long reading took.
     pub reading: Duration,
 }
@@ -63,7 +68,7 @@ impl Told<'_> {
             self.reading.as_secs_f64(),
             judgement.elapsed.as_secs_f64(),
         );
-        text
+        text + &self.ladder.map_or_else(String::new, ladder::as_text)
     }
 
     /// For programs.
@@ -83,6 +88,7 @@ impl Told<'_> {
             "verdict": judgement.verdict,
             "reason": judgement.reason,
             "violation": violation,
+            "ladder": self.ladder,
             "notes": self.notes,
             "model": spec.model,
             "initial": spec.initial,
