@@ -223,7 +223,7 @@ fn a_text_that_lost_an_append() {
         Operation::invoked(1, Action::Append(text("y")), 2).done(3),
         read(2, 4, 5, "y"),
     ];
-    rejected(&judge(ModelKind::KeyValue, operations), Anomaly::NotLinearizable, "depth-first", &[2], &["client 2"]);
+    rejected(&judge(ModelKind::KeyValue, operations), Anomaly::LostWrite, "depth-first", &[2], &["client 2"]);
 }
 
 #[test]
