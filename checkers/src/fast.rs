@@ -1,8 +1,8 @@
 //! Fast tests: where every value is written at most once, the order follows from what was read, in O(n log n) or better.
 //!
 //! ```text
-//!   register, cas-register ──> register ──> chains ──> zones ──┐
-//!   list-append ─────────────> list ───────────────────────────┴──> Decision
+//!   register, cas-register ──> register ──> chains ──> zones ─┬─ refusals ─┐
+//!   list-append ─────────────> list ──────────────────────────┴────────────┴──> Decision
 //! ```
 //!
 //! A test says what it found, with proof either way, or that the case is not its own. Who decides then is not its business.
@@ -17,6 +17,7 @@ use crate::verdict::Anomaly;
 
 pub(crate) mod chains;
 pub(crate) mod list;
+mod refusals;
 pub(crate) mod register;
 pub(crate) mod zones;
 

@@ -45,6 +45,8 @@ fn judge(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> bo
             assert!(!violation.operations.is_empty() && violation.operations.len() <= 6 + operations.len());
             assert!(violation.operations.iter().all(|index| (index.0 as usize) < operations.len()));
             assert_eq!(judgement.reason, violation.sentences[0]);
+            assert!(!judgement.reason.contains("defect"), "{} on {operations:#?}", judgement.reason);
+            assert!(violation.diagram.lines().count() > 1, "{} on {operations:#?}", violation.diagram);
             false
         }
         other => panic!("undecided ({other:?}: {}) on {operations:#?}", judgement.reason),
