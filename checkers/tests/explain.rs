@@ -668,12 +668,13 @@ fn a_queue_that_gave_what_nobody_put_in() {
 #[test]
 fn a_lock_with_two_holders() {
     assert_snapshot!(told(Lock, &[acquire(1, 0, 10), acquire(2, 20, 30), release(1, 40, 50)]), @r"
-    not-linearizable
+    broken-lock
 
-    Every order was tried, and none gets past client 2's acquisition for 2 (invoked at 0.020 s, returned at 0.030 s).
+    Client 1's acquisition for 1 (invoked at 0.000 s, returned at 0.010 s) and client 2's acquisition for 2 (invoked at 0.020 s, returned at 0.030 s) both hold the lock, and no release by 1 can lie between: a broken lock.
 
-    seconds   0.020         0.030
-    client 2  ├─ acquire 2 ─┤  <- no order gets past this
+    seconds   0.000         0.010  0.020         0.030
+    client 1  ├─ acquire 1 ─┤
+    client 2                       ├─ acquire 2 ─┤  <- 1 holds it
     ");
 }
 
