@@ -22,8 +22,10 @@ pub mod ladder;
 mod lint;
 pub mod model;
 mod search;
+mod shrink;
 pub mod stream;
 pub mod verdict;
+pub mod verify;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
 pub use lint::{Lint, LintKind, lint};

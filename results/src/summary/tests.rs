@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use checkers::{
-    history::{Completion, Function, OpIndex, Value},
+    Budget,
+    history::{Action, Completion, Function, History, OpIndex, Operation, Value},
+    model::{ModelKind, ModelSpec},
     verdict::Violation,
 };
 use insta::assert_snapshot;
@@ -108,6 +110,15 @@ fn a_valid_run() {
     ");
 }
 
+/// The ladder of a read of what had been overwritten.
+fn stale_read() -> Ladder {
+    let write = |invoke, new: i64| Operation::invoked(0, Action::Write(new.into()), invoke).done(invoke + 1);
+    let read = Operation::invoked(1, Action::Read, 5).returned(6, 1);
+    let history = History::from_operations(vec![write(0, 1), write(2, 2), read]).expect("the history is well formed");
+    let spec = ModelSpec { model: ModelKind::Register, initial: Value::Nil };
+    checkers::ladder::ladder(&history, &spec, None, &Budget::default())
+}
+
 #[test]
 fn an_invalid_run() {
     let reason = "Client 7 read k3=17 at 3.200 s, but client 2's write of k3=18 had been acknowledged at 3.100 s.";
@@ -128,6 +139,7 @@ fn an_invalid_run() {
         ..judgement(Verdict::Invalid, reason)
     });
     summary.mutant = Some(MutantSummary { name: "raft-read-local-leader".to_owned(), fired: 31 });
+    summary.ladder = Some(stale_read());
     assert_eq!(summary.conclude(), ExitCode::Invalid);
     assert_snapshot!(render(&summary, false), @r"
     INVALID  raft, 5 nodes, register by 10 clients, 30.2 s, seed 42
@@ -143,6 +155,16 @@ fn an_invalid_run() {
       client 2  ├─ write 18 ─┤
 
       note         All times are whole milliseconds.
+
+      what still holds
+        sequential           holds
+        causal               holds
+        read your writes     holds
+        monotonic reads      holds
+        monotonic writes     holds
+        writes follow reads  holds
+        convergence          unknown  no key was read by two processes after the last acknowledged write
+        stale reads          1 of 1 (100.0 %); by writes: p50 1, max 1; by time: p50 2 events, max 2 events
 
       operations            ok       fail   mismatch       info
         cas                  1          0          1          0
