@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!   register, cas-register ──> register ──> chains ──> zones ──┐
-//!   list-append ─────────────> list ───────────────────────────┴──> Decision
+//!   list-append ─────────────> list ───────────────────────────┤
+//!   set ─────────────────────> set ────────────────────────────┤
+//!   queue ───────────────────> queue ──────────────────────────┴──> Decision
 //! ```
 //!
 //! A test says what it found, with proof either way, or that the case is not its own. Who decides then is not its business.
@@ -17,7 +19,9 @@ use crate::verdict::Anomaly;
 
 pub(crate) mod chains;
 pub(crate) mod list;
+pub(crate) mod queue;
 pub(crate) mod register;
+pub(crate) mod set;
 pub(crate) mod zones;
 
 /// What a fast test found out about one key.

@@ -5,7 +5,9 @@ use super::{Algorithm, KeyResult, Outcome};
 use crate::explain::Finding;
 use crate::fast::Decision;
 use crate::fast::list::Lists;
+use crate::fast::queue::Queues;
 use crate::fast::register::{Calls, Numbers};
+use crate::fast::set::Sets;
 use crate::fit::impossible_read;
 use crate::key::KeyHistory;
 use crate::model::{Model, ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
@@ -40,9 +42,15 @@ impl<'a> Judge<'a> {
                 let lists = Lists::of(key, initial);
                 self.either(limits, || (lists.judge(&limits), "list-order"), || lists.problem())
             }
-            ModelKind::Set => self.search(limits, &set::problem(key, initial)),
+            ModelKind::Set => {
+                let sets = Sets::of(key, initial);
+                self.either(limits, || (sets.judge(&limits), "set-order"), || set::problem(key, initial))
+            }
             ModelKind::Counter => self.search(limits, &counter::problem(key, initial)),
-            ModelKind::Queue => self.search(limits, &queue::problem(key, initial)),
+            ModelKind::Queue => {
+                let queues = Queues::of(key, initial);
+                self.either(limits, || (queues.judge(&limits), "queue-order"), || queue::problem(key, initial))
+            }
             ModelKind::Lock => self.search(limits, &lock::problem(key, initial)),
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
             ModelKind::KeyValue => self.search(limits, &text::problem(key, initial)),
