@@ -1,16 +1,28 @@
-//! From the few operations that show a violation to words.
+//! From the few operations that show a violation to words and a picture.
 //!
 //! ```text
-//!   fast test ──┐
-//!               ├─> Finding: anomaly + operations ──> violation(): sentences, diagram
-//!   search ─────┘        in no order, without roles; the words come from the operations themselves
+//!   fast test ──┐                                           ┌─ register ─┐
+//!               ├─> Finding: anomaly + operations ──> Scene ┼─ list, set ├─> Account ──> Violation: sentences, diagram
+//!   search ─────┘   in no order, without roles              └─ queue, …  ┘
 //! ```
+//!
+//! Accounts find the roles themselves, so that the same words come from a fast test, a search, or a core that was made
+//! smaller. What no account explains is listed: "no order explains these operations". The names are those of the field:
+//! Adya, "Weak consistency" (1999), for phantoms, dirty reads and lost updates; the rest as Jepsen's reports have them.
 
-use crate::describe::{Clock, deed_with_times, key_phrase};
-use crate::history::OpIndex;
+use crate::describe;
+use crate::history::{Action, Completion, OpIndex, ValueId};
 use crate::key::KeyHistory;
-use crate::model::ModelSpec;
+use crate::model::{ModelKind, ModelSpec};
 use crate::verdict::{Anomaly, Violation};
+
+mod diagram;
+mod list;
+mod queue;
+mod register;
+mod scene;
+
+use scene::{Deed, Scene};
 
 /// What a test or a search found: what it takes it for, and the operations that show it.
 ///
@@ -32,17 +44,90 @@ impl Finding {
     }
 }
 
-/// The violation in words.
-pub(crate) fn violation(key: KeyHistory<'_>, _spec: &ModelSpec, finding: &Finding) -> Violation {
-    let clock = Clock::of(key);
-    let deeds: Vec<String> =
-        finding.operations.iter().map(|&index| deed_with_times(&key.operation(index), clock)).collect();
-    let sentence = format!("{:?} on {}: no order explains {}.", finding.anomaly, key_phrase(key.key), deeds.join("; "));
-    Violation {
-        anomaly: finding.anomaly,
-        key: key.key.clone(),
-        operations: finding.operations.clone(),
-        sentences: vec![sentence],
-        diagram: String::new(),
+/// What some operations show: the anomaly's name, sentences, the operations spoken of, and a remark at one of them.
+struct Account {
+    anomaly: Anomaly,
+    sentences: Vec<String>,
+    operations: Vec<OpIndex>,
+    mark: Option<(Deed, String)>,
+}
+
+impl Account {
+    /// With its first sentence, about the operations of this scene.
+    fn new(anomaly: Anomaly, scene: &Scene<'_>, words: &str) -> Self {
+        let operations = scene.found.iter().map(|deed| deed.index).collect();
+        Self { anomaly, sentences: vec![scene.sentence(words)], operations, mark: None }
     }
+
+    /// With one more sentence.
+    fn and(mut self, scene: &Scene<'_>, words: &str) -> Self {
+        self.sentences.push(scene.sentence(words));
+        self
+    }
+
+    /// With a remark at the operation that cannot be.
+    fn marked(mut self, deed: &Deed, words: impl Into<String>) -> Self {
+        self.mark = Some((*deed, words.into()));
+        self
+    }
+}
+
+/// The violation in words. O(n) in the key's operations for each of the few that were found.
+pub(crate) fn violation(key: KeyHistory<'_>, spec: &ModelSpec, finding: &Finding) -> Violation {
+    let scene = Scene::new(key, spec, &finding.operations);
+    let account = of_another_type(&scene).or_else(|| account(&scene)).unwrap_or_else(|| unexplained(&scene, finding));
+    let scene = scene.with(account.operations.iter().copied());
+    let diagram = diagram::draw(&scene, account.mark.as_ref());
+    let all = finding.operations.iter().copied().chain(account.operations);
+    let Finding { operations, .. } = Finding::new(account.anomaly, all.collect());
+    Violation { anomaly: account.anomaly, key: key.key.clone(), operations, sentences: account.sentences, diagram }
+}
+
+fn account(scene: &Scene<'_>) -> Option<Account> {
+    let has = |is: fn(&Action<ValueId>) -> bool| scene.all().any(|deed| is(&deed.op.action));
+    if scene.spec.model == ModelKind::ListAppend {
+        list::account(scene)
+    } else if has(|action| matches!(action, Action::Add(_))) {
+        list::account_of_set(scene).or_else(|| queue::account_of_counter(scene))
+    } else if has(|action| matches!(action, Action::Enqueue(_) | Action::Dequeue)) {
+        queue::account(scene)
+    } else if has(|action| matches!(action, Action::Acquire(_) | Action::Release(_))) {
+        queue::account_of_lock(scene)
+    } else {
+        register::account(scene)
+    }
+}
+
+/// A read of what no object of the model can hold. That is not a wrong history but a wrong server.
+fn of_another_type(scene: &Scene<'_>) -> Option<Account> {
+    let (expected, holds) = crate::fit::states(scene.spec.model);
+    let (read, seen) = scene.found.iter().find_map(|deed| match (deed.op.action, deed.op.completion) {
+        (Action::Read, Completion::Ok(Some(seen))) if !holds(scene.value(seen)) => Some((deed, seen)),
+        _ => None,
+    })?;
+    let words = format!("{}, which is not {expected}, and nothing else was ever there", scene.observed(read, seen));
+    let account = Account::new(Anomaly::ReadOfUnwritten, scene, &words);
+    Some(account.marked(read, format!("{} is not {expected}", scene.show(seen))))
+}
+
+/// Operations that a sentence lists one by one; the diagram shows more.
+const LISTED_MAX: usize = 6;
+
+/// What can be said of everything: these operations have no order.
+fn unexplained(scene: &Scene<'_>, finding: &Finding) -> Account {
+    if let [stuck] = scene.found.as_slice() {
+        let words = format!("every order was tried, and none gets past {}", scene.deed_with_times(stuck));
+        return Account::new(finding.anomaly, scene, &words).marked(stuck, "no order gets past this");
+    }
+    let listed: Vec<String> = scene.found.iter().take(LISTED_MAX).map(|deed| scene.deed_with_times(deed)).collect();
+    let more = match finding.operations.len() - listed.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let words = format!(
+        "no order explains these {}: {}{more}",
+        describe::count(finding.operations.len(), "operation"),
+        listed.join("; ")
+    );
+    Account::new(finding.anomaly, scene, &words)
 }

@@ -20,11 +20,6 @@ impl<'h> KeyHistory<'h> {
         self.places.iter().map(|&index| (index, &all[index.0 as usize]))
     }
 
-    /// An operation with its values.
-    pub(crate) fn operation(self, index: OpIndex) -> Operation {
-        self.history.operation(index)
-    }
-
     /// An operation without its values: its times, process and outcome.
     pub(crate) fn compact(self, index: OpIndex) -> &'h Operation<ValueId> {
         &self.history.operations()[index.0 as usize]

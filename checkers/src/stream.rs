@@ -339,7 +339,7 @@ impl Answer {
     fn deed(self, unit: TimeUnit) -> String {
         let Call { process, key, action, invoke, .. } = *self.call;
         let operation = Operation { process, key, action, invoke, ret: self.ret, completion: self.completion };
-        describe::deed_with_times(&operation, describe::Clock::new(unit))
+        describe::deed_with_times(&operation, None, describe::Clock::new(unit))
     }
 }
 
