@@ -4,7 +4,8 @@
 //!   register, cas-register ──> register ──> chains ──> zones ──┐
 //!   list-append ─────────────> list ───────────────────────────┤
 //!   set ─────────────────────> set ────────────────────────────┤
-//!   queue ───────────────────> queue ──────────────────────────┴──> Decision
+//!   queue ───────────────────> queue ──────────────────────────┤
+//!   lock ────────────────────> lock ───────────────────> zones ┴──> Decision
 //! ```
 //!
 //! A test says what it found, with proof either way, or that the case is not its own. Who decides then is not its business.
@@ -19,6 +20,7 @@ use crate::verdict::Anomaly;
 
 pub(crate) mod chains;
 pub(crate) mod list;
+pub(crate) mod lock;
 pub(crate) mod queue;
 pub(crate) mod register;
 pub(crate) mod set;

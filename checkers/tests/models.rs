@@ -297,26 +297,33 @@ mod locks {
         operation(Action::Release(owner.into()), invoke).done(ret)
     }
 
-    fn broken(history: &[Operation]) {
-        let judgement = judge(&lock(), history);
-        assert_eq!(judgement.verdict, Verdict::Invalid);
-        let violation = judgement.violation.expect("an invalid verdict has a violation");
-        assert_eq!(violation.anomaly, Anomaly::BrokenLock, "{:?}", violation.sentences);
-    }
+    const BY: &str = "lock-zones";
 
     #[test]
     fn two_holders() {
-        broken(&[acquire(0, 1, 1), acquire(2, 3, 2), release(4, 5, 1)]);
+        let history = [acquire(0, 1, 1), acquire(2, 3, 2), release(4, 5, 1), release(6, 7, 2)];
+        rejected(&lock(), &history, BY, Anomaly::BrokenLock, &[0, 1]);
+        // Neither gives it back.
+        rejected(&lock(), &[acquire(0, 9, 1), acquire(0, 9, 2)], BY, Anomaly::BrokenLock, &[0, 1]);
+        let judgement = judge(&spec(ModelKind::Lock, 7), &[acquire(0, 1, 1)]);
+        assert_eq!((judgement.verdict, judgement.decided_by), (Verdict::Invalid, BY), "{}", judgement.reason);
+    }
+
+    #[test]
+    fn a_short_hold_inside_a_longer_one() {
+        let history = [acquire(0, 1, 1), acquire(2, 5, 2), release(6, 7, 2), release(8, 9, 1)];
+        rejected(&lock(), &history, BY, Anomaly::BrokenLock, &[]);
     }
 
     #[test]
     fn a_release_by_another() {
-        broken(&[acquire(0, 1, 1), release(2, 3, 2)]);
+        rejected(&lock(), &[acquire(0, 1, 1), release(2, 3, 2)], BY, Anomaly::BrokenLock, &[1]);
     }
 
     #[test]
     fn a_second_acquisition_by_the_owner() {
-        assert_eq!(judge(&lock(), &[acquire(0, 1, 1), acquire(2, 3, 1)]).verdict, Verdict::Invalid);
+        let judgement = judge(&lock(), &[acquire(0, 1, 1), acquire(2, 3, 1)]);
+        assert_eq!((judgement.verdict, judgement.decided_by), (Verdict::Invalid, BY), "{}", judgement.reason);
     }
 
     #[test]

@@ -5,6 +5,11 @@ use checkers::model::ModelSpec;
 
 use crate::object::{happened, start};
 
+/// True when some order of the operations respects real time and the model.
+pub fn linearizable(operations: &[Operation], spec: &ModelSpec) -> bool {
+    linearization(operations, spec).is_some()
+}
+
 /// An order of the operations that respects real time and the model, or `None` when there is none.
 pub fn linearization(operations: &[Operation], spec: &ModelSpec) -> Option<Vec<usize>> {
     let mut search = Search {
