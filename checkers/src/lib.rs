@@ -5,6 +5,7 @@
 //!                     readers                  validated     │ split by key, bounded pool
 //!                                                            ├─ fast: register zones, cas chains, append
 //!                                                            └─ search: just-in-time frontier | depth-first
+//!                                                 ladder() ──> what still holds where that is not linearizable
 //! ```
 //!
 //! Pure: no clock but the budget's, no network, no async runtime. It shares no code with the systems it judges.
@@ -17,9 +18,12 @@ mod fast;
 mod fit;
 pub mod history;
 mod key;
+pub mod ladder;
 pub mod model;
 mod search;
 pub mod stream;
 pub mod verdict;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
+pub use search::calls::{Answer, CallError, Impasse, Timed, check_calls};
+pub use search::{HowFar, Why};

@@ -6,9 +6,9 @@
 //!                 └─ depth-first: follows one order, remembers dead ends ────┘
 //! ```
 //!
-//! Neither is best: the frontier is steady on invalid histories, depth-first lucky on valid ones (Lowe, "Testing for
-//! linearizability", 2017; Horn and Kroening, "Faster linearizability checking via P-compositionality", 2015). Both look at
-//! their time and memory budgets inside the step.
+//! Neither is best: the frontier is steady, depth-first often lucky on valid histories (Lowe, "Testing for
+//! linearizability", 2017; Horn and Kroening, "Faster linearizability checking via P-compositionality", 2015). Depth-first goes
+//! first, alone, for as long as a thread takes to start. Both look at their time and memory budgets inside the step.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -17,10 +17,18 @@ use rustc_hash::FxHashMap;
 
 use crate::history::OpIndex;
 use crate::model::Model;
+use depth_first::DepthFirst;
 
-mod bits;
+mod antichain;
+pub(crate) mod calls;
 mod depth_first;
 mod frontier;
+mod memory;
+mod paths;
+mod sets;
+mod states;
+#[cfg(test)]
+mod tests;
 
 /// The return time of an operation whose outcome is unknown.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -64,6 +72,8 @@ pub(crate) struct Problem<M: Model> {
     /// For each entry the number of its call: equal calls have equal numbers.
     classes: Vec<u32>,
     class_count: usize,
+    /// The most operations that are ever open at a time; one of unknown outcome stays open.
+    most_open: usize,
 }
 
 impl<M: Model> Problem<M> {
@@ -91,8 +101,13 @@ impl<M: Model> Problem<M> {
             classes.push(*numbers.entry(&entry.call).or_insert(next));
         }
         let class_count = numbers.len();
-        let points = timed.into_iter().map(|(_, is_return, entry)| Point { entry, is_return }).collect();
-        Self { model, entries, points, deadlines, classes, class_count }
+        let points: Vec<Point> = timed.into_iter().map(|(_, is_return, entry)| Point { entry, is_return }).collect();
+        let (mut open, mut most_open) = (0usize, 0);
+        for point in &points {
+            open = if point.is_return { open - 1 } else { open + 1 };
+            most_open = most_open.max(open);
+        }
+        Self { model, entries, points, deadlines, classes, class_count, most_open }
     }
 
     fn entry(&self, number: u32) -> &Entry<M::Call> {
@@ -103,21 +118,119 @@ impl<M: Model> Problem<M> {
         &self.entries[number as usize].call
     }
 
-    /// How many operations invoked up to `place` in the order of events have an unknown outcome.
-    fn unknown_up_to(&self, place: usize) -> usize {
-        self.points[..place].iter().filter(|point| !point.is_return && self.entry(point.entry).is_unknown()).count()
+    /// How many entries there are.
+    fn count(&self) -> u32 {
+        u32::try_from(self.entries.len()).expect("operations are counted in u32")
+    }
+
+    /// Entries as operations of the history.
+    fn indices(&self, order: &[u32]) -> Vec<OpIndex> {
+        order.iter().map(|&number| self.entry(number).index).collect()
+    }
+
+    /// How far a search got whose budget ended at the event at `place`.
+    fn how_far(&self, why: Why, place: usize) -> HowFar {
+        let place = place.min(self.points.len());
+        let begun = self.points[..place].iter().filter(|point| !point.is_return);
+        HowFar {
+            why,
+            event: place,
+            events: self.points.len(),
+            at: self.points.get(place).or(self.points.last()).map_or(0, |point| {
+                let entry = self.entry(point.entry);
+                if point.is_return { entry.ret } else { entry.invoke }
+            }),
+            unknown_open: begun.filter(|point| self.entry(point.entry).is_unknown()).count(),
+        }
     }
 }
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// An order exists.
-    Linearizable,
-    /// None exists. The entry is the operation up to whose return the longest explored order got.
-    Impossible(OpIndex),
-    /// A budget ended first; why.
-    GaveUp(String),
+    /// These operations took effect, in this order. It has all but unanswered reads and some of unknown outcome.
+    Linearizable(Vec<OpIndex>),
+    /// No order exists.
+    Impossible(Stuck),
+    /// A budget ended first.
+    GaveUp(HowFar),
+}
+
+/// Where all orders ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// No order gets past the return of this operation.
+    pub operation: OpIndex,
+    /// The history up to this moment is impossible.
+    pub at: u64,
+    /// True when the history up to this return, and no shorter part of it, is impossible (the frontier search decided).
+    /// False when the history up to `at` is impossible and perhaps a shorter part of it is too (the depth-first search
+    /// decided; the operation is then the one that no order reached with all invoked before it placed).
+    pub shortest: bool,
+}
+
+/// How far a search got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HowFar {
+    /// Which budget ended.
+    pub why: Why,
+    /// The event it got to.
+    pub event: usize,
+    /// How many events (invocations and returns) there are.
+    pub events: usize,
+    /// When that event was.
+    pub at: u64,
+    /// How many operations of unknown outcome were open then.
+    pub unknown_open: usize,
+}
+
+impl HowFar {
+    /// How far, and what to change. `at` puts a time into words: "at 1.2 s".
+    pub(crate) fn in_words(&self, at: impl Fn(u64) -> String) -> String {
+        let Self { why, event, events, unknown_open, .. } = self;
+        let advice = match why {
+            Why::Time => "give it more time, or record fewer operations or unknown outcomes per key",
+            Why::Memory => "give it more memory, or record with fewer clients or unknown outcomes per key",
+            Why::TimeAndMemory => {
+                "give it more time and memory, or record with fewer clients or unknown outcomes per key"
+            }
+            Why::Stopped => "nothing is missing but this",
+        };
+        let time = at(self.at);
+        format!(
+            "{why} at event {event} of {events} ({time}), with {unknown_open} operations of unknown outcome open; {advice}"
+        )
+    }
+}
+
+impl std::fmt::Display for HowFar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.in_words(|time| format!("time {time}")))
+    }
+}
+
+/// Why a search ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The time budget ended.
+    Time,
+    /// The memory budget ended.
+    Memory,
+    /// For one search the time budget ended, and for the other the memory budget.
+    TimeAndMemory,
+    /// The answer was no longer wanted.
+    Stopped,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Time => "the time budget ended",
+            Self::Memory => "the memory budget ended",
+            Self::TimeAndMemory => "the time budget and the memory budget ended",
+            Self::Stopped => "the search was stopped because another key is in violation",
+        })
+    }
 }
 
 /// What a search may spend. It stops when any of this says so.
@@ -132,13 +245,13 @@ pub(crate) struct Limits<'a> {
 }
 
 /// Steps between two looks at the clock.
-const STEPS_PER_LOOK: u32 = 256;
+const STEPS_PER_LOOK: usize = 256;
 
 /// Counts steps and looks at the limits every [`STEPS_PER_LOOK`] of them.
 struct Meter<'a> {
     limits: Limits<'a>,
     rival_won: &'a AtomicBool,
-    steps: u32,
+    steps: usize,
 }
 
 impl<'a> Meter<'a> {
@@ -146,22 +259,17 @@ impl<'a> Meter<'a> {
         Self { limits, rival_won, steps: 0 }
     }
 
-    /// Must be called in every step. `Err` says which budget ended.
-    fn step(&mut self, bytes: usize) -> Result<(), &'static str> {
-        self.steps += 1;
-        if bytes > self.limits.memory_bytes {
-            return Err("the memory budget ended");
-        }
+    /// Must be called for every step, or few of them at once. `Err` says which budget ended.
+    fn steps(&mut self, steps: usize) -> Result<(), Why> {
+        self.steps += steps;
         if self.steps < STEPS_PER_LOOK {
             return Ok(());
         }
         self.steps = 0;
-        if self.rival_won.load(Ordering::Relaxed) {
-            Err("the other search decided")
-        } else if self.limits.cancelled.load(Ordering::Relaxed) {
-            Err("the search was stopped because another key is in violation")
+        if self.rival_won.load(Ordering::Relaxed) || self.limits.cancelled.load(Ordering::Relaxed) {
+            Err(Why::Stopped)
         } else if Instant::now() >= self.limits.deadline {
-            Err("the time budget ended")
+            Err(Why::Time)
         } else {
             Ok(())
         }
@@ -180,39 +288,47 @@ pub(crate) enum Searches {
 pub(crate) fn decide<M: Model>(problem: &Problem<M>, limits: Limits<'_>, searches: Searches) -> (Found, &'static str) {
     let never = AtomicBool::new(false);
     match searches {
-        Searches::Frontier => (frontier::search(problem, Meter::new(limits, &never)), "frontier"),
-        Searches::DepthFirst => (depth_first::search(problem, Meter::new(limits, &never)), "depth-first"),
+        Searches::Frontier => (frontier::search(problem, Meter::new(limits, &never)), FRONTIER),
+        Searches::DepthFirst => (DepthFirst::new(problem, limits.memory_bytes).run(limits, &never), DEPTH_FIRST),
         Searches::Both => compete(problem, limits),
     }
 }
 
-/// Most small histories are decided by depth-first within this many operations' time; no thread is started for them.
-const SMALL: usize = 24;
+const FRONTIER: &str = "frontier";
+const DEPTH_FIRST: &str = "depth-first";
+
+/// Steps for which depth-first goes alone. That decides most histories in less time than a thread takes to start, so that keys judged
+/// side by side seldom have two threads each.
+const STEPS_ALONE: usize = 2000;
+
+/// Depth-first needs little memory, since it may forget; the frontier must keep what it has.
+const DEPTH_FIRST_SHARE: usize = 4;
 
 fn compete<M: Model>(problem: &Problem<M>, limits: Limits<'_>) -> (Found, &'static str) {
-    let never = AtomicBool::new(false);
-    if problem.entries.len() <= SMALL {
-        return (depth_first::search(problem, Meter::new(limits, &never)), "depth-first");
-    }
-    let half = Limits { memory_bytes: limits.memory_bytes / 2, ..limits };
     let decided = AtomicBool::new(false);
-    let announce = |found: Found| {
-        if !matches!(found, Found::GaveUp(_)) {
-            decided.store(true, Ordering::Relaxed);
-        }
-        found
-    };
+    let depth_bytes = limits.memory_bytes / DEPTH_FIRST_SHARE;
+    let rest = Limits { memory_bytes: limits.memory_bytes - depth_bytes, ..limits };
+    let mut depth_first = DepthFirst::new(problem, depth_bytes);
+    if let Some(found) = depth_first.run_for(STEPS_ALONE, &mut Meter::new(limits, &decided)) {
+        return (found, DEPTH_FIRST);
+    }
     let (by_frontier, by_depth) = std::thread::scope(|scope| {
-        let frontier = scope.spawn(|| announce(frontier::search(problem, Meter::new(half, &decided))));
-        let by_depth = announce(depth_first::search(problem, Meter::new(half, &decided)));
-        let by_frontier = frontier.join().unwrap_or_else(|_| Found::GaveUp("the frontier search crashed".into()));
-        (by_frontier, by_depth)
+        let frontier = std::thread::Builder::new().spawn_scoped(scope, || {
+            let found = frontier::search(problem, Meter::new(rest, &decided));
+            decided.fetch_or(!matches!(found, Found::GaveUp(_)), Ordering::Relaxed);
+            found
+        });
+        let by_depth = depth_first.run(limits, &decided);
+        decided.fetch_or(!matches!(by_depth, Found::GaveUp(_)), Ordering::Relaxed);
+        // No thread to be had, or a crash: depth-first was alone.
+        (frontier.ok().and_then(|frontier| frontier.join().ok()), by_depth)
     });
     match (by_frontier, by_depth) {
-        (Found::GaveUp(why_frontier), Found::GaveUp(why_depth)) => {
-            (Found::GaveUp(format!("frontier: {why_frontier}; depth-first: {why_depth}")), "search")
+        (Some(Found::GaveUp(frontier)), Found::GaveUp(depth)) => {
+            let why = if frontier.why == depth.why { frontier.why } else { Why::TimeAndMemory };
+            (Found::GaveUp(HowFar { why, ..frontier }), "search")
         }
-        (Found::GaveUp(_), found) => (found, "depth-first"),
-        (found, _) => (found, "frontier"),
+        (None | Some(Found::GaveUp(_)), found) => (found, DEPTH_FIRST),
+        (Some(found), _) => (found, FRONTIER),
     }
 }

@@ -92,21 +92,17 @@ pub struct Spotted {
 /// Watches a run for linearizability, event by event.
 ///
 /// ```
-/// use checkers::history::{Event, EventKind::{Invoke, Ok}, Function::{Read, Write}, Value};
+/// use checkers::history::{Event, EventKind, Function, Value};
 /// use checkers::model::{ModelKind, ModelSpec};
 /// use checkers::stream::{Monitor, MonitorLimits, Watch};
 ///
 /// let spec = ModelSpec { model: ModelKind::Register, initial: Value::Nil };
 /// let mut monitor = Monitor::new(&spec, MonitorLimits::default());
-/// for event in [
-///     Event::client(0, Invoke, Write, 7),
-///     Event::client(0, Ok, Write, 7),
-///     Event::client(1, Invoke, Read, Value::Nil),
-/// ] {
-///     monitor.feed(event)?;
-/// }
+/// monitor.feed(Event::client(0, EventKind::Invoke, Function::Write, 7))?;
+/// monitor.feed(Event::client(0, EventKind::Ok, Function::Write, 7))?;
+/// monitor.feed(Event::client(1, EventKind::Invoke, Function::Read, Value::Nil))?;
 /// assert_eq!(monitor.state(), Watch::Fine);
-/// monitor.feed(Event::client(1, Ok, Read, Value::Nil))?; // the 7 is lost
+/// monitor.feed(Event::client(1, EventKind::Ok, Function::Read, Value::Nil))?; // the 7 is lost
 /// assert!(matches!(monitor.state(), Watch::Violated(_)));
 /// # Ok::<(), checkers::history::HistoryError>(())
 /// ```

@@ -21,7 +21,7 @@ const TARGETS: [(&str, Option<Format>); 5] = [
 ];
 
 /// Damaged variants of each file.
-const VARIANTS: usize = 500;
+const VARIANTS: usize = 100;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

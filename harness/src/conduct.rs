@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use checkers::{
     Budget, CheckOptions, check,
     history::{Format, read},
+    ladder::Ladder,
     verdict::{Judgement, Verdict},
 };
 use results::{
@@ -36,12 +37,14 @@ use crate::{
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
+    ladder,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{Kind, Network, NetworkPlan},
     progress::Progress,
-    run::Run,
+    run::{Halt, Run},
     system::System,
+    watchdog::Watchdog,
 };
 
 /// Carries out the run that `config` means. Needs a tokio runtime.
@@ -55,7 +58,8 @@ pub async fn conduct(
     network: Kind,
     progress: &Progress,
 ) -> anyhow::Result<(Summary, ExitCode)> {
-    let interrupt = interrupts()?;
+    let (halter, halt) = watch::channel(None);
+    interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
     let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
     let begin = Instant::now();
@@ -71,7 +75,9 @@ pub async fn conduct(
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
     let cluster = Arc::new(Cluster::new(system, network, config.nodes, config.seed, dir.id().as_str(), &paths)?);
-    let sink = HistorySink::start(dir.create_history()?, &config.workload.kind.model(), begin)?;
+    let model = config.workload.kind.model();
+    let (watchdog, follower) = config.fail_fast.then(|| Watchdog::start(&model, halter)).transpose()?.unzip();
+    let sink = HistorySink::start_followed(dir.create_history()?, &model, begin, follower)?;
     let journal = Arc::new(RunJournal::new(sink.recorder(), cluster.network().links().clone(), dir.schedule()?));
     let run = Run {
         config,
@@ -80,22 +86,26 @@ pub async fn conduct(
         recorder: sink.recorder(),
         journal: Arc::clone(&journal) as Arc<dyn Journal>,
         progress,
-        interrupt,
+        halt,
         logs: paths.logs.clone(),
     };
     let phases = run.phases(kinds).await;
     cluster.stop();
     // Whatever happened, what was recorded is made durable first.
     let finished = sink.finish();
+    let watched = watchdog.map(Watchdog::finish);
     progress.phase("judging");
     let carried = journal.carried();
     let failure = phases.as_ref().err().map(ToString::to_string);
     let failure = failure.or_else(|| finished.as_ref().err().map(ToString::to_string));
     let failure = failure.or_else(|| carried.failure.as_ref().map(ToString::to_string));
     // A history cut short is one too, so a violation that is in it stays found whatever else went wrong.
-    let judgement = judge(config, &dir);
+    let (judgement, ladder) = match judge(config, &dir) {
+        Ok((judgement, ladder)) => (Ok(judgement), ladder),
+        Err(error) => (Err(error), None),
+    };
     progress.finish();
-    let summary = match (failure, phases, judgement) {
+    let mut summarised = match (failure, phases, judgement) {
         (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
         (failure, _, judgement) => {
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
@@ -108,7 +118,9 @@ pub async fn conduct(
             broken_off(config, &dir, &judgement, failure.to_string())
         }
     };
-    write_down(config, &dir, summary, &paths.data)
+    summarised.summary.ladder = ladder;
+    summarised.summary.fail_fast = watched;
+    write_down(config, &dir, summarised, &paths.data)
 }
 
 /// Writes down what came out, the verdict first.
@@ -140,9 +152,8 @@ fn write_down(
 /// Signals closer together than this are one.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// Turns true at the first Ctrl-C, SIGTERM or SIGHUP: the run heals, judges what there is, and ends.
-fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
-    let (sender, receiver) = watch::channel(false);
+/// Halts the run at the first Ctrl-C, SIGTERM or SIGHUP: the run heals, judges what there is, and ends.
+fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     let mut int = signal(SignalKind::interrupt()).context("cannot take signals")?;
     let mut term = signal(SignalKind::terminate()).context("cannot take signals")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot take signals")?;
@@ -165,21 +176,24 @@ fn interrupts() -> anyhow::Result<watch::Receiver<bool>> {
             }
             asked = Some(Instant::now());
             eprintln!("\ntrueline: healing and judging what there is; press Ctrl-C again to end at once");
-            sender.send_replace(true);
+            halter.send_if_modified(|halt| halt.replace(halt.unwrap_or(Halt::Interrupted)).is_none());
         }
     });
-    Ok(receiver)
+    Ok(())
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<Judgement> {
+/// Reads the history back from its file, so that what is judged is what is stored. Where it is not linearizable, what still holds.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<Ladder>)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
     let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
-    check(&loaded.history, &config.workload.kind.model(), &CheckOptions { budget, threads: 0 })
-        .with_context(|| format!("cannot judge {}", path.display()))
+    let spec = config.workload.kind.model();
+    let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
+        .with_context(|| format!("cannot judge {}", path.display()))?;
+    let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
+    Ok((judgement, ladder))
 }
 
 /// A summary and what goes with it.

@@ -36,6 +36,9 @@ pub struct RunConfig {
     pub time: Duration,
     /// After the last heal, every node must answer within this.
     pub recovery_bound: Duration,
+    /// End the faults at the first violation that is seen.
+    #[serde(default)]
+    pub fail_fast: bool,
     /// Decides the operations and the fault plan.
     pub seed: u64,
     /// How nodes are connected.
@@ -80,6 +83,9 @@ impl RunConfig {
         }
         add("network", Some(self.network.to_string()));
         add("seed", Some(self.seed.to_string()));
+        if self.fail_fast {
+            words.push("--fail-fast".to_owned());
+        }
         words.join(" ")
     }
 }

@@ -28,6 +28,11 @@ pub fn checks(config: &RunConfig, found: &Found, faults_wanted: bool) -> Vec<Che
 }
 
 fn consistency(config: &RunConfig, observed: &Observed, judgement: &Judgement) -> Check {
+    if judgement.verdict == Verdict::Valid && observed.violated {
+        let reason =
+            "the monitor saw a violation that the judge does not confirm; one of them is wrong, please report it";
+        return Check::new(CheckName::Consistency, Verdict::Unknown, reason);
+    }
     if judgement.verdict == Verdict::Valid && observed.interrupted {
         let reason = format!(
             "interrupted after {:.1} s of {} s: no violation so far",
@@ -41,6 +46,10 @@ fn consistency(config: &RunConfig, observed: &Observed, judgement: &Judgement) -
 
 fn liveness(config: &RunConfig, observed: &Observed) -> Check {
     let failed = |reason: String| Check::new(CheckName::Liveness, Verdict::Invalid, reason);
+    if observed.violated && observed.silent_nodes.is_empty() {
+        let reason = "not looked at: the run was ended at the first violation";
+        return Check::new(CheckName::Liveness, Verdict::Unknown, reason);
+    }
     let bound = config.recovery_bound.as_secs_f64();
     let reads = observed.final_reads;
     let Some(recovery) = observed.recovery else {
@@ -71,12 +80,17 @@ fn crash(observed: &Observed) -> Check {
 fn vacuity(config: &RunConfig, found: &Found, faults_wanted: bool) -> Check {
     let functions = config.workload.functions();
     let functions_wanted: Vec<&str> = functions.into_iter().map(Function::word).collect();
-    Vacuity {
+    let check = Vacuity {
         faults_wanted,
         faults_landed: found.carried.faults.values().map(|counts| counts.landed).sum(),
         operations: &found.observed.tally.operations,
         functions_wanted: &functions_wanted,
         open_max: found.observed.load_counts.open_max,
     }
-    .check()
+    .check();
+    if check.result == Verdict::Vacuous && found.observed.violated {
+        let reason = format!("the run was ended at the first violation; until then {}", check.reason);
+        return Check::new(CheckName::Vacuity, Verdict::Unknown, reason);
+    }
+    check
 }

@@ -5,6 +5,7 @@
 //!                            ├── nemesis ── plan, lanes        what is broken, when
 //!                            ├── load                          clients
 //!                            ├── monitor                       who leads
+//!                            ├── watchdog                      ends it at the first violation
 //!                            └── judge ──> results             verdict, summary, files
 //! ```
 
@@ -16,6 +17,7 @@ pub mod failure;
 pub mod history_file;
 pub mod journal;
 pub mod judge;
+pub mod ladder;
 pub mod load;
 pub mod monitor;
 pub mod nemesis;
@@ -25,3 +27,4 @@ pub mod progress;
 pub mod run;
 pub mod stop;
 pub mod system;
+pub mod watchdog;

@@ -3,7 +3,7 @@
 //! ```text
 //!   set-up ─> warm-up ─> load with faults ─> heal ─> recovery ─> final reads ─> judging ─> summary
 //!     │          └──────── clients work ─────────────────┘
-//!     └ processes, network                     Ctrl-C: straight to heal
+//!     └ processes, network                     Ctrl-C: straight to heal; a violation seen with --fail-fast: to heal and judging
 //! ```
 
 use std::{
@@ -89,6 +89,17 @@ pub struct Observed {
     pub fired: u64,
     /// Ctrl-C or SIGTERM came before the faults were over.
     pub interrupted: bool,
+    /// The watchdog saw a violation, so that recovery or final reads may have been left out.
+    pub violated: bool,
+}
+
+/// Why a run ends before its time: the first reason there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// A violation was seen, and one is enough.
+    Violated,
 }
 
 /// What every phase needs.
@@ -105,8 +116,8 @@ pub struct Run<'a> {
     pub journal: Arc<dyn Journal>,
     /// Where people look.
     pub progress: &'a Progress,
-    /// Becomes true on Ctrl-C and SIGTERM.
-    pub interrupt: watch::Receiver<bool>,
+    /// Why the run is to end before its time.
+    pub halt: watch::Receiver<Option<Halt>>,
     /// Where the nodes' logs are.
     pub logs: PathBuf,
 }
@@ -128,6 +139,11 @@ pub fn kinds(nemeses: &Nemeses, system: &dyn System) -> Result<Vec<NemesisKind>,
 }
 
 impl Run<'_> {
+    /// Whether this is why the run is to end.
+    fn is_halted(&self, why: Halt) -> bool {
+        *self.halt.borrow() == Some(why)
+    }
+
     /// Clients, probes and final readers all have process numbers of their own.
     fn stride(&self) -> u64 {
         u64::from(self.config.concurrency) + 2 * u64::from(self.cluster.count())
@@ -199,11 +215,11 @@ impl Run<'_> {
             lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
         }
         let mut failed = None;
-        let mut interrupt = self.interrupt.clone();
+        let mut halt = self.halt.clone();
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(end) => break,
-                _ = interrupt.wait_for(|interrupted| *interrupted) => break,
+                _ = halt.wait_for(Option::is_some) => break,
                 Some(ended) = lanes.join_next() => {
                     if let Err(error) = ended.expect("a lane does not panic") {
                         failed = Some(error);
@@ -314,24 +330,31 @@ impl Run<'_> {
         self.progress.phase("warm-up");
         tokio::select! {
             () = tokio::time::sleep(self.config.warm_up) => {},
-            _ = self.interrupt.wait_for(|interrupted| *interrupted) => {},
+            _ = self.halt.wait_for(Option::is_some) => {},
         }
         self.progress.phase("faults");
         self.break_things(kinds, &shared).await?;
         shared.counting.store(false, Ordering::Relaxed);
         let load_time = load_start.elapsed();
         let load_counts = self.recorder.counts();
-        let interrupted = *self.interrupt.borrow();
+        let interrupted = self.is_halted(Halt::Interrupted);
 
         self.progress.phase("recovery");
         let mut tally = Tally::default();
-        let (recovery, silent_nodes) = self.recover(&shared, &mut tally).await?;
+        // Whether the cluster recovers is another question, which a run without a violation answers.
+        let (recovery, silent_nodes) = match self.is_halted(Halt::Violated) {
+            true => (None, Vec::new()),
+            false => self.recover(&shared, &mut tally).await?,
+        };
         // The receivers live in the clients, which end with it.
         let _ = stop_clients.send(true);
         self.gather(&mut clients, &mut tally).await?;
 
         self.progress.phase("final reads");
-        let final_reads = self.final_reads(&shared, &tally, &silent_nodes).await?;
+        let final_reads = match self.is_halted(Halt::Violated) {
+            true => FinalReads::default(),
+            false => self.final_reads(&shared, &tally, &silent_nodes).await?,
+        };
         let _ = stop_monitor.send(true);
         monitor.await.expect("the monitor does not panic");
         let crashes = self.cluster.crashes()?;
@@ -350,6 +373,7 @@ impl Run<'_> {
             leader_changes: self.monitor.leader_changes(),
             fired: self.monitor.fired(),
             interrupted,
+            violated: self.is_halted(Halt::Violated),
         })
     }
 }

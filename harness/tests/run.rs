@@ -138,6 +138,23 @@ fn reads_answered_by_any_node_are_found() {
 }
 
 #[test]
+fn a_violation_ends_a_fail_fast_run_long_before_its_time() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "5m", "--nodes", "3", "--seed", "13", "--mutant", "raft-read-any-node", "--fail-fast"];
+    let begin = Instant::now();
+    ends_with(&run(store.path(), &flags), 1, &["INVALID", "ended the run", "not looked at"]);
+    assert!(begin.elapsed() < Duration::from_secs(100), "{:?}", begin.elapsed());
+    assert_eq!(processes(store.path()), [""; 0]);
+}
+
+#[test]
+fn a_correct_cluster_under_watch_is_valid() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "5s", "--nodes", "3", "--seed", "16", "--fail-fast"];
+    ends_with(&run(store.path(), &flags), 0, &["VALID", "events and saw no violation"]);
+}
+
+#[test]
 fn a_run_in_which_no_fault_can_land_is_vacuous() {
     let store = tempfile::tempdir().unwrap();
     let flags = ["--time", "3s", "--nodes", "1", "--seed", "14", "--nemesis", "partition"];

@@ -3,7 +3,8 @@
 //! ```text
 //!   client tasks ──┐                        bounded channel            one thread
 //!   client tasks ──┼─> Recorder::record ──────────────────────> batch ──> HistoryWriter ──> write(2) ──> history.jsonl
-//!   nemesis      ──┘   lock { index, time, send }                └────── all that is waiting, then handed to the kernel
+//!   nemesis      ──┘   lock { index, time, send }                │└───── all that is waiting, then handed to the kernel
+//!                                                                └─> follower, if there is one, through a bounded channel
 //! ```
 //!
 //! **Order.** The time is taken, and the event put into the channel, inside one critical section, so that times in the file never go
@@ -15,6 +16,9 @@
 //! the events of the last few microseconds: a history cut short at the end, which is still one (linearizability is prefix-closed).
 //! [`Recorder::handed_over`] waits until nothing recorded so far can be lost in that way. [`HistorySink::finish`] syncs the file.
 //!
+//! **Followers.** Whoever wants to see the events while they come gets each one after it was written, in the same order. A follower that
+//! does not keep up is left behind, and can tell; it never holds anybody up.
+//!
 //! **Failure.** After the first error nothing more is ever written: a gap in the middle would make a possible history look impossible.
 //! What was written before stays, and every later `record` says so.
 
@@ -23,7 +27,8 @@ use std::{
     io::{self, Write},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        mpsc::{self, Receiver, SyncSender},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread::JoinHandle,
     time::Instant,
@@ -80,6 +85,55 @@ pub struct SinkCounts {
     pub completions: u64,
     /// The most operations that were open at the same time. Below 2 nothing was concurrent.
     pub open_max: u64,
+}
+
+/// Sees every event once it was written; given to [`HistorySink::start_followed`].
+#[derive(Debug)]
+pub struct Follower {
+    sender: SyncSender<Box<Event>>,
+    left_behind: Arc<AtomicBool>,
+}
+
+/// The events that a [`Follower`] passes on.
+#[derive(Debug)]
+pub struct Followed {
+    receiver: Receiver<Box<Event>>,
+    left_behind: Arc<AtomicBool>,
+}
+
+impl Follower {
+    /// A follower that may be so many events behind.
+    #[must_use]
+    pub fn new(events_max: usize) -> (Self, Followed) {
+        let (sender, receiver) = mpsc::sync_channel(events_max);
+        let left_behind = Arc::new(AtomicBool::new(false));
+        (Self { sender, left_behind: Arc::clone(&left_behind) }, Followed { receiver, left_behind })
+    }
+
+    /// False when this was the last event: nobody listens, or whoever does is too slow.
+    fn give(&self, event: Box<Event>) -> bool {
+        match self.sender.try_send(event) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.left_behind.store(true, Ordering::Release);
+                false
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+impl Followed {
+    /// Waits for the next event; none when there are no more, or when this one was left behind.
+    pub fn next(&self) -> Option<Box<Event>> {
+        self.receiver.recv().ok()
+    }
+
+    /// Whether events are missing after those that were given.
+    #[must_use]
+    pub fn was_left_behind(&self) -> bool {
+        self.left_behind.load(Ordering::Acquire)
+    }
 }
 
 enum Message {
@@ -209,6 +263,19 @@ impl HistorySink {
     /// # Errors
     /// When not even the header can be written.
     pub fn start(output: impl HistoryOutput, model: &ModelSpec, start: Instant) -> Result<Self, SinkError> {
+        Self::start_followed(output, model, start, None)
+    }
+
+    /// [`start`](Self::start) with somebody who sees the events too.
+    ///
+    /// # Errors
+    /// When not even the header can be written.
+    pub fn start_followed(
+        output: impl HistoryOutput,
+        model: &ModelSpec,
+        start: Instant,
+        follower: Option<Follower>,
+    ) -> Result<Self, SinkError> {
         let failed = |error: io::Error| SinkError::Write(error.to_string());
         let mut writer = HistoryWriter::new(Batch { output, waiting: Vec::new() }, model).map_err(failed)?;
         writer.flush().map_err(failed)?;
@@ -218,7 +285,7 @@ impl HistorySink {
         let recorder = Recorder { shared: Arc::clone(&shared) };
         let body = move || {
             let mut waiting = Vec::new();
-            if let Err(error) = write_all(writer, &receiver, &mut waiting) {
+            if let Err(error) = write_all(writer, &receiver, follower, &mut waiting) {
                 // Told before the channel and those who wait are dropped: whoever finds that also finds the reason.
                 shared.failure.get_or_init(|| error.to_string());
             }
@@ -274,12 +341,16 @@ impl<W: Write> Write for Batch<W> {
 fn write_all<W: HistoryOutput>(
     mut writer: HistoryWriter<Batch<W>>,
     events: &Receiver<Message>,
+    mut follower: Option<Follower>,
     waiting: &mut Vec<SyncSender<()>>,
 ) -> io::Result<()> {
     while let Ok(first) = events.recv() {
         for message in std::iter::once(first).chain(events.try_iter()).take(BATCH_EVENTS_MAX) {
             match message {
-                Message::Event(event) => writer.write(&event)?,
+                Message::Event(event) => {
+                    writer.write(&event)?;
+                    follower = follower.filter(|follower| follower.give(event));
+                }
                 Message::HandOver(done) => waiting.push(done),
             }
         }

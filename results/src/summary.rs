@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use checkers::{
     history::Value,
+    ladder::Ladder,
     verdict::{Anomaly, Judgement, Verdict},
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub struct Summary {
     pub checks: Vec<Check>,
     /// What the judge found, if it found something.
     pub violation: Option<ViolationSummary>,
+    /// What still holds where the history is not linearizable.
+    #[serde(default)]
+    pub ladder: Option<Ladder>,
     /// How it was judged.
     pub judged: Option<Judged>,
     /// Operations by kind and outcome.
@@ -69,6 +73,9 @@ pub struct Summary {
     pub recovery_ms: Option<u64>,
     /// The mutant under test, and how often its rule decided wrongly.
     pub mutant: Option<MutantSummary>,
+    /// With `--fail-fast`: what the monitor said while the run went on.
+    #[serde(default)]
+    pub fail_fast: Option<String>,
     /// Where things are: what, and the path.
     pub files: BTreeMap<String, String>,
     /// The command that does it again.
@@ -138,6 +145,7 @@ impl Summary {
             harness_error: None,
             checks: Vec::new(),
             violation: None,
+            ladder: None,
             judged: None,
             operations: OperationTable::default(),
             faults: BTreeMap::new(),
@@ -146,6 +154,7 @@ impl Summary {
             latencies: Vec::new(),
             recovery_ms: None,
             mutant: None,
+            fail_fast: None,
             files: BTreeMap::new(),
             replay: None,
         }

@@ -2,9 +2,11 @@
 
 use super::fold::heavier;
 use super::{Algorithm, KeyResult, Outcome};
+use crate::describe::Clock;
 use crate::explain::Finding;
 use crate::fast::Decision;
 use crate::fast::list::Lists;
+use crate::fast::lock::Locks;
 use crate::fast::queue::Queues;
 use crate::fast::register::{Calls, Numbers};
 use crate::fast::set::Sets;
@@ -40,20 +42,23 @@ impl<'a> Judge<'a> {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
             ModelKind::ListAppend => {
                 let lists = Lists::of(key, initial);
-                self.either(limits, || (lists.judge(&limits), "list-order"), || lists.problem())
+                self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
             }
             ModelKind::Set => {
                 let sets = Sets::of(key, initial);
-                self.either(limits, || (sets.judge(&limits), "set-order"), || set::problem(key, initial))
+                self.either(key, limits, || (sets.judge(&limits), "set-order"), || set::problem(key, initial))
             }
-            ModelKind::Counter => self.search(limits, &counter::problem(key, initial)),
+            ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
             ModelKind::Queue => {
                 let queues = Queues::of(key, initial);
-                self.either(limits, || (queues.judge(&limits), "queue-order"), || queue::problem(key, initial))
+                self.either(key, limits, || (queues.judge(&limits), "queue-order"), || queue::problem(key, initial))
             }
-            ModelKind::Lock => self.search(limits, &lock::problem(key, initial)),
+            ModelKind::Lock => {
+                let locks = Locks::of(key, initial);
+                self.either(key, limits, || (locks.judge(&limits), "lock-zones"), || lock::problem(key, initial))
+            }
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
-            ModelKind::KeyValue => self.search(limits, &text::problem(key, initial)),
+            ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
     }
 
@@ -63,7 +68,7 @@ impl<'a> Judge<'a> {
         let calls = Calls::of(key, &mut numbers, &limits);
         self.numbers = Some(numbers);
         match calls {
-            Ok(calls) => self.either(limits, || calls.judge(&limits), || calls.problem()),
+            Ok(calls) => self.either(key, limits, || calls.judge(&limits), || calls.problem()),
             Err(early) => {
                 (outcome(early).unwrap_or_else(|| unreachable!("reading the operations decides or ends")), "cas-chains")
             }
@@ -73,6 +78,7 @@ impl<'a> Judge<'a> {
     /// The fast test first; the searches where the case is not its own.
     fn either<M: Model>(
         &self,
+        key: KeyHistory<'_>,
         limits: Limits<'_>,
         fast: impl FnOnce() -> (Decision, &'static str),
         problem: impl FnOnce() -> Problem<M>,
@@ -83,10 +89,10 @@ impl<'a> Judge<'a> {
                 return (outcome, decided_by);
             }
         }
-        self.search(limits, &problem())
+        self.search(key, limits, &problem())
     }
 
-    fn search<M: Model>(&self, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
+    fn search<M: Model>(&self, key: KeyHistory<'_>, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
         let searches = match self.algorithm {
             Algorithm::Auto | Algorithm::Search => Searches::Both,
             Algorithm::Frontier => Searches::Frontier,
@@ -94,9 +100,12 @@ impl<'a> Judge<'a> {
         };
         let (found, decided_by) = decide(problem, limits, searches);
         let outcome = match found {
-            Found::Linearizable => Outcome::Valid(None),
-            Found::GaveUp(why) => Outcome::Unknown(why),
-            Found::Impossible(index) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![index])),
+            Found::Linearizable(order) => Outcome::Valid(Some(order)),
+            Found::GaveUp(how_far) => {
+                let at = |time| Clock::of(key.time_unit(), vec![time]).at(time);
+                Outcome::Unknown(how_far.in_words(at))
+            }
+            Found::Impossible(stuck) => Outcome::Invalid(Finding::new(Anomaly::NotLinearizable, vec![stuck.operation])),
         };
         (outcome, decided_by)
     }
@@ -111,7 +120,7 @@ impl<'a> Judge<'a> {
         let mut orders = Some(Vec::with_capacity(parts.len()));
         let (mut valid_by, mut undecided) = ("none", None);
         for part in parts {
-            match self.search(limits, part) {
+            match self.search(key, limits, part) {
                 (invalid @ Outcome::Invalid(_), by) => return (invalid, by),
                 (unknown @ Outcome::Unknown(_), by) => undecided = undecided.or(Some((unknown, by))),
                 (Outcome::Valid(order), by) => {

@@ -82,6 +82,8 @@ impl<'h> Locks<'h> {
         let mut holds = Vec::with_capacity(self.operations.len() / 2 + 1);
         // What an owner did last, and the hold that it still has.
         let mut owners: FxHashMap<&Value, (Option<OpIndex>, Option<usize>)> = FxHashMap::default();
+        // Not told before it is known that no owner overlaps itself.
+        let mut wrong = None;
         if !self.initial.is_nil() {
             holds.push(Hold { acquire: None, release: None });
             owners.insert(self.initial, (None, Some(0)));
@@ -102,11 +104,11 @@ impl<'h> Locks<'h> {
                 (Action::Release(_), Some(hold)) => holds[hold].release = Some(index),
                 // Twice the same in turn. What is of unknown outcome need not have happened; nothing of this owner follows it.
                 _ if operation.is_unknown() => {}
-                _ => {
-                    let operations = previous.into_iter().chain([index]).collect();
-                    return Err(Decision::invalid(Anomaly::BrokenLock, operations));
-                }
+                _ => wrong = wrong.or(Some((previous, index))),
             }
+        }
+        if let Some((previous, index)) = wrong {
+            return Err(Decision::invalid(Anomaly::BrokenLock, previous.into_iter().chain([index]).collect()));
         }
         let is_unknown = |index: OpIndex| self.key.compact(index).is_unknown();
         holds.retain(|hold| hold.release.is_some() || !hold.acquire.is_some_and(is_unknown));

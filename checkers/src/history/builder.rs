@@ -1,24 +1,19 @@
 //! From events to a [`History`]: pairs invocations with completions and checks every rule on the way.
 //!
 //! ```text
-//!                    invoke                 ok | fail
-//!      process: idle ───────> open (line n) ─────────> idle
-//!                              │ info            ^
-//!                              v                 │ ok | fail (the answer came after all)
-//!                             unknown ───────────┘       invoke here: an error
+//!   Event ──> Order, Processes (the rules) ──┬─ invocation: a new operation, of unknown outcome
+//!                                            └─ completion: fills in its return and answer
 //! ```
 //!
 //! What is still open or unknown at the end has an unknown outcome and returns at `u64::MAX`.
 
 use std::borrow::Borrow;
 
-use rustc_hash::FxHashMap;
-
+use super::rules::{Order, Processes, belongs};
 use super::transaction;
 use super::value::Interner;
 use super::{
-    Action, Completion, Event, EventKind, Function, History, HistoryError, Operation, Process, ProcessId, TimeUnit,
-    Value, ValueId,
+    Action, Completion, Event, EventKind, Function, History, HistoryError, Operation, ProcessId, Value, ValueId,
 };
 
 /// Builds a [`History`] from events in order.
@@ -29,25 +24,11 @@ use super::{
 pub struct HistoryBuilder {
     operations: Vec<Operation<ValueId>>,
     values: Interner,
-    /// By process: what it has open, or unknown.
-    open: FxHashMap<ProcessId, Open>,
-    /// Events so far, which is the next one's place.
-    events: u64,
+    /// Places in `operations`.
+    open: Processes<usize>,
+    order: Order,
     nemesis_events: u64,
-    /// Whether events have times, once the first of a client told.
-    timed: Option<bool>,
-    time_previous: u64,
-    index_previous: Option<u64>,
     nil_read_observes_nothing: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    /// Its place in `operations`.
-    place: usize,
-    line: u64,
-    /// An `info` was seen.
-    unknown: bool,
 }
 
 impl HistoryBuilder {
@@ -75,7 +56,7 @@ impl HistoryBuilder {
     /// # Errors
     /// The rule that the event breaks, naming the event by its number.
     pub fn push(&mut self, event: Event) -> Result<(), HistoryError> {
-        self.push_line(self.events + 1, event)
+        self.push_line(self.order.events() + 1, event)
     }
 
     /// [`push`](Self::push) for an event that stands on this line of a file.
@@ -83,26 +64,11 @@ impl HistoryBuilder {
     /// # Errors
     /// The rule that the event breaks, naming the line.
     pub fn push_line(&mut self, line: u64, event: Event) -> Result<(), HistoryError> {
-        let place = self.events;
-        self.events += 1;
-        if let Some(index) = event.index {
-            match self.index_previous.replace(index) {
-                Some(previous) if previous >= index => {
-                    return Err(HistoryError::IndexGoesBack { line, previous, index });
-                }
-                _ => {}
-            }
-        }
-        let Process::Client(process) = event.process else {
+        let Some((process, function)) = self.order.take(line, &event)? else {
             self.nemesis_events += 1;
             return Ok(());
         };
-        let time = self.time_of(line, place, event.time)?;
-        let function = event.function.ok_or(HistoryError::MissingFunction { line, process })?;
-        if event.observed.is_some() && (event.kind, function) != (EventKind::Fail, Function::Cas) {
-            let what = "`observed` belongs to a failed cas only".to_owned();
-            return Err(HistoryError::WrongValue { line, what });
-        }
+        let time = self.order.now();
         match event.kind {
             EventKind::Invoke => self.invoke(line, process, time, function, event),
             EventKind::Ok | EventKind::Fail | EventKind::Info => self.complete(line, process, time, function, event),
@@ -112,24 +78,7 @@ impl HistoryBuilder {
     /// The history of all events taken. Operations still open have an unknown outcome.
     #[must_use]
     pub fn finish(self) -> History {
-        let unit = if self.timed == Some(true) { TimeUnit::Nanoseconds } else { TimeUnit::Order };
-        History::from_checked(self.operations, self.values, unit)
-    }
-
-    fn time_of(&mut self, line: u64, place: u64, time: Option<u64>) -> Result<u64, HistoryError> {
-        let timed = time.is_some();
-        if *self.timed.get_or_insert(timed) != timed {
-            return Err(HistoryError::MixedTime { line, timed });
-        }
-        let time = time.unwrap_or(place);
-        if time < self.time_previous {
-            return Err(HistoryError::TimeGoesBack { line, previous: self.time_previous, time });
-        }
-        if time == u64::MAX {
-            return Err(HistoryError::malformed(line, format!("time {time} is kept for unknown returns")));
-        }
-        self.time_previous = time;
-        Ok(time)
+        History::from_checked(self.operations, self.values, self.order.unit())
     }
 
     fn invoke(
@@ -140,13 +89,7 @@ impl HistoryBuilder {
         function: Function,
         event: Event,
     ) -> Result<(), HistoryError> {
-        if let Some(Open { line: open_since, unknown, .. }) = self.open.get(&process).copied() {
-            return Err(if unknown {
-                HistoryError::AfterInfo { line, process, open_since }
-            } else {
-                HistoryError::AlreadyOpen { line, process, open_since }
-            });
-        }
+        self.open.may_invoke(line, process)?;
         let place = self.operations.len();
         if u32::try_from(place).is_err() {
             return Err(HistoryError::TooManyOperations { line });
@@ -155,7 +98,7 @@ impl HistoryBuilder {
         let completion = Completion::Info;
         let operation = Operation { process, key: event.key, action, invoke: time, ret: u64::MAX, completion };
         self.operations.push(operation.map(|value| self.values.intern(value)));
-        self.open.insert(process, Open { place, line, unknown: false });
+        self.open.invoked(line, process, place);
         Ok(())
     }
 
@@ -167,45 +110,29 @@ impl HistoryBuilder {
         function: Function,
         event: Event,
     ) -> Result<(), HistoryError> {
-        let Some(open) = self.open.get_mut(&process) else {
-            return Err(HistoryError::NoInvocation { line, process });
-        };
-        let operation = &mut self.operations[open.place];
-        let values = &mut self.values;
-        let open_since = open.line;
-        let differs = |what, invoked, completed| {
-            Err(HistoryError::Differs { line, process, open_since, what, invoked, completed })
-        };
-        let invoked = operation.action.function();
-        if invoked != function {
-            return differs("f", invoked.to_string(), function.to_string());
-        }
-        if *values.value(operation.key) != event.key {
-            return differs("key", values.value(operation.key).to_string(), event.key.to_string());
-        }
+        let (&place, open_since) = self.open.completing(line, process)?;
+        let (operation, values) = (&mut self.operations[place], &mut self.values);
+        let invoked = (operation.action.function(), values.value(operation.key));
+        belongs((line, process, open_since), invoked, (function, &event))?;
         match event.kind {
             EventKind::Invoke => unreachable!("completions only"),
-            EventKind::Info => {
-                if open.unknown {
-                    return Err(HistoryError::AfterInfo { line, process, open_since });
-                }
-                open.unknown = true;
-                return Ok(());
-            }
+            EventKind::Info => return self.open.given_up(line, process),
             EventKind::Ok => {
                 let action = operation.action.map(|id| values.value(id));
                 match Answer::to(&action, event.value, self.nil_read_observes_nothing) {
                     Answer::Nothing => operation.completion = Completion::Ok(None),
                     Answer::Value(value) => operation.completion = Completion::Ok(Some(values.intern(value))),
                     Answer::Differs(value) => {
-                        return differs("value", action.map(Value::clone).argument().to_string(), value.to_string());
+                        let invoked = action.map(Value::clone).argument().to_string();
+                        let (what, completed) = ("value", value.to_string());
+                        return Err(HistoryError::Differs { line, process, open_since, what, invoked, completed });
                     }
                 }
             }
             EventKind::Fail => operation.completion = failure_of(function, event).map(|value| values.intern(value)),
         }
         operation.ret = time;
-        self.open.remove(&process);
+        self.open.completed(process);
         Ok(())
     }
 }

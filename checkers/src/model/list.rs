@@ -34,6 +34,13 @@ impl Model for List {
         }
     }
 
+    fn allows(&self, state: &Arc<[u32]>, call: &Call) -> bool {
+        match call {
+            Call::Append(_) => true,
+            Call::Read(list) => state == list,
+        }
+    }
+
     fn is_read(&self, call: &Call) -> bool {
         matches!(call, Call::Read(_))
     }

@@ -17,11 +17,17 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::bits::Bits;
-use super::{Found, Meter, Problem};
+use std::sync::atomic::AtomicBool;
+
+use super::memory::{make_room, table_bytes, table_growth_bytes};
+use super::sets::{Bits, Set};
+use super::{Found, Limits, Meter, Problem, Stuck, Why};
 use crate::model::Model;
 
 const HEAD: usize = 0;
+
+/// Operations in reach are compared with each other; so many comparisons count as a step.
+const REACH_PER_STEP: usize = 1024;
 
 /// A doubly linked list of the events of operations that are not yet placed. Node 0 is the head, node `p + 1` is point `p`.
 struct Events {
@@ -74,7 +80,8 @@ struct Frame<S> {
     candidates_next: usize,
 }
 
-struct Search<'p, M: Model> {
+/// The search, which can be run in parts.
+pub(super) struct DepthFirst<'p, M: Model> {
     problem: &'p Problem<M>,
     events: Events,
     /// For each entry its invocation's node, and its return's (0 for unknown outcomes).
@@ -85,16 +92,20 @@ struct Search<'p, M: Model> {
     done: Vec<u64>,
     unknown_done: Bits,
     candidates: Vec<u32>,
+    stack: Vec<Frame<M::State>>,
+    /// Of all operations that must happen, the furthest that was ever the first not placed.
+    furthest: usize,
     memo: Memo<Key<M::State>>,
+    memory_bytes: usize,
+    /// How many events the latest frame had to look at.
+    reach: usize,
+    /// What it holds from the start.
+    fixed_bytes: usize,
 }
 
-/// Decides `problem` by following one order at a time.
-pub(super) fn search<M: Model>(problem: &Problem<M>, meter: Meter<'_>) -> Found {
-    Search::new(problem, meter.limits.memory_bytes).run(meter)
-}
-
-impl<'p, M: Model> Search<'p, M> {
-    fn new(problem: &'p Problem<M>, memory_bytes: usize) -> Self {
+impl<'p, M: Model> DepthFirst<'p, M> {
+    /// Ready to follow one order at a time.
+    pub(super) fn new(problem: &'p Problem<M>, memory_bytes: usize) -> Self {
         let mut nodes = vec![(0, 0); problem.entries.len()];
         for (node, point) in (1u32..).zip(&problem.points) {
             let of_entry = &mut nodes[point.entry as usize];
@@ -114,7 +125,8 @@ impl<'p, M: Model> Search<'p, M> {
                 *counter - 1
             })
             .collect();
-        Self {
+        let fixed_bytes = 8 * (problem.points.len() + 2) + 12 * problem.entries.len() + must as usize / 8;
+        let mut search = Self {
             problem,
             events: Events::new(problem.points.len()),
             nodes,
@@ -123,34 +135,78 @@ impl<'p, M: Model> Search<'p, M> {
             done: vec![0; (must as usize).div_ceil(64)],
             unknown_done: Bits::default(),
             candidates: Vec::new(),
-            memo: Memo::new(memory_bytes / 2),
+            stack: Vec::new(),
+            furthest: 0,
+            memo: Memo::new(memory_bytes.saturating_sub(fixed_bytes) * 3 / 4),
+            memory_bytes,
+            reach: 0,
+            fixed_bytes,
+        };
+        let first = search.frame(problem.model.initial(), 0, 0);
+        search.stack.push(first);
+        search
+    }
+
+    /// Runs to the end, or to that of a limit.
+    pub(super) fn run(mut self, limits: Limits<'_>, rival_won: &AtomicBool) -> Found {
+        let mut meter = Meter::new(limits, rival_won);
+        loop {
+            if let Some(found) = self.run_for(usize::MAX, &mut meter) {
+                return found;
+            }
         }
     }
 
-    fn run(mut self, mut meter: Meter<'_>) -> Found {
-        let mut stack = vec![self.frame(self.problem.model.initial(), 0, 0)];
-        let mut furthest = 0;
-        while let Some(frame) = stack.last_mut() {
+    /// Runs for so many steps at most.
+    pub(super) fn run_for(&mut self, steps: usize, meter: &mut Meter<'_>) -> Option<Found> {
+        for _ in 0..steps {
+            let Some(frame) = self.stack.last_mut() else { return Some(self.impossible()) };
+            self.furthest = self.furthest.max(frame.first_undone);
             if frame.first_undone == self.must_count {
-                return Found::Linearizable;
+                let placed: Vec<u32> = self.stack.iter().filter_map(|frame| frame.placed).collect();
+                return Some(Found::Linearizable(self.problem.indices(&placed)));
             }
-            furthest = furthest.max(frame.first_undone);
             if let Some(entry) = frame.placed.take() {
                 self.unplace(entry);
             }
-            let held = self.memo.bytes + stack.len() * size_of::<Frame<M::State>>() + 4 * self.candidates.len();
-            if let Err(why) = meter.step(held) {
-                return Found::GaveUp(self.how_far(why, furthest));
+            if let Err(why) = self.make_room().and_then(|()| meter.steps(1 + self.reach * self.reach / REACH_PER_STEP))
+            {
+                let place = self.nodes[self.must_entry(self.furthest) as usize].1 as usize;
+                return Some(Found::GaveUp(self.problem.how_far(why, place)));
             }
-            match self.advance(stack.last_mut().expect("the loop has a frame")) {
-                Some(next) => stack.push(next),
-                None => {
-                    let frame = stack.pop().expect("the loop has a frame");
-                    self.candidates.truncate(frame.candidates_from);
-                }
+            let mut frame = self.stack.pop().expect("the loop has a frame");
+            match self.advance(&mut frame) {
+                Some(next) => self.stack.extend([frame, next]),
+                None => self.candidates.truncate(frame.candidates_from),
             }
         }
-        Found::Impossible(self.problem.entry(self.must_entry(furthest)).index)
+        None
+    }
+
+    /// Makes room for the next frame.
+    fn make_room(&mut self) -> Result<(), Why> {
+        let held = |search: &Self| {
+            search.fixed_bytes
+                + search.memo.bytes_max
+                + search.stack.capacity() * size_of::<Frame<M::State>>()
+                + 4 * search.candidates.capacity()
+        };
+        let spare = self.memory_bytes.checked_sub(held(self)).ok_or(Why::Memory)?;
+        if !make_room(&mut self.stack, 2, spare) {
+            return Err(Why::Memory);
+        }
+        let open = self.problem.most_open;
+        let spare = self.memory_bytes.checked_sub(held(self)).ok_or(Why::Memory)?;
+        if make_room(&mut self.candidates, open, spare) { Ok(()) } else { Err(Why::Memory) }
+    }
+
+    /// All orders were tried. Those that must happen, up to the furthest, cannot all have happened; so the history cannot be
+    /// possible up to the last return of these.
+    fn impossible(&self) -> Found {
+        let must = self.problem.entries.iter().filter(|entry| !entry.is_unknown());
+        let at = must.take(self.furthest + 1).map(|entry| entry.ret).max().unwrap_or(0);
+        let operation = self.problem.entry(self.must_entry(self.furthest)).index;
+        Found::Impossible(Stuck { operation, at, shortest: false })
     }
 
     /// Places the frame's next candidate that is possible and not known to be a dead end.
@@ -165,9 +221,7 @@ impl<'p, M: Model> Search<'p, M> {
                 window: self.window(first_undone, end_done),
                 unknown: self.unknown_done.clone(),
             };
-            let bytes = size_of::<Key<M::State>>()
-                + 8
-                + self.problem.model.heap_bytes(&state)
+            let bytes = self.problem.model.heap_bytes(&state)
                 + key.unknown.heap_bytes()
                 + if key.window.spilled() { 8 * key.window.len() } else { 0 };
             if !self.memo.insert(key, bytes) {
@@ -231,8 +285,10 @@ impl<'p, M: Model> Search<'p, M> {
         let problem = self.problem;
         let mut node = self.events.next[HEAD] as usize;
         let mut unknown: SmallVec<[u32; 8]> = SmallVec::new();
+        self.reach = 0;
         while let Some(point) = problem.points.get(node - 1).filter(|point| !point.is_return) {
             node = self.events.next[node] as usize;
+            self.reach += 1;
             let call = problem.call(point.entry);
             if problem.model.is_read(call) {
                 if problem.model.step(&state, call).is_some() {
@@ -306,44 +362,48 @@ impl<'p, M: Model> Search<'p, M> {
         let found = (0u32..).zip(&self.problem.entries).filter(|(_, entry)| !entry.is_unknown()).nth(number);
         found.map_or(0, |(entry, _)| entry)
     }
-
-    fn how_far(&self, why: &str, furthest: usize) -> String {
-        let node = self.nodes[self.must_entry(furthest) as usize].1 as usize;
-        format!(
-            "{why} with an order found up to event {node} of {}, with {} operations of unknown outcome open",
-            self.problem.points.len(),
-            self.problem.unknown_up_to(node.min(self.problem.points.len()))
-        )
-    }
 }
 
 /// A set that forgets its older half when it is full.
 struct Memo<K> {
-    young: FxHashSet<K>,
-    old: FxHashSet<K>,
-    young_bytes: usize,
-    bytes: usize,
+    young: Half<K>,
+    old: Half<K>,
     bytes_max: usize,
+}
+
+struct Half<K> {
+    keys: FxHashSet<K>,
+    /// What the keys hold on the heap.
+    heap_bytes: usize,
+}
+
+impl<K> Half<K> {
+    fn new() -> Self {
+        Self { keys: FxHashSet::default(), heap_bytes: 0 }
+    }
+
+    fn bytes(&self) -> usize {
+        table_bytes(self.keys.capacity(), size_of::<K>()) + self.heap_bytes
+    }
 }
 
 impl<K: Eq + std::hash::Hash> Memo<K> {
     fn new(bytes_max: usize) -> Self {
-        Self { young: FxHashSet::default(), old: FxHashSet::default(), young_bytes: 0, bytes: 0, bytes_max }
+        Self { young: Half::new(), old: Half::new(), bytes_max }
     }
 
-    /// False when the key was there.
-    fn insert(&mut self, key: K, bytes: usize) -> bool {
-        if self.old.contains(&key) || !self.young.insert(key) {
+    /// False when the key was there. `heap_bytes` is what it holds beyond its size.
+    fn insert(&mut self, key: K, heap_bytes: usize) -> bool {
+        if self.old.keys.contains(&key) || self.young.keys.contains(&key) {
             return false;
         }
-        // A hash set may hold twice what it needs just after it grew.
-        self.young_bytes += 2 * bytes;
-        self.bytes += 2 * bytes;
-        if self.young_bytes > self.bytes_max / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.bytes = self.young_bytes;
-            self.young_bytes = 0;
+        let growth = table_growth_bytes(self.young.keys.len(), self.young.keys.capacity(), size_of::<K>());
+        let young = self.young.bytes() + growth + heap_bytes;
+        if young > self.bytes_max / 2 || young + self.old.bytes() > self.bytes_max {
+            self.old = std::mem::replace(&mut self.young, Half::new());
         }
+        self.young.keys.insert(key);
+        self.young.heap_bytes += heap_bytes;
         true
     }
 }
@@ -372,7 +432,7 @@ mod tests {
         let mut memo = Memo::new(4000);
         for key in 0..1000 {
             assert!(memo.insert(key, 10));
-            assert!(memo.bytes <= 4000 + 40);
+            assert!(memo.young.bytes() + memo.old.bytes() <= 4000);
         }
         assert!(!memo.insert(999, 10));
         assert!(memo.insert(0, 10), "the oldest were forgotten");

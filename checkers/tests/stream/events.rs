@@ -17,6 +17,8 @@ pub struct Style {
     pub wrong: u32,
     pub unknown: u32,
     pub wordless: u32,
+    /// In percent of steps: an operation that was given up goes on.
+    pub late: u32,
     /// Events at the same moment are frequent.
     pub same_times: bool,
     pub timed: bool,
@@ -51,6 +53,12 @@ pub struct Run<'r> {
 }
 
 pub fn generate(style: Style, spec: &ModelSpec, random: &mut Pcg64) -> Vec<Event> {
+    let events = style.events;
+    endless(style, spec, random).take(events).collect()
+}
+
+/// Events without end.
+pub fn endless<'r>(style: Style, spec: &ModelSpec, random: &'r mut Pcg64) -> impl Iterator<Item = Event> + use<'r> {
     let clients = (0..style.clients as u64).map(|process| Client { process, open: None }).collect();
     let states = vec![spec.initial.clone(); style.keys as usize];
     let written = vec![spec.initial.clone()];
@@ -65,11 +73,7 @@ pub fn generate(style: Style, spec: &ModelSpec, random: &mut Pcg64) -> Vec<Event
         time: 0,
         random,
     };
-    let mut events = Vec::new();
-    while events.len() < style.events {
-        events.extend(run.step());
-    }
-    events
+    std::iter::repeat_with(move || run.step()).flatten()
 }
 
 impl Run<'_> {
@@ -78,7 +82,7 @@ impl Run<'_> {
     }
 
     fn step(&mut self) -> Option<Event> {
-        if !self.given_up.is_empty() && self.chance(10) {
+        if !self.given_up.is_empty() && self.chance(self.style.late) {
             let place = self.random.random_range(0..self.given_up.len());
             return self.late(place);
         }

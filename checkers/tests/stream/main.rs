@@ -3,8 +3,8 @@
 //! `TRUELINE_FUZZ_CASES` sets the number of runs of each style (default 1,500).
 
 mod events;
-// mod long;
-// mod stories;
+mod long;
+mod stories;
 
 use checkers::history::{Event, History, HistoryBuilder, Value};
 use checkers::model::{ModelKind, ModelSpec};
@@ -101,6 +101,7 @@ fn fuzz(model: ModelKind, unique: bool, limits: MonitorLimits) -> Counts {
             wrong: [0, 5, 20, 50][random.random_range(0..4)],
             unknown: [0, 5, 20][random.random_range(0..3)],
             wordless: if unique { 0 } else { 30 },
+            late: 10,
             same_times: random.random_range(0..2) == 0,
             timed: random.random_range(0..3) > 0,
             keys: random.random_range(1..=2),

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use checkers::{
     Budget, CheckOptions, check,
     history::{FailedCas, Format, Loaded, NilRead, ReadOptions, Value, read_with},
+    ladder::Ladder,
     model::{ModelKind, ModelSpec},
     verdict::{Judgement, Verdict},
 };
@@ -18,7 +19,7 @@ use results::{check::verdict_name, exit::ExitCode};
 use serde_json::json;
 
 use super::parse_duration;
-use crate::{failure::Failure, history_file::HistoryFile};
+use crate::{failure::Failure, history_file::HistoryFile, ladder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,6 +67,12 @@ pub struct CheckArgs {
     /// Print the verdict as JSON
     #[arg(long)]
     pub json: bool,
+    /// Say what still holds (sequential, causal, ...) whatever the verdict [default: after an invalid one]
+    #[arg(long, conflicts_with = "no_ladder")]
+    pub ladder: bool,
+    /// Do not say what still holds
+    #[arg(long)]
+    pub no_ladder: bool,
 }
 
 /// The models by their names.
@@ -167,10 +174,12 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
         .with_context(|| format!("cannot judge {}", args.file.display()))
         .map_err(Failure::usage)?;
+    let wanted = args.ladder || (ladder::is_wanted(&judgement) && !args.no_ladder);
+    let ladder = wanted.then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
     let text = if args.json {
-        as_json(args, &loaded, &spec, &judgement, reading)
+        as_json(args, &loaded, &spec, &judgement, ladder.as_ref(), reading)
     } else {
-        as_text(args, &loaded, &spec, &judgement, reading)
+        as_text(args, &loaded, &spec, &judgement, reading) + &ladder.as_ref().map_or(String::new(), ladder::as_text)
     };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;
@@ -239,7 +248,14 @@ fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
     text
 }
 
-fn as_json(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {
+fn as_json(
+    args: &CheckArgs,
+    loaded: &Loaded,
+    spec: &ModelSpec,
+    judgement: &Judgement,
+    ladder: Option<&Ladder>,
+    reading: Duration,
+) -> String {
     let violation = judgement.violation.as_ref().map(|violation| {
         json!({
             "anomaly": violation.anomaly,
@@ -252,6 +268,7 @@ fn as_json(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judg
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "violation": violation,
+        "ladder": ladder,
         "model": spec.model,
         "initial": spec.initial,
         "decided_by": judgement.decided_by,

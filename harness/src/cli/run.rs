@@ -29,6 +29,7 @@ Examples:
   trueline run                                          five Raft nodes, mixed faults, half a minute
   trueline run --nemesis partition,kill --time 2m --seed 7
   trueline run --workload append --nodes 3 --rate 500
+  trueline run --mutant raft-read-any-node --fail-fast  ends within seconds, at the first violation
   trueline run --binary ./target/debug/mynode           your own build (docs/node-contract.md)
   trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH";
 
@@ -81,6 +82,9 @@ pub struct RunArgs {
     /// After healing, every node must answer within this
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     pub recovery_bound: Duration,
+    /// Watch the run while it goes on, and end it at the first violation instead of after --time
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Decides operations and fault plan [default: drawn, and printed]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -165,6 +169,7 @@ impl RunArgs {
             warm_up: self.warm_up,
             time: self.time,
             recovery_bound: self.recovery_bound,
+            fail_fast: self.fail_fast,
             // Six digits are enough to tell runs apart, and short enough to say aloud.
             seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,

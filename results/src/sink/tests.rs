@@ -263,3 +263,26 @@ fn a_killed_process_loses_nothing_handed_over() {
     let done = kept.history.operations().iter().filter(|operation| operation.ret != u64::MAX).count();
     assert!((200..=last).contains(&before) && done >= last, "{done} of {last} operations are left");
 }
+
+#[test]
+fn a_follower_sees_every_event_in_order_and_a_slow_one_is_left_behind() {
+    let memory = Memory::default();
+    let (follower, followed) = Follower::new(100);
+    let sink = HistorySink::start_followed(memory.clone(), &MODEL, Instant::now(), Some(follower)).expect("a sink");
+    for value in 0..100 {
+        sink.recorder().record(event(value as u64, EventKind::Invoke, value)).expect("recorded");
+    }
+    sink.finish().expect("finished");
+    let seen: Vec<Value> = std::iter::from_fn(|| followed.next()).map(|event| event.value).collect();
+    assert_eq!(seen, (0..100).map(Value::Int).collect::<Vec<_>>());
+    assert!(!followed.was_left_behind());
+
+    let (follower, followed) = Follower::new(3);
+    let sink = HistorySink::start_followed(memory, &MODEL, Instant::now(), Some(follower)).expect("a sink");
+    for value in 0..100 {
+        sink.recorder().record(event(value as u64, EventKind::Invoke, value)).expect("nobody waits for a follower");
+    }
+    assert_eq!(sink.finish().expect("finished").events, 100);
+    assert_eq!(std::iter::from_fn(|| followed.next()).count(), 3);
+    assert!(followed.was_left_behind());
+}

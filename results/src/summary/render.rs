@@ -22,6 +22,7 @@ pub fn render(summary: &Summary, colour: bool) -> String {
     let mut page = Page { text: String::new(), colour };
     page.headline(summary);
     page.checks(summary);
+    page.ladder(summary);
     page.operations(summary);
     page.latencies(summary);
     page.facts(summary);
@@ -73,6 +74,15 @@ impl Page {
         if !summary.checks.is_empty() {
             self.blank();
         }
+    }
+
+    fn ladder(&mut self, summary: &Summary) {
+        let Some(ladder) = &summary.ladder else { return };
+        self.line("  what still holds");
+        for line in ladder.lines() {
+            self.line(format_args!("    {}", one_line(&line)));
+        }
+        self.blank();
     }
 
     fn operations(&mut self, summary: &Summary) {
@@ -137,6 +147,9 @@ impl Page {
         }
         if let Some(mutant) = &summary.mutant {
             self.fact("mutant", format_args!("{}, decided wrongly {}", mutant.name, times(mutant.fired)));
+        }
+        if let Some(fail_fast) = &summary.fail_fast {
+            self.fact("fail-fast", one_line(fail_fast));
         }
         if let Some(judged) = &summary.judged {
             let (operations, keys) = (grouped(judged.operations), grouped(judged.keys));
