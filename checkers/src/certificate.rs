@@ -5,6 +5,10 @@
 //!   invalid   a core: a small impossible history, got from the whole one by harmless deletions only
 //! ```
 
+mod file;
+
+pub use file::{CERTIFICATE_BYTES_MAX, CERTIFICATE_VERSION, CertificateError, CertificateFile, HistoryDigest};
+
 use crate::history::{OpIndex, Value};
 
 /// Proof of a verdict.
@@ -47,4 +51,6 @@ pub struct Core {
     pub cut: Option<u64>,
     /// What was kept: places in the history, in order of invocation.
     pub operations: Vec<OpIndex>,
+    /// No further allowed deletion leaves it impossible. `false` where that was not found out in time.
+    pub minimal: bool,
 }

@@ -9,6 +9,7 @@
 //! Linearizability is local, so keys are judged on their own: Herlihy and Wing, "Linearizability: a correctness condition for
 //! concurrent objects" (1990), section 3.1.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::explain::Finding;
@@ -16,6 +17,8 @@ use crate::fit::fits;
 use crate::history::{Function, History, OpIndex};
 use crate::key::Keys;
 use crate::model::{ModelKind, ModelSpec};
+use crate::search::Limits;
+use crate::shrink;
 use crate::verdict::Judgement;
 
 mod fold;
@@ -122,9 +125,33 @@ pub fn check_with(
     let keys = Keys::of(history);
     let keys = pool::worst_first(keys.histories(history));
     let results = pool::judge_all(&keys, spec, algorithm, options, start);
-    let mut judgement = fold::fold(results, &keys, spec, history.len());
+    // The other algorithms are for tests, which want the verdict only.
+    let cores_until = (algorithm == Algorithm::Auto).then(|| shrink::deadline(start + options.budget.time));
+    let mut judgement = fold::fold(results, &keys, spec, history.len(), cores_until);
     judgement.elapsed = start.elapsed();
     Ok(judgement)
+}
+
+/// Whether no order of a history is possible; `None` when that was not found out. For parts of a history, as cores are made of them.
+pub(crate) fn is_impossible(
+    history: &History,
+    spec: &ModelSpec,
+    deadline: Instant,
+    memory_bytes: usize,
+) -> Option<bool> {
+    let never = AtomicBool::new(false);
+    let limits = Limits { deadline, memory_bytes, cancelled: &never };
+    let mut judge = judge::Judge::new(spec, Algorithm::Auto);
+    let keys = Keys::of(history);
+    let mut possible = Some(false);
+    for key in keys.histories(history) {
+        match judge.judge(key, limits).0 {
+            Outcome::Invalid(_) => return Some(true),
+            Outcome::Unknown(_) => possible = None,
+            Outcome::Valid(_) => {}
+        }
+    }
+    possible
 }
 
 /// What was found out about one key.

@@ -21,8 +21,10 @@ mod key;
 pub mod ladder;
 pub mod model;
 mod search;
+mod shrink;
 pub mod stream;
 pub mod verdict;
+pub mod verify;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
 pub use search::calls::{Answer, CallError, Impasse, Timed, check_calls};

@@ -1,4 +1,5 @@
-//! The judge while the run goes on: a monitor that is fed events, and says at once when what it was fed can no longer be valid.
+//! The judge while the run goes on: a monitor that is fed events, and says at once when what it was fed can no longer
+//! be valid.
 //!
 //! ```text
 //!   Event ──> pairing ──┬─ invocation: at once ───────────────┐
@@ -8,18 +9,19 @@
 //!                                                             └─ everything else                     replay: judged again
 //! ```
 //!
-//! **The same verdict.** A prefix of a run is a history itself, whose open operations have an unknown outcome; linearizability is
-//! prefix-closed, so the first impossible prefix decides the run. [`Monitor::finish`] says of any prefix what [`check`](crate::check) would,
-//! or that it does not know. Intervals are closed: an answer and a later event's invocation at the same moment are concurrent.
-//! That is why answers are judged only when time has moved on; [`Monitor::state`] speaks of everything before, and never takes
-//! anything back.
+//! **The same verdict.** A prefix of a run is a history itself, whose open operations have an unknown outcome;
+//! linearizability is prefix-closed, so the first impossible prefix decides the run. [`Monitor::finish`] says of any
+//! prefix what [`check`](crate::check()) would, or that it does not know. Intervals are closed: an answer and a later
+//! event's invocation at the same moment are concurrent. That is why answers are judged only when time has moved on;
+//! [`Monitor::state`] speaks of everything before, and never takes anything back.
 //!
-//! **Memory** is bounded by open operations and live values: what an answer to come may still legally show, that is, values not yet shown to
-//! be overwritten before the earliest invocation still open, one for every write of unknown outcome, and the elements of
-//! lists. What falls back to [`replay`] keeps a limited number of operations. A key costs its last value as long as the monitor lives.
+//! **Memory** is bounded by open operations and live values: what an answer to come may still legally show, that is,
+//! values not yet shown to be overwritten before the earliest invocation still open, one for every write of unknown
+//! outcome, and the elements of lists. What falls back to judging again keeps a limited number of operations. A key
+//! costs its last value and, while it has few, its first operations ([`MonitorLimits`]) as long as the monitor lives.
 //!
-//! The tests are those of the judge, made incremental (each module says how); Gibbons and Korach, "Testing Shared Memories", SIAM J.
-//! Comput. 26(4), 1997; monitoring in the sense of Lowe, "Testing for linearizability", 2017.
+//! The tests are those of the judge, made incremental (each module says how); Gibbons and Korach, "Testing Shared
+//! Memories", SIAM J. Comput. 26(4), 1997; monitoring in the sense of Lowe, "Testing for linearizability", 2017.
 
 use std::time::Duration;
 
@@ -46,8 +48,8 @@ use slab::Id;
 /// What a monitor may keep and spend beyond open operations and live values.
 #[derive(Clone, Copy, Debug)]
 pub struct MonitorLimits {
-    /// Every key's first operations are kept, up to this many: a key that turns out not to be one for the fast tests is judged by
-    /// them from its beginning.
+    /// Every key's first operations are kept, up to this many: a key that turns out not to be one for the fast tests is
+    /// judged by them from its beginning.
     pub first_operations: usize,
     /// A key that is judged again and again keeps at most so many operations; beyond that it is no longer watched.
     pub replayed_operations: usize,
@@ -189,12 +191,12 @@ impl Monitor {
         }
     }
 
-    /// Takes the next event. O(log n) amortised in what is kept, and linear in a list that was read; an event on a key that is judged
-    /// again may cost a whole judgement.
+    /// Takes the next event. O(log n) amortised in what is kept, and linear in a list that was read; an event on a key
+    /// that is judged again may cost a whole judgement.
     ///
     /// # Errors
-    /// The rule that the event breaks, as [`HistoryBuilder::push`](crate::history::HistoryBuilder::push) would say. After that the monitor
-    /// is not to be used.
+    /// The rule that the event breaks, as [`HistoryBuilder::push`](crate::history::HistoryBuilder::push) would say.
+    /// After that the monitor is not to be used.
     pub fn feed(&mut self, event: Event) -> Result<(), HistoryError> {
         let before = self.pairing.now();
         let step = self.pairing.push(event)?;

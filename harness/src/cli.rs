@@ -4,7 +4,9 @@ use clap::{Parser, Subcommand};
 
 pub mod check;
 pub mod node;
+pub mod reading;
 pub mod run;
+pub mod verify;
 
 const WITHOUT_COMMAND: &str = "\
 Without a command: `trueline run` with its defaults, which starts five Raft nodes and breaks them for half a minute.";
@@ -34,6 +36,8 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Judge a history file
     Check(check::CheckArgs),
+    /// Re-check a verdict's certificate, independently
+    Verify(verify::VerifyArgs),
     /// Run one node (what `run` spawns)
     Node(node::NodeCommandArgs),
 }

@@ -14,7 +14,9 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use checkers::{
-    Budget, CheckOptions, check,
+    Budget, CheckOptions,
+    certificate::CertificateFile,
+    check,
     history::{Format, read},
     ladder::Ladder,
     verdict::{Judgement, Verdict},
@@ -182,7 +184,8 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored. Where it is not linearizable, what still holds.
+/// Reads the history back from its file, so that what is judged is what is stored, and stores the verdict's certificate. Where it is
+/// not linearizable, what still holds.
 fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<Ladder>)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
@@ -190,8 +193,18 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<
     let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
     let spec = config.workload.kind.model();
-    let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
+    let mut judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
         .with_context(|| format!("cannot judge {}", path.display()))?;
+    if let Some(certificate) = judgement.certificate.take() {
+        let certificate = CertificateFile::new(&loaded.history, &spec, certificate);
+        let mut bytes = Vec::new();
+        // The verdict counts more than its proof.
+        let written = certificate.write(&mut bytes).map_err(anyhow::Error::from);
+        if let Err(error) = written.and_then(|()| Ok(dir.write_certificate(&bytes)?)) {
+            eprintln!("trueline: {error:#}");
+        }
+        judgement.certificate = Some(certificate.certificate);
+    }
     let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
     Ok((judgement, ladder))
 }
@@ -211,6 +224,9 @@ fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
     summary.clients = config.concurrency;
     summary.judge(judgement);
     summary.files = [("run".to_owned(), dir.path().display().to_string())].into();
+    if judgement.certificate.is_some() {
+        summary.files.insert("certificate".to_owned(), dir.certificate_path().display().to_string());
+    }
     summary.replay = Some(config.command());
     summary
 }

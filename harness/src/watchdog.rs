@@ -4,8 +4,8 @@
 //!   history's thread ── events, in order ──> bounded channel ──> this thread: Monitor::feed ── violated ──> halt: the run heals
 //! ```
 //!
-//! The monitor's word only ends the run. What the run is worth is the judge's to say, who gets the whole history afterwards, as ever. If the
-//! monitor does not keep up, it stops watching and says so; nobody ever waits for it.
+//! The monitor's word only ends the run. What the run is worth is the judge's to say, who gets the whole history
+//! afterwards, as ever. If the monitor does not keep up, it stops watching and says so; nobody ever waits for it.
 
 use std::{
     io,

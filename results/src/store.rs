@@ -7,6 +7,7 @@
 //!     schedule.jsonl    the faults as carried out, as they happen
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
+//!     certificate.json  the verdict's proof, for `trueline verify`
 //!     verdict.json      the summary                                               (written last)
 //! ```
 //!
@@ -257,10 +258,24 @@ impl RunDir {
         self.path.join("verdict.json")
     }
 
+    /// The file of the verdict's certificate.
+    #[must_use]
+    pub fn certificate_path(&self) -> PathBuf {
+        self.path.join("certificate.json")
+    }
+
     /// What a node writes; nodes count from 1.
     #[must_use]
     pub fn node_log_path(&self, node: u64) -> PathBuf {
         self.path.join("nodes").join(format!("{node}.log"))
+    }
+
+    /// Writes the verdict's certificate, as it stands on disk.
+    ///
+    /// # Errors
+    /// When it cannot be written; then there is no such file, or the one from before.
+    pub fn write_certificate(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write_whole("certificate.json", bytes)
     }
 
     /// A new file for the history.

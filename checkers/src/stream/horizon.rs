@@ -7,9 +7,10 @@
 //!   forgettable │ to be kept                 now
 //! ```
 //!
-//! Only operations that observe something (reads, compare-and-sets) can show what was the case before. The horizon is the earliest
-//! invocation among those that may still answer, or the present. Every answer to come belongs to an operation invoked at or
-//! after it, except the late answer of an operation that had been given up (`info`) when its key got crowded.
+//! Only operations that observe something (reads, compare-and-sets) can show what was the case before. The horizon is
+//! the earliest invocation among those that may still answer, or the present. Every answer to come belongs to an
+//! operation invoked at or after it, except the late answer of an operation that had been given up (`info`) when its
+//! key got crowded.
 
 use std::collections::BTreeSet;
 

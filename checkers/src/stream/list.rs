@@ -6,10 +6,11 @@
 //!   returns    (3, t1) (9, t2)    for each length: when a longer list was there at the latest; t1 < t2
 //! ```
 //!
-//! An operation must not have returned before one of an earlier group was invoked. What was invoked latest in the ordered groups is one
-//! number, because everything new comes after all of them; only a read shorter than the longest must be compared with the
-//! returns of later groups, and of those only the ones that are earlier than all after them. Elements that are read are the list
-//! itself, which is alive; what is forgotten are returns that are before the horizon, but for the last.
+//! An operation must not have returned before one of an earlier group was invoked. What was invoked latest in the
+//! ordered groups is one number, because everything new comes after all of them; only a read shorter than the longest
+//! must be compared with the returns of later groups, and of those only the ones that are earlier than all after them.
+//! Elements that are read are the list itself, which is alive; what is forgotten are returns that are before the
+//! horizon, but for the last.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
-//! Events to operations while they come: the rules of [`HistoryBuilder`](crate::history::HistoryBuilder), without the history.
+//! Events to operations while they come: the rules of [`HistoryBuilder`](crate::history::HistoryBuilder), without the
+//! history.
 
 use super::Call;
 use crate::history::{

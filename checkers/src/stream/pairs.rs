@@ -1,18 +1,19 @@
-//! The pair test of [`crate::zones`], one event at a time.
+//! The pair test of [`crate::fast::zones`], one event at a time.
 //!
 //! ```text
 //!             horizon
 //!   forward   ┌─┼───┐ ┌────┐   ┌────┐      f ──> (s, block), pairwise disjoint, so sorted by s too
 //!   backward    │ x     x         x        f ──> s, only where no earlier f has so late an s
-//!     only the last two and the last one of these ahead of the horizon are kept
+//!     of those ahead of the horizon only the last ones are kept
 //! ```
 //!
-//! Block u must come before block v iff `f_u < s_v`, with f the earliest return and s the latest invocation of a block. Returns
-//! come in order of time, so f is set by a block's first return and never changes; at that moment it is later than every s, and no pair is
-//! in conflict. Only a growing s makes a conflict, and only an answer makes s grow: to s = the invocation of an operation that was
-//! open until now, which is not beyond the horizon. So all questions are "which s is the latest among the blocks with f < x" for an x at or
-//! after the horizon, and of the blocks with f ahead of the horizon two answer them all: the two latest, one of which may be the
-//! asking block itself. Gibbons and Korach, "Testing Shared Memories", SIAM J. Comput. 26(4), 1997, section 4.
+//! Block u must come before block v iff `f_u < s_v`, with f the earliest return and s the latest invocation of a block.
+//! Returns come in order of time, so f is set by a block's first return and never changes; at that moment it is later
+//! than every s, and no pair is in conflict. Only a growing s makes a conflict, and only an answer makes s grow: to s =
+//! the invocation of an operation that was open until now, which is not beyond the horizon. So all questions are "which
+//! s is the latest among the blocks with f < x" for an x at or after the horizon. Of the blocks with f ahead of the
+//! horizon the latest forward and the latest backward one answer them all. Gibbons and Korach, "Testing Shared
+//! Memories", SIAM J. Comput. 26(4), 1997, section 4.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +34,13 @@ struct Forward {
 }
 
 impl Pairs {
-    /// Whether another block must both precede and follow this one. With the horizon as `last_invoke`: whether it would after any
-    /// answer to come. O(log n).
+    /// Whether another block must both precede and follow this one. With the horizon as `last_invoke`: whether it would
+    /// after any answer to come. O(log n).
     pub(super) fn conflict(&self, block: Id, first_return: u64, last_invoke: u64) -> bool {
-        let other = self.forward.range(..last_invoke).rev().map(|(_, zone)| zone).find(|zone| zone.block != block);
-        if other.is_some_and(|zone| zone.last_invoke > first_return) {
+        // Forward zones are disjoint: the last that began before then ends last, and if it is the block's own, the
+        // others ended before it.
+        let forward = self.forward.range(..last_invoke).next_back().map(|(_, zone)| zone);
+        if forward.is_some_and(|zone| zone.block != block && zone.last_invoke > first_return) {
             return true;
         }
         // The block's own entry is never later than its first return.
@@ -64,7 +67,7 @@ impl Pairs {
 
     /// Drops what no question at or after the horizon can bring up. O(log n) for each entry dropped.
     pub(super) fn advance(&mut self, horizon: u64) {
-        while self.forward.keys().nth(2).is_some_and(|first_return| *first_return < horizon) {
+        while self.forward.keys().nth(1).is_some_and(|first_return| *first_return < horizon) {
             self.forward.pop_first();
         }
         while self.backward.keys().nth(1).is_some_and(|first_return| *first_return < horizon) {

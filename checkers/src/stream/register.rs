@@ -1,4 +1,4 @@
-//! Registers with unique live values, one event at a time: the streaming form of [`crate::chains`].
+//! Registers with unique live values, one event at a time: the streaming form of [`crate::fast::chains`].
 //!
 //! ```text
 //!   value    uncounted ──── first answer that shows it ────> counted ── replaced before the horizon ──> forgotten
@@ -7,15 +7,16 @@
 //!                      replaced ^      replaced ^             a read invoked after its value was replaced: violation
 //! ```
 //!
-//! A value counts once an answer shows that it was written: its write or compare-and-set was acknowledged, or it was observed. Until then it
-//! constrains nothing. What made a counted value counts with it, back to a blind write: so blocks only grow at their end, and
-//! *replaced* is the moment when a value's successor was counted. With that the order inside a block is one comparison for each answer,
-//! and the order between blocks one question to [`Pairs`].
+//! A value counts once an answer shows that it was written: its write or compare-and-set was acknowledged, or it was
+//! observed. Until then it constrains nothing. What made a counted value counts with it, back to a blind write: so
+//! blocks only grow at their end, and *replaced* is the moment when a value's successor was counted. With that the
+//! order inside a block is one comparison for each answer, and the order between blocks one question to [`Pairs`].
 //!
-//! A value is forgotten when any answer to come that shows it is a violation: it was replaced before the horizon, or its block is in
-//! conflict with another whatever comes. An answer that shows a value not known here is then one, whether the value was forgotten or never
-//! written. A forgotten value that is written again is a new one, for answers to come can only mean that. A value that is written
-//! again while it lives, and a compare-and-set that was refused without saying what was there, are not for this test.
+//! A value is forgotten when any answer to come that shows it is a violation: it was replaced before the horizon, or
+//! its block is in conflict with another whatever comes. An answer that shows a value not known here is then one,
+//! whether the value was forgotten or never written. A forgotten value that is written again is a new one, for answers
+//! to come can only mean that. A value that is written again while it lives, and a compare-and-set that was refused
+//! without saying what was there, are not for this test.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -216,8 +217,8 @@ impl Register {
         }
     }
 
-    /// From now on this value was written, and all that it came from. Linear in the number of values that it came from and that did not
-    /// count before.
+    /// From now on this value was written, and all that it came from. Linear in the number of values that it came from
+    /// and that did not count before.
     fn count(&mut self, id: Id, now: u64) -> Result<(), Stop> {
         let mut path = Vec::new();
         let mut at = id;

@@ -5,12 +5,13 @@
 //!                                          one operation all alone: its value is the state, all before is dropped
 //! ```
 //!
-//! The key's operations are kept, up to a limit; each judgement waits until there are a quarter more of them, so that all judgements together
-//! cost a small multiple of the last. Where an operation ran all alone, with nothing unknown outstanding, and tells what the object held
-//! afterwards, everything up to it is replaced by that value: linearizability of what comes then depends on nothing else.
+//! The key's operations are kept, up to a limit; each judgement waits until there are a quarter more of them, so that
+//! all judgements together cost a small multiple of the last. Where an operation ran all alone, with nothing unknown
+//! outstanding, and tells what the object held afterwards, everything up to it is replaced by that value:
+//! linearizability of what comes then depends on nothing else.
 //!
-//! This is the simplest thing that gives the judge's own verdict. A frontier of configurations that moves on as soon as what is open at a
-//! point is answered would keep less and be asked less often; it would have the same four methods.
+//! This is the simplest thing that gives the judge's own verdict. A frontier of configurations that moves on as soon as
+//! what is open at a point is answered would keep less and be asked less often; it would have the same four methods.
 
 use super::Stop;
 use crate::check::{Budget, CheckOptions, check};

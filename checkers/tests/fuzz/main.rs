@@ -4,6 +4,7 @@
 
 mod actions;
 mod brute_force;
+mod certificates;
 mod corrupt;
 mod generate;
 mod metamorphic;

@@ -10,8 +10,8 @@ use rand_pcg::Pcg64;
 
 use crate::events::{Style, endless};
 
-/// For each open operation, each live value and each key a few numbers are kept: the operation, the value, its block, its first return,
-/// its replacement.
+/// For each open operation, each live value and each key a few numbers are kept: the operation, the value, its block,
+/// its first return, its replacement.
 const KEPT_FOR_EACH: usize = 8;
 
 fn style(model: ModelKind, clients: usize, keys: i64, unknown: u32) -> Style {

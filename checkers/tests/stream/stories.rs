@@ -130,6 +130,25 @@ fn lists_that_cannot_be() {
     rejected(ModelKind::ListAppend, Anomaly::Phantom, "definitely failed", &failed);
 }
 
+/// The horizon is a moment, and so is a return: the one that is earlier must not be forgotten for one that is at the horizon.
+#[test]
+fn a_stale_list_read_since_the_very_moment_of_a_longer_one() {
+    let [begun, _] = read(3, Value::Nil);
+    let [other, seen] = read(2, list(&[7, 8]));
+    let events = [
+        (1, append(1, Invoke, 7)),
+        (2, append(1, Ok, 7)),
+        (3, append(1, Invoke, 8)),
+        (3, other),
+        (5, begun),
+        (5, seen),
+        (6, Event::client(3, Ok, Read, list(&[]))),
+    ];
+    let events = events.map(|(time, event)| Event { time: Some(time), ..event });
+    assert_eq!(fed(ModelKind::ListAppend, alone(), &events[..6]).finish(), Watch::Fine);
+    assert!(matches!(fed(ModelKind::ListAppend, alone(), &events).finish(), Watch::Violated(_)));
+}
+
 /// An answer and an invocation at the same moment are concurrent, in whichever order they were recorded.
 #[test]
 fn an_answer_waits_for_its_moment_to_be_over() {

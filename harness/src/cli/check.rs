@@ -1,15 +1,18 @@
 //! `trueline check`: judge a history file.
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{BufWriter, Write},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use checkers::{
-    Budget, CheckOptions, check,
-    history::{FailedCas, Format, Loaded, NilRead, ReadOptions, Value, read_with},
+    Budget, CheckOptions,
+    certificate::CertificateFile,
+    check,
+    history::{History, Loaded, Value},
     ladder::Ladder,
     model::{ModelKind, ModelSpec},
     verdict::{Judgement, Verdict},
@@ -18,8 +21,8 @@ use clap::{Args, ValueEnum};
 use results::{check::verdict_name, exit::ExitCode};
 use serde_json::json;
 
-use super::parse_duration;
-use crate::{failure::Failure, history_file::HistoryFile, ladder};
+use super::{parse_duration, reading::ReadingArgs};
+use crate::{failure::Failure, ladder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +31,7 @@ Examples:
   trueline check --format jepsen-log --model cas-register etcd.log
   trueline check --keep-complete-lines history.jsonl.zst
   trueline check --time 10s --memory 1024 --json big.jsonl
+  trueline check --certificate proof.json history.jsonl && trueline verify history.jsonl proof.json
 
 The formats and their fields are documented in docs/history-format.md.";
 
@@ -43,27 +47,18 @@ pub struct CheckArgs {
     /// The state every object starts in, as JSON [default: what the file says, else null; key-value: ""]
     #[arg(long, value_name = "JSON", value_parser = parse_initial)]
     pub initial: Option<Value>,
-    /// How the file is written [default: guessed]
-    #[arg(long, value_name = "NAME")]
-    pub format: Option<FileFormat>,
-    /// Jepsen's formats: values are `[key value]` tuples of independent keys
-    #[arg(long)]
-    pub independent: bool,
-    /// An `ok` read of nil saw an absent key, or observed nothing [default: as the format has it]
-    #[arg(long, value_name = "MEANING")]
-    pub nil_read: Option<NilReadMeaning>,
-    /// A failed compare-and-set was answered "not equal", or was just not done [default: as the format has it]
-    #[arg(long, value_name = "MEANING")]
-    pub failed_cas: Option<FailedCasMeaning>,
+    /// How to read it.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+    /// Write the verdict's certificate to this file, for `trueline verify`
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
     /// How long judging may take
     #[arg(long, default_value = "2m", value_parser = parse_duration)]
     pub time: Duration,
     /// How much memory judging may take, MiB; a compressed history may not be larger either
     #[arg(long, default_value_t = 4096, value_name = "MIB")]
     pub memory: usize,
-    /// Take a history whose writer died, or whose copy is cut short: leave out a torn last line
-    #[arg(long)]
-    pub keep_complete_lines: bool,
     /// Print the verdict as JSON
     #[arg(long)]
     pub json: bool,
@@ -114,48 +109,6 @@ impl From<Model> for ModelKind {
     }
 }
 
-/// The formats by their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FileFormat {
-    /// Trueline's own
-    Jsonl,
-    /// A Jepsen history
-    JepsenEdn,
-    /// Lines of a Jepsen log
-    JepsenLog,
-    /// One EDN map a line: get, put, append
-    KvText,
-}
-
-impl From<FileFormat> for Format {
-    fn from(format: FileFormat) -> Self {
-        match format {
-            FileFormat::Jsonl => Self::Jsonl,
-            FileFormat::JepsenEdn => Self::JepsenEdn,
-            FileFormat::JepsenLog => Self::JepsenLog,
-            FileFormat::KvText => Self::KvText,
-        }
-    }
-}
-
-/// What an `ok` read of nil means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum NilReadMeaning {
-    /// The key was absent
-    Absent,
-    /// It constrains nothing
-    Nothing,
-}
-
-/// What a failed compare-and-set means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailedCasMeaning {
-    /// The value was another one
-    Mismatch,
-    /// It was not done, for whatever reason
-    NotDone,
-}
-
 fn parse_initial(text: &str) -> Result<Value, String> {
     serde_json::from_str(text)
         .map_err(|error| format!("{text:?} is no JSON value ({error}); write null, 0 or '\"text\"'"))
@@ -167,52 +120,49 @@ fn parse_initial(text: &str) -> Result<Value, String> {
 /// When the file cannot be read as a history of the model.
 pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let start = Instant::now();
-    let loaded = load(args).map_err(Failure::usage)?;
+    let decompressed_max = (args.memory as u64).saturating_mul(1 << 20);
+    let loaded = args.reading.load(&args.file, decompressed_max).map_err(Failure::usage)?;
     let reading = start.elapsed();
     let spec = spec(args, loaded.model.clone());
     let budget = Budget { time: args.time, memory_bytes: args.memory.saturating_mul(1 << 20) };
     let judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
         .with_context(|| format!("cannot judge {}", args.file.display()))
         .map_err(Failure::usage)?;
+    let stored = store(args, &loaded.history, &spec, &judgement);
     let wanted = args.ladder || (ladder::is_wanted(&judgement) && !args.no_ladder);
     let ladder = wanted.then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
     let text = if args.json {
         as_json(args, &loaded, &spec, &judgement, ladder.as_ref(), reading)
     } else {
-        as_text(args, &loaded, &spec, &judgement, reading) + &ladder.as_ref().map_or(String::new(), ladder::as_text)
+        as_text(args, &loaded, &spec, &judgement, reading)
+            + &ladder.as_ref().map_or(String::new(), ladder::as_text)
+            + stored.as_deref().unwrap_or_default()
     };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;
-    Ok(judgement.verdict.into())
+    // The verdict is told first: a violation stays one if its proof cannot be stored.
+    match stored {
+        Err(error) if judgement.verdict != Verdict::Invalid => Err(Failure::harness(error)),
+        Err(error) => {
+            eprintln!("trueline: {error:#}");
+            Ok(judgement.verdict.into())
+        }
+        Ok(_) => Ok(judgement.verdict.into()),
+    }
 }
 
-fn load(args: &CheckArgs) -> anyhow::Result<Loaded> {
-    let reading = || format!("cannot read the history {}", args.file.display());
-    let decompressed_max = (args.memory as u64).saturating_mul(1 << 20);
-    let input = HistoryFile::open(&args.file, decompressed_max).with_context(reading)?;
-    let format = match args.format {
-        Some(format) => format.into(),
-        None if input.first.is_empty() => Format::Jsonl,
-        None => Format::guess(&args.file, &input.first)
-            .ok_or_else(|| anyhow!("its format cannot be guessed; name it with --format"))
-            .with_context(reading)?,
-    };
-    if args.independent && !matches!(format, Format::JepsenEdn | Format::JepsenLog) {
-        bail!("--independent is about Jepsen's formats; this file is none of them");
+/// Writes the certificate, if there is one and it was asked for. Says so.
+fn store(args: &CheckArgs, history: &History, spec: &ModelSpec, judgement: &Judgement) -> anyhow::Result<String> {
+    match (&args.certificate, &judgement.certificate) {
+        (None, _) => Ok(String::new()),
+        (Some(_), None) => Ok("  there is no certificate to write\n".into()),
+        (Some(path), Some(certificate)) => {
+            let writing = || format!("cannot write the certificate {}", path.display());
+            let file = CertificateFile::new(history, spec, certificate.clone());
+            file.write(BufWriter::new(File::create(path).with_context(writing)?)).with_context(writing)?;
+            Ok(format!("  certificate: {}\n", path.display()))
+        }
     }
-    let options = ReadOptions {
-        keep_complete_lines: args.keep_complete_lines,
-        independent_keys: args.independent,
-        nil_read: args.nil_read.map(|meaning| match meaning {
-            NilReadMeaning::Absent => NilRead::Absent,
-            NilReadMeaning::Nothing => NilRead::Nothing,
-        }),
-        failed_cas: args.failed_cas.map(|meaning| match meaning {
-            FailedCasMeaning::Mismatch => FailedCas::Mismatch,
-            FailedCasMeaning::NotDone => FailedCas::NotDone,
-        }),
-    };
-    read_with(input.into_reader(), format, &options).with_context(reading)
 }
 
 /// What to judge against: the flags, then the file, then the usual.
