@@ -13,7 +13,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::describe;
-use crate::history::{Action, Completion, OpIndex, Value, ValueId};
+use crate::history::{Action, Completion, OpIndex, Value};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
 use crate::verdict::{Anomaly, Violation};

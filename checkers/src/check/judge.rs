@@ -74,9 +74,15 @@ impl<'a> Judge<'a> {
         self.fast(|| calls.judge(&limits)).unwrap_or_else(|| self.search(key, limits, &calls.problem()))
     }
 
-    fn list(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
-        let lists = Lists::of(key, &self.spec.initial);
-        self.fast(|| (lists.judge(&limits), "list-order")).unwrap_or_else(|| self.search(key, limits, &lists.problem()))
+    /// The fast test where it is one of its cases, else the searches.
+    fn either<M: Model>(
+        &self,
+        key: KeyHistory<'_>,
+        limits: Limits<'_>,
+        test: impl FnOnce() -> (Decision, &'static str),
+        problem: impl FnOnce() -> Problem<M>,
+    ) -> KeyResult {
+        self.fast(test).unwrap_or_else(|| self.search(key, limits, &problem()))
     }
 
     /// What a fast test says, if it may say anything and the case is its own.
