@@ -152,7 +152,7 @@ fn a_stale_read_of_a_value_written_twice() {
     seconds   0.000       0.010  0.020       0.030  0.040       0.050  0.060      0.070
     client 1  ├─ write 1 ─┤      ├─ write 2 ─┤      ├─ write 1 ─┤
     client 2                                                           ├─ read 2 ─┤
-                                                                    ^ stale: 1 was there since 0.050
+                                        stale: 1 was there since 0.050 ^
     ");
 }
 
@@ -301,15 +301,15 @@ fn a_refused_compare_and_set_that_saw_what_it_expected() {
 #[test]
 fn a_refused_compare_and_set_that_no_order_explains() {
     let operations = [write(1, 0, 10, 1), cas(2, 40, 1, 8).mismatched(50, None), read(3, 60, 70, 1)];
-    assert_snapshot!(told(CasRegister, &operations), @r"
+    assert_snapshot!(told(CasRegister, &operations), @r#"
     not-linearizable
 
-    No order explains these 2 operations: client 1's write of x=1 (invoked at 0.000 s, returned at 0.010 s); client 2's refused compare-and-set of x from 1 to 8 (invoked at 0.040 s, returned at 0.050 s).
+    Client 2's refused compare-and-set of x from 1 to 8 was answered "not equal" at 0.040 s, but it was x=1 all the while: client 1's write of x=1 had been acknowledged at 0.010 s and nothing else was written since.
 
     seconds   0.000       0.010  0.040                 0.050
     client 1  ├─ write 1 ─┤
-    client 2                     ├─ cas 1→8 not equal ─┤
-    ");
+    client 2                     ├─ cas 1→8 not equal ─┤  <- x=1 was there
+    "#);
 }
 
 #[test]
@@ -681,8 +681,8 @@ fn a_lock_with_two_holders() {
 
     Client 1's acquisition for 1 (invoked at 0.000 s, returned at 0.010 s) and client 2's acquisition for 2 (invoked at 0.020 s, returned at 0.030 s) both hold the lock, and no release by 1 can lie between: a broken lock.
 
-    seconds   0.000         0.010  0.020         0.030
-    client 1  ├─ acquire 1 ─┤
+    seconds   0.000         0.010  0.020         0.030  0.040         0.050
+    client 1  ├─ acquire 1 ─┤                           ├─ release 1 ─┤
     client 2                       ├─ acquire 2 ─┤  <- 1 holds it
     ");
 }
@@ -694,9 +694,8 @@ fn a_lock_that_was_released_by_one_who_never_asked_for_it() {
 
     Client 2's release by 2 was acknowledged at 0.030 s, but nobody had asked to acquire the lock for that owner before: a broken lock.
 
-    seconds   0.000         0.010  0.020         0.030
-    client 1  ├─ acquire 1 ─┤
-    client 2                       ├─ release 2 ─┤  <- released what was not held
+    seconds   0.020         0.030
+    client 2  ├─ release 2 ─┤  <- released what was not held
     ");
 }
 

@@ -195,7 +195,7 @@ struct Beside {
     notes: Vec<String>,
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored, and stores the verdict's certificate.
+/// Reads the history back from its file, so that what is judged is what is stored. Stores the verdict's certificate.
 fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());

@@ -6,7 +6,10 @@ use crate::describe::Clock;
 use crate::explain::Finding;
 use crate::fast::Decision;
 use crate::fast::list::Lists;
+use crate::fast::lock::Locks;
+use crate::fast::queue::Queues;
 use crate::fast::register::{Calls, Numbers};
+use crate::fast::set::Sets;
 use crate::fit::impossible_read;
 use crate::key::KeyHistory;
 use crate::model::{Model, ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
@@ -41,10 +44,19 @@ impl<'a> Judge<'a> {
                 let lists = Lists::of(key, initial);
                 self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
             }
-            ModelKind::Set => self.search(key, limits, &set::problem(key, initial)),
+            ModelKind::Set => {
+                let sets = Sets::of(key, initial);
+                self.either(key, limits, || (sets.judge(&limits), "set-order"), || set::problem(key, initial))
+            }
             ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
-            ModelKind::Queue => self.search(key, limits, &queue::problem(key, initial)),
-            ModelKind::Lock => self.search(key, limits, &lock::problem(key, initial)),
+            ModelKind::Queue => {
+                let queues = Queues::of(key, initial);
+                self.either(key, limits, || (queues.judge(&limits), "queue-order"), || queue::problem(key, initial))
+            }
+            ModelKind::Lock => {
+                let locks = Locks::of(key, initial);
+                self.either(key, limits, || (locks.judge(&limits), "lock-zones"), || lock::problem(key, initial))
+            }
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
             ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
@@ -55,29 +67,31 @@ impl<'a> Judge<'a> {
         let mut numbers = self.numbers.take().unwrap_or_else(|| Numbers::of(key.history, &self.spec.initial));
         let calls = Calls::of(key, &mut numbers, &limits);
         self.numbers = Some(numbers);
-        match calls {
-            Ok(calls) => self.either(key, limits, || calls.judge(&limits), || calls.problem()),
-            Err(early) => {
-                (outcome(early).unwrap_or_else(|| unreachable!("reading the operations decides or ends")), "cas-chains")
-            }
-        }
+        let mut calls = match calls {
+            Ok(calls) => calls,
+            Err(early) => return (outcome(early).expect("reading the operations decides or gives up"), "cas-chains"),
+        };
+        self.fast(|| calls.judge(&limits)).unwrap_or_else(|| self.search(key, limits, &calls.problem()))
     }
 
-    /// The fast test first; the searches where the case is not its own.
+    /// The fast test where it is one of its cases, else the searches.
     fn either<M: Model>(
         &self,
         key: KeyHistory<'_>,
         limits: Limits<'_>,
-        fast: impl FnOnce() -> (Decision, &'static str),
+        test: impl FnOnce() -> (Decision, &'static str),
         problem: impl FnOnce() -> Problem<M>,
     ) -> KeyResult {
-        if self.algorithm == Algorithm::Auto {
-            let (decision, decided_by) = fast();
-            if let Some(outcome) = outcome(decision) {
-                return (outcome, decided_by);
-            }
+        self.fast(test).unwrap_or_else(|| self.search(key, limits, &problem()))
+    }
+
+    /// What a fast test says, if it may say anything and the case is its own.
+    fn fast(&self, test: impl FnOnce() -> (Decision, &'static str)) -> Option<KeyResult> {
+        if self.algorithm != Algorithm::Auto {
+            return None;
         }
-        self.search(key, limits, &problem())
+        let (decision, decided_by) = test();
+        outcome(decision).map(|outcome| (outcome, decided_by))
     }
 
     fn search<M: Model>(&self, key: KeyHistory<'_>, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {
