@@ -144,7 +144,8 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
         ladder: ladder.as_ref(),
         reading,
     };
-    let text = if args.json { format!("{:#}\n", told.json()) } else { told.text() + stored.as_deref().unwrap_or_default() };
+    let text =
+        if args.json { format!("{:#}\n", told.json()) } else { told.text() + stored.as_deref().unwrap_or_default() };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;
     // The verdict is told first: a violation stays one if its proof cannot be stored.
