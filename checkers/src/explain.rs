@@ -13,7 +13,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::describe;
-use crate::history::{Action, Completion, OpIndex};
+use crate::history::{Action, Completion, OpIndex, Value};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
 use crate::verdict::{Anomaly, Violation};
@@ -121,6 +121,11 @@ fn of_another_type(scene: &Scene<'_>) -> Option<Account> {
         (Action::Read, Completion::Ok(Some(seen))) if !holds(scene.value(seen)) => Some((deed, seen)),
         _ => None,
     })?;
+    if let (ModelKind::Set, Value::List(_)) = (scene.spec.model, scene.value(seen)) {
+        let words = format!("{}, which has an element twice, as no set does", scene.observed(read, seen));
+        let account = Account::new(Anomaly::DuplicatedAppend, scene, &words);
+        return Some(account.marked(read, "an element is there twice"));
+    }
     let words = format!("{}, which is not {expected}, and nothing else was ever there", scene.observed(read, seen));
     let account = Account::new(Anomaly::ReadOfUnwritten, scene, &words);
     Some(account.marked(read, format!("{} is not {expected}", scene.show(seen))))

@@ -120,8 +120,17 @@ fn shown_by(finding: Finding, proof: &Proof) -> Finding {
 
 /// Over several keys the algorithm that is named is the one that had to do the most.
 pub(super) fn heavier(a: &'static str, b: &'static str) -> &'static str {
-    let order =
-        ["none", "register-zones", "cas-chains", "list-order", "set-order", "queue-order", "depth-first", "frontier"];
+    let order = [
+        "none",
+        "register-zones",
+        "cas-chains",
+        "list-order",
+        "set-order",
+        "queue-order",
+        "lock-zones",
+        "depth-first",
+        "frontier",
+    ];
     let rank = |name| order.iter().position(|other| *other == name);
     if rank(a) >= rank(b) { a } else { b }
 }

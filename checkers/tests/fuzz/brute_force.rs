@@ -3,37 +3,60 @@
 use checkers::history::{Completion, Operation, Value};
 use checkers::model::ModelSpec;
 
-use crate::object::{happened, start, step};
+use crate::object::{happened, start};
 
 /// True when some order of the operations respects real time and the model.
 pub fn linearizable(operations: &[Operation], spec: &ModelSpec) -> bool {
-    let relevant: Vec<&Operation> =
-        operations.iter().filter(|operation| operation.completion != Completion::Fail).collect();
-    let mut left: Vec<bool> = vec![true; relevant.len()];
-    extend(&relevant, &mut left, &start(spec), spec)
+    linearization(operations, spec).is_some()
 }
 
-fn extend(operations: &[&Operation], left: &mut [bool], state: &Value, spec: &ModelSpec) -> bool {
-    let must = |at: usize| operations[at].completion != Completion::Info;
-    if !(0..operations.len()).any(|at| left[at] && must(at)) {
-        return true;
+/// An order of the operations that respects real time and the model, or `None` when there is none.
+pub fn linearization(operations: &[Operation], spec: &ModelSpec) -> Option<Vec<usize>> {
+    let mut search = Search {
+        operations,
+        spec,
+        left: operations.iter().map(|operation| operation.completion != Completion::Fail).collect(),
+        order: Vec::new(),
+    };
+    search.extend(&start(spec)).then_some(search.order)
+}
+
+struct Search<'a> {
+    operations: &'a [Operation],
+    spec: &'a ModelSpec,
+    left: Vec<bool>,
+    order: Vec<usize>,
+}
+
+impl Search<'_> {
+    fn must(&self, at: usize) -> bool {
+        self.left[at] && self.operations[at].completion != Completion::Info
     }
-    for next in 0..operations.len() {
-        let comes_too_late = (0..operations.len())
-            .any(|other| left[other] && must(other) && operations[other].ret < operations[next].invoke);
-        if !left[next] || comes_too_late {
-            continue;
+
+    fn extend(&mut self, state: &Value) -> bool {
+        let all = 0..self.operations.len();
+        if !all.clone().any(|at| self.must(at)) {
+            return true;
         }
-        if let Some(after) = step(spec, state, operations[next]) {
-            left[next] = false;
-            let found = extend(operations, left, &after, spec);
-            left[next] = true;
-            if found {
-                return true;
+        for next in all.clone().filter(|&at| self.operations[at].completion != Completion::Fail) {
+            let invoke = self.operations[next].invoke;
+            let comes_too_late = all.clone().any(|other| self.must(other) && self.operations[other].ret < invoke);
+            if !self.left[next] || comes_too_late {
+                continue;
+            }
+            // What of unknown outcome did nothing need not be there.
+            if let Some(after) = happened(self.spec, state, &self.operations[next]) {
+                self.left[next] = false;
+                self.order.push(next);
+                if self.extend(&after) {
+                    return true;
+                }
+                self.order.pop();
+                self.left[next] = true;
             }
         }
+        false
     }
-    false
 }
 
 /// What is wrong with this order as a proof that the operations are linearizable. Nothing when all is well.

@@ -7,17 +7,21 @@ mod brute_force;
 mod certificates;
 mod corrupt;
 mod generate;
+mod metamorphic;
 mod object;
 mod outside;
 
 use checkers::certificate::Certificate;
-use checkers::history::{Action, Completion, History, Operation, ProcessId, Value};
+use checkers::history::{History, Operation};
 use checkers::model::{ModelKind, ModelSpec};
 use checkers::verdict::Verdict;
 use checkers::{Algorithm, CheckOptions, check_with};
 use generate::{Case, Shape, generate};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_pcg::Pcg64;
+
+/// Fast tests by name.
+const FAST: [&str; 6] = ["register-zones", "cas-chains", "list-order", "set-order", "queue-order", "lock-zones"];
 
 fn cases() -> u64 {
     std::env::var("TRUELINE_FUZZ_CASES")
@@ -25,37 +29,45 @@ fn cases() -> u64 {
         .map_or(20_000, |cases| cases.parse().expect("TRUELINE_FUZZ_CASES is a number"))
 }
 
+/// Whether the judge calls the history linearizable. Its proofs and words are checked on the way.
 fn judge(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> bool {
+    judged(operations, spec, algorithm).0
+}
+
+/// The verdict, and by which algorithm.
+fn judged(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> (bool, &'static str) {
     let history = History::from_operations(operations.to_vec()).expect("generated histories are well-formed");
     let options = CheckOptions { threads: 1, ..CheckOptions::default() };
     let judgement = check_with(&history, spec, &options, algorithm).expect("generated histories fit their model");
-    match judgement.verdict {
+    let valid = match judgement.verdict {
+        Verdict::Vacuous => operations.is_empty(),
         Verdict::Valid => {
-            if let Some(Certificate::Linearization(orders)) = &judgement.certificate {
-                let order: Vec<usize> =
-                    orders.iter().flat_map(|key| &key.order).map(|index| index.0 as usize).collect();
-                if let Err(wrong) = brute_force::replay(&history.into_operations(), &order, spec) {
-                    panic!("{algorithm:?} proves its verdict with {order:?}: {wrong}; {spec:?}: {operations:#?}");
-                }
+            let Some(Certificate::Linearization(orders)) = &judgement.certificate else {
+                panic!("{algorithm:?} has no proof: {spec:?}: {operations:#?}");
+            };
+            let order: Vec<usize> = orders.iter().flat_map(|key| &key.order).map(|index| index.0 as usize).collect();
+            if let Err(wrong) = brute_force::replay(&history.into_operations(), &order, spec) {
+                panic!("{algorithm:?} proves its verdict with {order:?}: {wrong}; {spec:?}: {operations:#?}");
             }
             true
         }
         Verdict::Invalid => {
             let violation = judgement.violation.expect("an invalid verdict comes with a violation");
-            assert!(!violation.operations.is_empty() && violation.operations.len() <= 6 + operations.len());
+            assert!(!violation.operations.is_empty() && violation.operations.len() <= operations.len());
             assert!(violation.operations.iter().all(|index| (index.0 as usize) < operations.len()));
-            assert_eq!(judgement.reason, violation.sentences[0]);
+            assert!(judgement.reason.starts_with(&violation.sentences[0]));
             assert!(!judgement.reason.contains("defect"), "{} on {operations:#?}", judgement.reason);
             assert!(violation.diagram.lines().count() > 1, "{} on {operations:#?}", violation.diagram);
             false
         }
-        other => panic!("undecided ({other:?}: {}) on {operations:#?}", judgement.reason),
-    }
+        Verdict::Unknown => panic!("undecided ({}) on {operations:#?}", judgement.reason),
+    };
+    (valid, judgement.decided_by)
 }
 
 /// Runs the small cases of one model; every checker must say what brute force says.
 fn differential(kind: ModelKind) {
-    let mut valid = 0;
+    let (mut valid, mut fast) = (0, 0);
     let cases = cases();
     for seed in 0..cases {
         let mut random = Pcg64::seed_from_u64(seed);
@@ -65,18 +77,19 @@ fn differential(kind: ModelKind) {
         let say = |name: &str, answer: bool| {
             assert_eq!(answer, truth, "{name} disagrees with brute force on seed {seed}, {spec:?}: {operations:#?}");
         };
-        say("auto", judge(&operations, &spec, Algorithm::Auto));
+        let (answer, by) = judged(&operations, &spec, Algorithm::Auto);
+        fast += u64::from(FAST.contains(&by));
+        say(by, answer);
         say("the frontier search", judge(&operations, &spec, Algorithm::Frontier));
         say("the depth-first search", judge(&operations, &spec, Algorithm::DepthFirst));
-        if seed % 4 == 0 {
-            say("stateright", outside::stateright(&operations, &spec));
-        }
-        if seed % 4 == 1 {
-            say("porcupine-rs", outside::porcupine(&operations, &spec));
-        }
+        say("stateright", outside::stateright(&operations, &spec));
+        say("porcupine-rs", outside::porcupine(&operations, &spec));
     }
     assert!(valid * 5 > cases, "only {valid} of {cases} histories were linearizable: the fuzz proves little");
     assert!((cases - valid) * 5 > cases, "{valid} of {cases} histories were linearizable: the fuzz proves little");
+    use ModelKind::{Counter, KeyValue, MultiRegister};
+    let has_fast_test = !matches!(kind, Counter | KeyValue | MultiRegister);
+    assert!(!has_fast_test || fast * 4 > cases, "only {fast} of {cases} histories were for the fast test");
 }
 
 #[test]
@@ -128,7 +141,7 @@ fn multi_registers_agree_with_brute_force() {
 #[test]
 fn longer_histories_agree_with_each_other_and_an_outside_checker() {
     for kind in ModelKind::ALL {
-        let (mut valid, cases) = (0, (cases() / 40).max(100));
+        let (mut valid, cases) = (0, (cases() / 80).max(50));
         for seed in 0..cases {
             let mut random = Pcg64::seed_from_u64(seed);
             let shape = Shape::long(kind, &mut random);
@@ -142,49 +155,4 @@ fn longer_histories_agree_with_each_other_and_an_outside_checker() {
         }
         assert!(valid * 10 > cases && (cases - valid) * 10 > cases, "{kind:?}: {valid} of {cases} valid");
     }
-}
-
-/// What must not change a verdict, and what must not make a valid history invalid.
-#[test]
-fn renaming_changes_nothing_and_slack_keeps_histories_valid() {
-    for kind in ModelKind::ALL {
-        for seed in 0..cases() / 10 {
-            let mut random = Pcg64::seed_from_u64(seed);
-            let Case { operations, spec } = generate(kind, Shape::small(&mut random), &mut random);
-            let valid = judge(&operations, &spec, Algorithm::Auto);
-            let renamed: Vec<Operation> = operations.iter().map(rename).collect();
-            assert_eq!(judge(&renamed, &spec, Algorithm::Auto), valid, "renamed clients and keys, seed {seed}");
-            if !valid {
-                continue;
-            }
-            let mut wider = operations.clone();
-            let at = random.random_range(0..wider.len());
-            wider[at].invoke = wider[at].invoke.saturating_sub(random.random_range(0..20));
-            wider[at].ret = wider[at].ret.saturating_add(random.random_range(0..20));
-            let wider = on_own_processes(wider);
-            assert!(judge(&wider, &spec, Algorithm::Auto), "a widened interval, seed {seed}: {wider:#?}");
-            let is_read = |operation: &&Operation| {
-                operation.action == Action::Read && matches!(operation.completion, Completion::Ok(Some(_)))
-            };
-            let read = operations.iter().find(is_read);
-            if let Some(read) = read.cloned() {
-                let mut more = operations.clone();
-                more.push(read);
-                assert!(judge(&on_own_processes(more), &spec, Algorithm::Auto), "a read done twice, seed {seed}");
-            }
-        }
-    }
-}
-
-fn rename(operation: &Operation) -> Operation {
-    let process = ProcessId(1000 - operation.process.0);
-    Operation { process, key: Value::Text("renamed".into()), ..operation.clone() }
-}
-
-/// Every operation by a process of its own, so that no process overlaps itself.
-fn on_own_processes(mut operations: Vec<Operation>) -> Vec<Operation> {
-    for (process, operation) in (0u64..).zip(&mut operations) {
-        operation.process = ProcessId(process);
-    }
-    operations
 }
