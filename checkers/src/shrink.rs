@@ -90,12 +90,12 @@ struct Finder<'a, 'h> {
 }
 
 impl Finder<'_, '_> {
-    /// Shrinks a part, and then what is left of the whole history at each cut of that. `None` as for [`from_part`](Self::from_part).
+    /// Shrinks a part, and then what is left of the whole history at each cut of that. `None` as for [`shrunk`](Self::shrunk).
     ///
     /// What was added only after a cut is not taken out of what was read before it. So a cut of the whole may show with fewer operations
     /// what a cut of the part does not.
     fn settled(&mut self, part: Core, is_near: bool) -> Option<Core> {
-        let mut core = self.from_part(part, is_near)?;
+        let mut core = self.shrunk(part, is_near)?;
         let takes_out = match self.spec.model {
             ModelKind::ListAppend | ModelKind::Set | ModelKind::Queue | ModelKind::MultiRegister => true,
             ModelKind::Register
@@ -114,7 +114,7 @@ impl Finder<'_, '_> {
                 let is_in = |index: &&OpIndex| key.compact(**index).invoke <= cut;
                 let operations = core.operations.iter().filter(is_in).copied().collect();
                 let part = Core { cut: Some(cut), operations, ..core.clone() };
-                self.from_part(part, true).filter(|found| size(found) < size(&core))
+                self.shrunk(part, true).filter(|found| size(found) < size(&core))
             });
             match smaller {
                 Some(smaller) => core = smaller,
@@ -125,7 +125,7 @@ impl Finder<'_, '_> {
     }
 
     /// Shrinks a part, if it is impossible. `None` when it is not, or when what was found cannot be verified, which is remembered.
-    fn from_part(&mut self, core: Core, is_near: bool) -> Option<Core> {
+    fn shrunk(&mut self, core: Core, is_near: bool) -> Option<Core> {
         let key = self.key;
         let (start, operations, places) = left(key.history, self.spec, &core, Open::StaysAnswered).ok()?;
         let history = History::from_operations(operations).ok()?;
