@@ -18,12 +18,12 @@ mod units;
 use std::time::{Duration, Instant};
 
 use self::units::Units;
-use crate::certificate::{Certificate, Core};
+use crate::certificate::Core;
 use crate::check::is_impossible;
-use crate::history::{Completion, History, OpIndex};
+use crate::history::{Action, Completion, History, OpIndex, Operation, ValueId};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
-use crate::verify::{Bounds, Open, Refuted, left, verify_within};
+use crate::verify::{Bounds, Open, Refuted, left, verify_until};
 
 /// Up to this many operations the verifier's own search is asked first.
 const SMALL: usize = 300;
@@ -31,22 +31,37 @@ const SMALL: usize = 300;
 /// What that search may spend on one part.
 const SMALL_BOUNDS: Bounds = Bounds { steps: 50_000, memory_bytes: 64 << 20 };
 
+/// And the time that this may take.
+const SMALL_TIME: Duration = Duration::from_millis(200);
+
+/// What it may spend on the core that is given out. Less than [`Bounds::default`], so that others can verify it too.
+const FINAL_BOUNDS: Bounds = Bounds { steps: 10_000_000, memory_bytes: 768 << 20 };
+
+/// And the time that this may take where none is left.
+const FINAL_TIME: Duration = Duration::from_millis(200);
+
+/// The longest history of one key that is shrunk as a whole.
+const WHOLE_MAX: usize = 1 << 20;
+
 /// Memory for the checkers, when they are asked about a larger part.
 const MEMORY_BYTES: usize = 256 << 20;
 
 /// Finds a core. `hint` is what a checker named: the operations that cannot all be, or the one whose return no order gets past.
 ///
-/// Ends by `deadline`, but for the final verification, which takes O(n) and what [`Bounds::default`] allows for the core.
+/// Ends by `deadline`, but for steps of O(n) and [`FINAL_TIME`].
 ///
 /// # Errors
 /// Why there is none: the time ended, or what was found is too large to be verified.
 pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], deadline: Instant) -> Result<Core, String> {
-    let mut asked = Vec::new();
+    let mut finder = Finder { key, spec, deadline, failures: Vec::new() };
+    let part = |cut, operations| Core { key: key.key.clone(), cut, operations, minimal: false };
     for operations in near::candidates(key, spec, hint) {
-        let core = Core { key: key.key.clone(), cut: None, operations, minimal: false };
-        if let Some(core) = settled(key, spec, core, deadline, &mut asked) {
+        if let Some(core) = finder.settled(part(None, operations), true) {
             return Ok(core);
         }
+    }
+    if key.places.len() > WHOLE_MAX {
+        return Err(format!("more than {WHOLE_MAX} operations are too many to look for an impossible part among all"));
     }
     let last_return = hint.iter().map(|&index| key.compact(index).ret).max().unwrap_or(u64::MAX);
     for cut in [Some(last_return).filter(|&cut| cut < u64::MAX), None] {
@@ -55,91 +70,87 @@ pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], dead
             cut.is_none_or(|cut| operation.invoke <= cut) && operation.completion != Completion::Fail
         };
         let operations = key.places.iter().filter(is_in).copied().collect();
-        let core = Core { key: key.key.clone(), cut, operations, minimal: false };
-        if let Some(core) = settled(key, spec, core, deadline, &mut asked) {
+        if let Some(core) = finder.settled(part(cut, operations), false) {
             return Ok(core);
         }
     }
-    Err(asked.pop().unwrap_or_else(|| "no impossible part was found in time".into()))
+    Err(finder.failures.pop().unwrap_or_else(|| "no impossible part was found in time".into()))
 }
 
 /// Cores up to this many operations are tried with every cut.
 const CUT_MAX: usize = 12;
 
-/// Shrinks a part, and then what is left of the whole history at each cut of that. `None` as for [`from_part`].
-///
-/// What was added only after a cut is not taken out of what was read before it. So a cut of the whole may show with fewer operations
-/// what a cut of the part does not.
-fn settled(
-    key: KeyHistory<'_>,
-    spec: &ModelSpec,
-    part: Core,
+/// Looks for a core of one key.
+struct Finder<'a, 'h> {
+    key: KeyHistory<'h>,
+    spec: &'a ModelSpec,
     deadline: Instant,
-    failures: &mut Vec<String>,
-) -> Option<Core> {
-    let mut core = from_part(key, spec, part, deadline, failures)?;
-    let takes_out = !matches!(
-        spec.model,
-        ModelKind::Register | ModelKind::CasRegister | ModelKind::Counter | ModelKind::Lock | ModelKind::KeyValue
-    );
-    while takes_out && core.minimal && core.operations.len() <= CUT_MAX {
-        let mut cuts: Vec<u64> = core.operations.iter().map(|&index| key.compact(index).ret).collect();
-        cuts.retain(|&cut| cut <= core.cut.unwrap_or(u64::MAX - 1));
-        cuts.sort_unstable();
-        let size = |core: &Core| (core.operations.len(), core.cut.unwrap_or(u64::MAX));
-        let smaller = cuts.into_iter().find_map(|cut| {
-            let is_in = |index: &&OpIndex| key.compact(**index).invoke <= cut;
-            let operations: Vec<OpIndex> = core.operations.iter().filter(is_in).copied().collect();
-            let part = Core { cut: Some(cut), operations, ..core.clone() };
-            from_part(key, spec, part, deadline, failures).filter(|found| size(found) < size(&core))
-        });
-        match smaller {
-            Some(smaller) => core = smaller,
-            None => break,
-        }
-    }
-    Some(core)
+    /// Why what was found was not given out.
+    failures: Vec<String>,
 }
 
-/// Shrinks a part, if it is impossible. `None` when it is not, or when what was found cannot be verified, which is added to `failures`.
-fn from_part(
-    key: KeyHistory<'_>,
-    spec: &ModelSpec,
-    core: Core,
-    deadline: Instant,
-    failures: &mut Vec<String>,
-) -> Option<Core> {
-    let (start, operations, places) = left(key.history, spec, &core, Open::StaysAnswered).ok()?;
-    let history = History::from_operations(operations).ok()?;
-    let shrinker = Shrinker { history: &history, spec: &start, deadline };
-    let whole = Core {
-        key: core.key.clone(),
-        cut: core.cut,
-        operations: (0..u32::try_from(history.len()).ok()?).map(OpIndex).collect(),
-        minimal: false,
-    };
-    if shrinker.judge(&whole) != Said::Impossible {
-        return None;
-    }
-    let small = shrinker.shrink(whole);
-    let found = Core {
-        key: core.key,
-        cut: small.cut,
-        operations: small.operations.iter().map(|index| places[index.0 as usize]).collect(),
-        minimal: small.minimal,
-    };
-    let without_cut = Core { cut: None, ..found.clone() };
-    let all_returned = found.operations.iter().all(|&index| Some(key.compact(index).ret) <= found.cut);
-    let mut last = None;
-    for core in [without_cut, found.clone()].into_iter().skip(usize::from(found.cut.is_some() && !all_returned)) {
-        let certificate = Certificate::Core(core.clone());
-        match verify_within(key.history, spec, &certificate, Bounds::default()) {
-            Ok(_) => return Some(core),
-            Err(refuted) => last = Some(refuted),
+impl Finder<'_, '_> {
+    /// Shrinks a part, and then what is left of the whole history at each cut of that. `None` as for [`shrunk`](Self::shrunk).
+    ///
+    /// What was added only after a cut is not taken out of what was read before it. So a cut of the whole may show with fewer operations
+    /// what a cut of the part does not.
+    fn settled(&mut self, part: Core, is_near: bool) -> Option<Core> {
+        let mut core = self.shrunk(part, is_near)?;
+        let takes_out = match self.spec.model {
+            ModelKind::ListAppend | ModelKind::Set | ModelKind::Queue | ModelKind::MultiRegister => true,
+            ModelKind::Register
+            | ModelKind::CasRegister
+            | ModelKind::Counter
+            | ModelKind::Lock
+            | ModelKind::KeyValue => false,
+        };
+        while takes_out && core.minimal && core.operations.len() <= CUT_MAX {
+            let key = self.key;
+            let mut cuts: Vec<u64> = core.operations.iter().map(|&index| key.compact(index).ret).collect();
+            cuts.retain(|&cut| cut <= core.cut.unwrap_or(u64::MAX - 1));
+            cuts.sort_unstable();
+            let size = |core: &Core| (core.operations.len(), core.cut.unwrap_or(u64::MAX));
+            let smaller = cuts.into_iter().find_map(|cut| {
+                let is_in = |index: &&OpIndex| key.compact(**index).invoke <= cut;
+                let operations = core.operations.iter().filter(is_in).copied().collect();
+                let part = Core { cut: Some(cut), operations, ..core.clone() };
+                self.shrunk(part, true).filter(|found| size(found) < size(&core))
+            });
+            match smaller {
+                Some(smaller) => core = smaller,
+                None => break,
+            }
         }
+        Some(core)
     }
-    failures.extend(last.map(|refuted| format!("a core of {} operations {refuted}", found.operations.len())));
-    None
+
+    /// Shrinks a part, if it is impossible. `None` when it is not, or when what was found cannot be verified, which is remembered.
+    fn shrunk(&mut self, core: Core, is_near: bool) -> Option<Core> {
+        let key = self.key;
+        let (start, operations, places) = left(key.history, self.spec, &core, Open::StaysAnswered).ok()?;
+        let history = History::from_operations(operations).ok()?;
+        let shrinker = Shrinker { history: &history, spec: &start, deadline: self.deadline, is_near };
+        let whole = Core { operations: (0..u32::try_from(history.len()).ok()?).map(OpIndex).collect(), ..core };
+        if shrinker.judge(&whole) != Said::Impossible {
+            return None;
+        }
+        let small = shrinker.shrink(whole);
+        let operations: Vec<OpIndex> = small.operations.iter().map(|index| places[index.0 as usize]).collect();
+        let all_returned = operations.iter().all(|&index| Some(key.compact(index).ret) <= small.cut);
+        let found = Core { operations, ..small };
+        let without_cut = Core { cut: None, ..found.clone() };
+        let soon = Instant::now() + FINAL_TIME;
+        let mut last = None;
+        for core in [without_cut, found.clone()].into_iter().skip(usize::from(found.cut.is_some() && !all_returned)) {
+            match verify_until(key.history, self.spec, &core, FINAL_BOUNDS, self.deadline.max(soon)) {
+                Ok(_) => return Some(core),
+                Err(refuted) => last = Some(refuted),
+            }
+        }
+        let size = found.operations.len();
+        self.failures.extend(last.map(|refuted| format!("a core of {size} operations {refuted}")));
+        None
+    }
 }
 
 /// What is known of a part.
@@ -156,6 +167,8 @@ struct Shrinker<'h> {
     history: &'h History,
     spec: &'h ModelSpec,
     deadline: Instant,
+    /// It has little more than a core: what a test named, and what must stay beside that.
+    is_near: bool,
 }
 
 impl Shrinker<'_> {
@@ -164,7 +177,8 @@ impl Shrinker<'_> {
             return Said::Possible;
         }
         if core.operations.len() <= SMALL {
-            match verify_within(self.history, self.spec, &Certificate::Core(core.clone()), SMALL_BOUNDS) {
+            let end = Instant::now() + SMALL_TIME;
+            match verify_until(self.history, self.spec, core, SMALL_BOUNDS, end) {
                 Ok(_) => return Said::Impossible,
                 Err(Refuted::Wrong(_)) => return Said::Possible,
                 Err(Refuted::Undecided(_)) => {}
@@ -198,16 +212,20 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Drops halves of the units, quarters, and so on down to single ones.
+    /// Drops halves of the units, quarters, and so on down to single ones. A part that is nearly a core already is tried unit by unit.
     fn drop_units(&self, core: &mut Core) {
-        let units = Units::of(self.history, self.spec, &core.operations);
+        let mut units = Units::of(self.history, self.spec, &core.operations);
         let mut gone = vec![false; units.len()];
-        let mut size = units.len();
+        let mut size = if self.is_near { 1 } else { units.len() };
         loop {
             size = size.div_ceil(2).max(1);
             let mut dropped = false;
-            let there: Vec<usize> = (0..units.len()).filter(|&unit| !gone[unit]).collect();
+            // The last first: what others came from cannot go when those cannot.
+            let there: Vec<usize> = (0..units.len()).rev().filter(|&unit| !gone[unit]).collect();
             for group in there.chunks(size) {
+                if size == 1 && units.is_needed(group[0]) {
+                    continue;
+                }
                 if Instant::now() >= self.deadline {
                     core.minimal = false;
                     return;
@@ -221,12 +239,10 @@ impl Shrinker<'_> {
                     continue;
                 }
                 match self.judge(&smaller) {
-                    Said::Impossible => {
-                        (*core, gone, dropped) = (smaller, without, true);
-                    }
+                    Said::Impossible => (*core, gone, dropped) = (smaller, without, true),
+                    Said::Possible if size == 1 => units.need(group[0]),
                     Said::Possible => {}
-                    Said::Unknown if size == 1 => core.minimal = false,
-                    Said::Unknown => {}
+                    Said::Unknown => core.minimal &= size > 1,
                 }
             }
             if size == 1 && !dropped {
@@ -235,13 +251,14 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Cuts at ever earlier returns of what is left.
+    /// Cuts at ever earlier events of what is left.
     fn cut_earlier(&self, core: &mut Core) {
         let operation = |index: &OpIndex| &self.history.operations()[index.0 as usize];
         loop {
             let end = core.cut.unwrap_or(u64::MAX - 1);
-            let mut returns: Vec<u64> = core.operations.iter().map(|index| operation(index).ret).collect();
-            returns.sort_unstable_by(|a, b| b.cmp(a));
+            let times = |operation: &Operation<ValueId>| [operation.invoke, operation.ret];
+            let mut times: Vec<u64> = core.operations.iter().map(operation).flat_map(times).collect();
+            times.sort_unstable_by(|a, b| b.cmp(a));
             // A cut that cuts something: after it an operation returns, or is invoked.
             let cuts = |cut: u64| {
                 core.operations
@@ -249,10 +266,10 @@ impl Shrinker<'_> {
                     .map(operation)
                     .any(|operation| operation.invoke > cut || (operation.ret > cut && operation.ret <= end))
             };
-            let Some(cut) = returns.into_iter().find(|&ret| ret <= end && cuts(ret)) else { return };
+            let Some(cut) = times.into_iter().find(|&time| time <= end && cuts(time)) else { return };
             let is_left = |index: &&OpIndex| {
                 let operation = operation(index);
-                let is_read = self.history.operation(**index).action.function() == crate::history::Function::Read;
+                let is_read = matches!(operation.action, Action::Read);
                 operation.invoke <= cut && !(is_read && operation.ret > cut)
             };
             let operations = core.operations.iter().filter(is_left).copied().collect();
@@ -271,5 +288,5 @@ impl Shrinker<'_> {
 
 /// How much of the time that is left a core may take: enough for most, and never so much that a verdict is long in coming.
 pub(crate) fn deadline(check_ends: Instant) -> Instant {
-    check_ends.min(Instant::now() + Duration::from_secs(10))
+    check_ends.min(Instant::now() + Duration::from_secs(5))
 }

@@ -18,6 +18,7 @@ mod search;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::time::Instant;
 
 pub(crate) use self::deletions::Open;
 use self::object::Object;
@@ -97,8 +98,19 @@ pub fn verify_within(
 ) -> Result<Proven, Refuted> {
     match certificate {
         Certificate::Linearization(orders) => linearization(history, spec, orders),
-        Certificate::Core(core) => impossible(history, spec, core, bounds),
+        Certificate::Core(core) => impossible(history, spec, core, bounds, None),
     }
+}
+
+/// Verifies a core, and gives up at this moment too: for those who look for one and have no longer.
+pub(crate) fn verify_until(
+    history: &History,
+    spec: &ModelSpec,
+    core: &Core,
+    bounds: Bounds,
+    end: Instant,
+) -> Result<Proven, Refuted> {
+    impossible(history, spec, core, bounds, Some(end))
 }
 
 /// True when the operation happened for certain, so that an order without it is none.
@@ -184,14 +196,20 @@ fn replay(
     Ok(())
 }
 
-fn impossible(history: &History, spec: &ModelSpec, core: &Core, bounds: Bounds) -> Result<Proven, Refuted> {
+fn impossible(
+    history: &History,
+    spec: &ModelSpec,
+    core: &Core,
+    bounds: Bounds,
+    end: Option<Instant>,
+) -> Result<Proven, Refuted> {
     let part = deletions::part(history, spec, core, Open::IsUnknown).map_err(Refuted::Wrong)?;
     let Some(object) = Object::start(spec.model, &part.initial) else {
         return wrong(format_args!("an object of this model cannot start as {}", spec.initial));
     };
     let operations: Vec<Operation<&Value>> =
         part.operations.iter().map(|operation| operation.map(|place| &part.values[place])).collect();
-    match search::order(object, &operations, bounds) {
+    match search::order(object, &operations, bounds, end) {
         search::Found::None => Ok(Proven::NotLinearizable { operations: core.operations.len(), minimal: core.minimal }),
         search::Found::Order(order) => {
             let order: Vec<String> = order.iter().take(20).map(|&place| part.places[place].to_string()).collect();

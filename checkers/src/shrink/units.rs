@@ -36,16 +36,22 @@ enum Goes {
 }
 
 /// The units of some operations of one key.
+#[derive(Default)]
 pub(super) struct Units {
     units: Vec<Unit>,
     operations: Vec<(OpIndex, Goes, Vec<Name>)>,
-    /// What compare-and-sets made of a value.
+    /// What compare-and-sets made of a value, and what a value was made of.
     made: HashMap<Name, Vec<Name>>,
+    made_of: HashMap<Name, Vec<Name>>,
+    /// What was found to be needed stays needed.
+    is_final: bool,
+    needed: HashSet<Name>,
+    needed_alone: HashSet<usize>,
 }
 
 impl Units {
     pub(super) fn of(history: &History, spec: &ModelSpec, operations: &[OpIndex]) -> Self {
-        let mut units = Self { units: Vec::new(), operations: Vec::new(), made: HashMap::new() };
+        let mut units = Self::default();
         let operations = || operations.iter().map(|&index| (index, &history.operations()[index.0 as usize]));
         let mut naming = Naming::new(history, spec, operations().map(|(_, operation)| operation));
         let mut named = BTreeSet::new();
@@ -53,6 +59,7 @@ impl Units {
             let (goes, names) = naming.names(place, operation);
             if let (Action::Cas { .. }, [old, new], Goes::WithOne) = (operation.action, &names[..], goes) {
                 units.made.entry(*old).or_default().push(*new);
+                units.made_of.entry(*new).or_default().push(*old);
             }
             let unit = naming.unit(operation, &names);
             if goes != Goes::Never && !unit.is_empty() && named.insert(unit.clone()) {
@@ -66,15 +73,36 @@ impl Units {
                 units.units.push(Unit::Operation(place));
             }
         }
-        if naming.family == Family::Sums {
-            // What came first can go only when the reads beside it are gone.
-            units.units.reverse();
-        }
+        units.is_final = naming.family == Family::Values;
         units
     }
 
     pub(super) fn len(&self) -> usize {
         self.units.len()
+    }
+
+    /// True when it is known that this unit cannot go.
+    pub(super) fn is_needed(&self, unit: usize) -> bool {
+        self.is_final
+            && match &self.units[unit] {
+                Unit::Operation(place) => self.needed_alone.contains(place),
+                Unit::Names(names) => names.iter().any(|name| self.needed.contains(name)),
+            }
+    }
+
+    /// Remembers that this unit cannot go, nor what its values came from.
+    pub(super) fn need(&mut self, unit: usize) {
+        match &self.units[unit] {
+            Unit::Operation(place) => drop(self.needed_alone.insert(*place)),
+            Unit::Names(names) => {
+                let mut open = names.clone();
+                while let Some(name) = open.pop() {
+                    if self.needed.insert(name) {
+                        open.extend(self.made_of.get(&name).into_iter().flatten());
+                    }
+                }
+            }
+        }
     }
 
     /// What stays when these units are dropped.

@@ -13,11 +13,15 @@
 //! - the later of two equal optional operations before the earlier: they can be exchanged.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::deletions::changes_nothing;
 use super::object::Object;
 use super::{Bounds, happened};
 use crate::history::{Operation, Value};
+
+/// Points between two looks at the clock.
+const POINTS_PER_LOOK: u64 = 256;
 
 /// What the search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +85,12 @@ struct Search<'v> {
 }
 
 /// Looks for an order of the operations, which come in order of invocation and have not failed.
-pub(super) fn order<'v>(object: Object<'v>, operations: &[Operation<&'v Value>], bounds: Bounds) -> Found {
+pub(super) fn order<'v>(
+    object: Object<'v>,
+    operations: &[Operation<&'v Value>],
+    bounds: Bounds,
+    end: Option<Instant>,
+) -> Found {
     let (mut required, mut optional) = (Vec::new(), Vec::new());
     for (place, &operation) in operations.iter().enumerate() {
         if happened(&operation) {
@@ -93,15 +102,15 @@ pub(super) fn order<'v>(object: Object<'v>, operations: &[Operation<&'v Value>],
     let twin =
         |at: usize| optional[..at].iter().rposition(|other| other.operation.action == optional[at].operation.action);
     let twins = (0..optional.len()).map(twin).collect();
-    Search { required, optional, twins }.run(object, bounds)
+    Search { required, optional, twins }.run(object, bounds, end)
 }
 
 impl<'v> Search<'v> {
-    fn run(&self, object: Object<'v>, bounds: Bounds) -> Found {
+    fn run(&self, object: Object<'v>, bounds: Bounds, end: Option<Instant>) -> Found {
         let optional = vec![0; self.optional.len().div_ceil(64)].into();
         let mut open = vec![Point { done: Done::default(), optional, object, depth: 0, last: 0 }];
         let mut tried: HashMap<(Done, Object<'v>), Vec<Bits>> = HashMap::new();
-        let (mut steps, mut bytes) = (0, 0);
+        let (mut steps, mut bytes, mut points) = (0, 0, 0u64);
         let mut path = Vec::new();
         while let Some(point) = open.pop() {
             path.truncate(point.depth.saturating_sub(1));
@@ -120,7 +129,9 @@ impl<'v> Search<'v> {
             let before = open.len();
             self.next(&point, &mut open);
             steps += 1 + (open.len() - before) as u64;
-            if steps > bounds.steps || bytes > bounds.memory_bytes {
+            points += 1;
+            let is_late = points.is_multiple_of(POINTS_PER_LOOK) && end.is_some_and(|end| Instant::now() >= end);
+            if is_late || steps > bounds.steps || bytes > bounds.memory_bytes {
                 return Found::GaveUp;
             }
         }
