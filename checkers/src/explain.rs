@@ -10,8 +10,10 @@
 //! smaller. What no account explains is listed: "no order explains these operations". The names are those of the field:
 //! Adya, "Weak consistency" (1999), for phantoms, dirty reads and lost updates; the rest as Jepsen's reports have them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::describe;
-use crate::history::{Action, Completion, OpIndex, Value, ValueId};
+use crate::history::{Action, Completion, OpIndex, Value};
 use crate::key::KeyHistory;
 use crate::model::{ModelKind, ModelSpec};
 use crate::verdict::{Anomaly, Violation};
@@ -21,6 +23,7 @@ mod list;
 mod queue;
 mod register;
 mod scene;
+mod text;
 
 use scene::{Deed, Scene};
 
@@ -74,6 +77,21 @@ impl Account {
 
 /// The violation in words. O(n) in the key's operations for each of the few that were found.
 pub(crate) fn violation(key: KeyHistory<'_>, spec: &ModelSpec, finding: &Finding) -> Violation {
+    // A verdict is not lost for want of words.
+    catch_unwind(AssertUnwindSafe(|| explained(key, spec, finding))).unwrap_or_else(|_| Violation {
+        anomaly: finding.anomaly,
+        key: key.key.clone(),
+        operations: finding.operations.clone(),
+        sentences: vec![format!(
+            "On {} {} have no linear order (the explanation crashed, which is a defect of it; the verdict stands).",
+            describe::key_phrase(key.key),
+            describe::count(finding.operations.len(), "operation")
+        )],
+        diagram: String::new(),
+    })
+}
+
+fn explained(key: KeyHistory<'_>, spec: &ModelSpec, finding: &Finding) -> Violation {
     let scene = Scene::new(key, spec, &finding.operations);
     let account = of_another_type(&scene).or_else(|| account(&scene)).unwrap_or_else(|| unexplained(&scene, finding));
     let scene = scene.with(account.operations.iter().copied());
@@ -84,17 +102,15 @@ pub(crate) fn violation(key: KeyHistory<'_>, spec: &ModelSpec, finding: &Finding
 }
 
 fn account(scene: &Scene<'_>) -> Option<Account> {
-    let has = |is: fn(&Action<ValueId>) -> bool| scene.all().any(|deed| is(&deed.op.action));
-    if scene.spec.model == ModelKind::ListAppend {
-        list::account(scene)
-    } else if has(|action| matches!(action, Action::Add(_))) {
-        list::account_of_set(scene).or_else(|| queue::account_of_counter(scene))
-    } else if has(|action| matches!(action, Action::Enqueue(_) | Action::Dequeue)) {
-        queue::account(scene)
-    } else if has(|action| matches!(action, Action::Acquire(_) | Action::Release(_))) {
-        queue::account_of_lock(scene)
-    } else {
-        register::account(scene)
+    match scene.spec.model {
+        ModelKind::Register | ModelKind::CasRegister => register::account(scene),
+        ModelKind::KeyValue => register::account(scene).or_else(|| text::account(scene)),
+        ModelKind::ListAppend => list::account(scene),
+        ModelKind::Set => list::account_of_set(scene),
+        ModelKind::Counter => queue::account_of_counter(scene),
+        ModelKind::Queue => queue::account(scene),
+        ModelKind::Lock => queue::account_of_lock(scene),
+        ModelKind::MultiRegister => None,
     }
 }
 

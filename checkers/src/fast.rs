@@ -1,11 +1,11 @@
 //! Fast tests: where every value is written at most once, the order follows from what was read, in O(n log n) or better.
 //!
 //! ```text
-//!   register, cas-register ──> register ──> chains ──> zones ──┐
-//!   list-append ─────────────> list ───────────────────────────┤
-//!   set ─────────────────────> set ────────────────────────────┤
-//!   queue ───────────────────> queue ──────────────────────────┤
-//!   lock ────────────────────> lock ───────────────────> zones ┴──> Decision
+//!   register, cas-register ──> register ──> chains ──> zones ─┬─ refusals ─┐
+//!   list-append ─────────────> list ──────────────────────────┘            │
+//!   set ─────────────────────> set ────────────────────────────────────────┤
+//!   queue ───────────────────> queue ──────────────────────────────────────┤
+//!   lock ────────────────────> lock ─────────────────> zones ──────────────┴──> Decision
 //! ```
 //!
 //! A test says what it found, with proof either way, or that the case is not its own. Who decides then is not its business.
@@ -22,6 +22,7 @@ pub(crate) mod chains;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod queue;
+mod refusals;
 pub(crate) mod register;
 pub(crate) mod set;
 pub(crate) mod zones;

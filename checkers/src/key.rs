@@ -66,6 +66,10 @@ impl Keys {
             part.end += 1;
             part.unknown += usize::from(operation.is_unknown());
         }
+        if let [only] = &keys[..] {
+            debug_assert_eq!(only.end, history.len(), "all operations are on the only key");
+            return Self { places: (0..).map(OpIndex).take(history.len()).collect(), keys };
+        }
         let mut nexts = Vec::with_capacity(keys.len());
         let mut end = 0;
         for part in &mut keys {

@@ -19,6 +19,7 @@ mod fit;
 pub mod history;
 mod key;
 pub mod ladder;
+mod lint;
 pub mod model;
 mod search;
 mod shrink;
@@ -27,5 +28,6 @@ pub mod verdict;
 pub mod verify;
 
 pub use check::{Algorithm, Budget, CheckError, CheckOptions, check, check_with};
+pub use lint::{Lint, LintKind, lint};
 pub use search::calls::{Answer, CallError, Impasse, Timed, check_calls};
 pub use search::{HowFar, Why};

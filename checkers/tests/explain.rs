@@ -76,7 +76,7 @@ fn list(elements: &[i64]) -> Value {
     Value::List(elements.iter().map(|element| Value::Int(*element)).collect())
 }
 
-use ModelKind::{CasRegister, KeyValue, ListAppend, Register};
+use ModelKind::{CasRegister, Counter, KeyValue, ListAppend, Lock, Queue, Register, Set};
 
 #[test]
 fn a_stale_read() {
@@ -334,7 +334,8 @@ fn reordered_appends_in_two_reads() {
     seconds   0.000        0.090  0.100           0.110  0.120           0.130
     client 1  ├─ append 1 ─┤
     client 2  ├─ append 2 ─┤
-    client 3                      ├─ read [1, 2] ─┤      ├─ read [2, 1] ─┤  <- the two reads disagree
+    client 3                      ├─ read [1, 2] ─┤      ├─ read [2, 1] ─┤
+                                                         ^ the two reads disagree
     ");
 }
 
@@ -475,13 +476,217 @@ fn a_text_that_lost_an_append() {
     };
     let operations = [text(1, 0, 10, "x"), text(1, 20, 30, "y"), read(2, 40, 50, "y")];
     assert_snapshot!(told_of(&timed(&operations), KeyValue, "".into()), @r#"
+    lost-write
+
+    Client 1's append of "x" to x had been acknowledged at 0.010 s, but client 2's read of x="y" at 0.040 s does not hold it, nor does any other read: a lost write.
+
+    seconds   0.000          0.010  0.040        0.050
+    client 1  ├─ append "x" ─┤
+    client 2                        ├─ read "y" ─┤  <- "x" is missing
+    "#);
+}
+
+fn add(process: u64, invoke: u64, ret: u64, value: i64) -> Operation {
+    Operation::invoked(process, Action::Add(value.into()), invoke).on("x").done(ret)
+}
+
+fn enqueue(process: u64, invoke: u64, ret: u64, value: i64) -> Operation {
+    Operation::invoked(process, Action::Enqueue(value.into()), invoke).on("x").done(ret)
+}
+
+fn dequeue(process: u64, invoke: u64, ret: u64, value: impl Into<Value>) -> Operation {
+    Operation::invoked(process, Action::Dequeue, invoke).on("x").returned(ret, value)
+}
+
+fn acquire(process: u64, invoke: u64, ret: u64) -> Operation {
+    Operation::invoked(process, Action::Acquire((process as i64).into()), invoke).on("x").done(ret)
+}
+
+fn release(process: u64, invoke: u64, ret: u64) -> Operation {
+    Operation::invoked(process, Action::Release((process as i64).into()), invoke).on("x").done(ret)
+}
+
+#[test]
+fn a_text_that_holds_an_append_twice() {
+    let once = Operation::invoked(1, Action::Append("ab".into()), 0).on("x").done(10);
+    assert_snapshot!(told_of(&timed(&[once, read(2, 20, 30, "abab")]), KeyValue, "".into()), @r#"
     not-linearizable
 
-    Every order was tried, and none gets past client 2's read of x="y" (invoked at 0.040 s, returned at 0.050 s).
+    Every order was tried, and none gets past client 2's read of x="abab" (invoked at 0.020 s, returned at 0.030 s).
 
-    seconds   0.040        0.050
-    client 2  ├─ read "y" ─┤  <- no order gets past this
+    seconds   0.020           0.030
+    client 2  ├─ read "abab" ─┤  <- no order gets past this
     "#);
+}
+
+#[test]
+fn a_set_that_lost_an_element() {
+    assert_snapshot!(told(Set, &[add(1, 0, 10, 1), add(2, 0, 10, 2), read(3, 20, 30, list(&[2]))]), @r"
+    lost-write
+
+    Client 1's addition of 1 to x had been acknowledged at 0.010 s, but client 3's read of x=[2] at 0.020 s does not hold it, nor does any other read: a lost write.
+
+    seconds   0.000     0.010  0.020        0.030
+    client 1  ├─ add 1 ─┤
+    client 3                   ├─ read [2] ─┤  <- 1 is missing
+    ");
+}
+
+#[test]
+fn a_set_that_shrank() {
+    let operations = [add(1, 0, 100, 1), read(2, 20, 30, list(&[1])), read(3, 40, 50, list(&[]))];
+    assert_snapshot!(told(Set, &operations), @r"
+    stale-read
+
+    Client 2's read of x=[1] had returned at 0.030 s, and held 1, but client 3's read of x=[] at 0.040 s does not: a stale read, at least 0.010 s old.
+
+    seconds   0.020        0.030  0.040       0.050
+    client 2  ├─ read [1] ─┤
+    client 3                      ├─ read [] ─┤  <- stale: 1 is missing
+    ");
+}
+
+#[test]
+fn two_sets_of_which_neither_holds_the_other() {
+    let operations = [add(1, 0, 100, 1), add(2, 0, 100, 2), read(3, 20, 30, list(&[1])), read(4, 25, 35, list(&[2]))];
+    assert_snapshot!(told(Set, &operations), @r"
+    not-linearizable
+
+    Every order was tried, and none gets past client 4's read of x=[2] (invoked at 0.025 s, returned at 0.035 s).
+
+    seconds   0.025        0.035
+    client 4  ├─ read [2] ─┤  <- no order gets past this
+    ");
+}
+
+#[test]
+fn a_set_with_an_element_that_nobody_added() {
+    assert_snapshot!(told(Set, &[add(1, 0, 10, 1), read(3, 20, 30, list(&[1, 7]))]), @r"
+    read-of-unwritten
+
+    Client 3's read of x=[1, 7] at 0.020 s holds 7, which nobody ever added: a read of a value never written.
+
+    seconds   0.020           0.030
+    client 3  ├─ read [1, 7] ─┤  <- nobody added 7
+    ");
+}
+
+#[test]
+fn a_counter_that_lost_an_addition() {
+    assert_snapshot!(told(Counter, &[add(1, 0, 10, 2), add(2, 5, 15, 3), read(3, 20, 30, 2)]), @r"
+    lost-write
+
+    Client 3 read x=2 at 0.020 s, but what had been acknowledged by then makes at least 5: an addition was lost, or the read is stale.
+
+    seconds   0.020      0.030
+    client 3  ├─ read 2 ─┤  <- possible: 5
+    ");
+}
+
+#[test]
+fn a_counter_that_is_too_high() {
+    let unknown = Operation::invoked(2, Action::Add(3.into()), 5).on("x");
+    assert_snapshot!(told(Counter, &[add(1, 0, 10, 2), unknown, read(3, 20, 30, 6)]), @r"
+    not-linearizable
+
+    Client 3 read x=6 at 0.020 s, but all that had been asked for by then makes at most 5.
+
+    seconds   0.020      0.030
+    client 3  ├─ read 6 ─┤  <- possible: 2 to 5
+    ");
+}
+
+#[test]
+fn a_queue_that_gave_an_element_twice() {
+    let operations = [enqueue(1, 0, 10, 5), dequeue(2, 20, 30, 5), dequeue(3, 25, 40, 5)];
+    assert_snapshot!(told(Queue, &operations), @r"
+    duplicated-dequeue
+
+    Client 2's dequeue of 5 (invoked at 0.020 s, returned at 0.030 s) and client 3's dequeue of 5 (invoked at 0.025 s, returned at 0.040 s) took the same element, which was put in once: a duplicated dequeue.
+
+    seconds   0.000         0.010  0.020  0.025  0.030  0.040
+    client 1  ├─ enqueue 5 ─┤
+    client 2                       ├─ dequeue 5 ─┤
+    client 3                              ├─ dequeue 5 ─┤  <- 5 was taken twice
+    ");
+}
+
+#[test]
+fn a_queue_that_let_one_overtake() {
+    let operations = [enqueue(1, 0, 10, 5), enqueue(1, 20, 30, 6), dequeue(2, 40, 50, 6), dequeue(2, 60, 70, 5)];
+    assert_snapshot!(told(Queue, &operations), @r"
+    reordered-dequeue
+
+    Client 1's enqueue of 5 had been acknowledged at 0.010 s before client 1's enqueue of 6 was invoked at 0.020 s, but client 2's dequeue of 6 had returned at 0.050 s, before client 2's dequeue of 5 at 0.060 s: 6 left the queue before 5.
+
+    seconds   0.000         0.010  0.020         0.030  0.040         0.050  0.060         0.070
+    client 1  ├─ enqueue 5 ─┤      ├─ enqueue 6 ─┤
+    client 2                                            ├─ dequeue 6 ─┤      ├─ dequeue 5 ─┤
+                                                        ^ 5 was before 6
+    ");
+}
+
+#[test]
+fn a_queue_that_lost_an_element() {
+    let operations = [enqueue(1, 0, 10, 5), enqueue(1, 20, 30, 6), dequeue(2, 40, 50, 6)];
+    assert_snapshot!(told(Queue, &operations), @r"
+    lost-write
+
+    Client 1's enqueue of 5 had been acknowledged at 0.010 s before client 1's enqueue of 6 was invoked at 0.020 s, but client 2's dequeue of 6 had returned at 0.050 s, and nobody ever took 5: 5 was lost.
+
+    seconds   0.000         0.010  0.020         0.030  0.040         0.050
+    client 1  ├─ enqueue 5 ─┤      ├─ enqueue 6 ─┤
+    client 2                                            ├─ dequeue 6 ─┤  <- 5 was before 6
+    ");
+}
+
+#[test]
+fn a_queue_that_was_not_empty() {
+    assert_snapshot!(told(Queue, &[enqueue(1, 0, 10, 5), dequeue(2, 40, 50, Value::Nil)]), @r"
+    lost-write
+
+    Client 2 found nothing in the queue at 0.040 s, but client 1's enqueue of 5 had been acknowledged at 0.010 s and nobody ever took 5.
+
+    seconds   0.000         0.010  0.040              0.050
+    client 1  ├─ enqueue 5 ─┤
+    client 2                       ├─ dequeue: empty ─┤  <- 5 was in the queue
+    ");
+}
+
+#[test]
+fn a_queue_that_gave_what_nobody_put_in() {
+    assert_snapshot!(told(Queue, &[enqueue(1, 0, 10, 5), dequeue(2, 40, 50, 7)]), @r"
+    read-of-unwritten
+
+    Client 2 took 7 at 0.040 s, which nobody ever put in: a read of a value never written.
+
+    seconds   0.040         0.050
+    client 2  ├─ dequeue 7 ─┤  <- nobody put 7 in
+    ");
+}
+
+#[test]
+fn a_lock_with_two_holders() {
+    assert_snapshot!(told(Lock, &[acquire(1, 0, 10), acquire(2, 20, 30), release(1, 40, 50)]), @r"
+    not-linearizable
+
+    Every order was tried, and none gets past client 2's acquisition for 2 (invoked at 0.020 s, returned at 0.030 s).
+
+    seconds   0.020         0.030
+    client 2  ├─ acquire 2 ─┤  <- no order gets past this
+    ");
+}
+
+#[test]
+fn a_lock_that_was_released_by_one_who_never_asked_for_it() {
+    assert_snapshot!(told(Lock, &[acquire(1, 0, 10), release(2, 20, 30)]), @r"
+    broken-lock
+
+    Client 2's release by 2 was acknowledged at 0.030 s, but nobody had asked to acquire the lock for that owner before: a broken lock.
+
+    seconds   0.020         0.030
+    client 2  ├─ release 2 ─┤  <- released what was not held
+    ");
 }
 
 /// Where there is no clock, moments are places in the order of events; keys without a plain name are said first.

@@ -19,6 +19,7 @@ use checkers::{
     check,
     history::{Format, read},
     ladder::Ladder,
+    lint,
     verdict::{Judgement, Verdict},
 };
 use results::{
@@ -102,9 +103,9 @@ pub async fn conduct(
     let failure = failure.or_else(|| finished.as_ref().err().map(ToString::to_string));
     let failure = failure.or_else(|| carried.failure.as_ref().map(ToString::to_string));
     // A history cut short is one too, so a violation that is in it stays found whatever else went wrong.
-    let (judgement, ladder) = match judge(config, &dir) {
-        Ok((judgement, ladder)) => (Ok(judgement), ladder),
-        Err(error) => (Err(error), None),
+    let (judgement, beside) = match judge(config, &dir) {
+        Ok((judgement, beside)) => (Ok(judgement), beside),
+        Err(error) => (Err(error), Beside::default()),
     };
     progress.finish();
     let mut summarised = match (failure, phases, judgement) {
@@ -120,7 +121,8 @@ pub async fn conduct(
             broken_off(config, &dir, &judgement, failure.to_string())
         }
     };
-    summarised.summary.ladder = ladder;
+    summarised.summary.ladder = beside.ladder;
+    summarised.summary.notes = beside.notes;
     summarised.summary.fail_fast = watched;
     write_down(config, &dir, summarised, &paths.data)
 }
@@ -184,9 +186,17 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the history back from its file, so that what is judged is what is stored, and stores the verdict's certificate. Where it is
-/// not linearizable, what still holds.
-fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<Ladder>)> {
+/// What is said of a history beside its verdict.
+#[derive(Default)]
+struct Beside {
+    /// What still holds, where it is not linearizable.
+    ladder: Option<Ladder>,
+    /// Notes on it.
+    notes: Vec<String>,
+}
+
+/// Reads the history back from its file, so that what is judged is what is stored. Stores the verdict's certificate.
+fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
     let file = fs::File::open(&path).with_context(reading)?;
@@ -206,7 +216,8 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Option<
         judgement.certificate = Some(certificate.certificate);
     }
     let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
-    Ok((judgement, ladder))
+    let notes = lint(&loaded.history, &spec).into_iter().map(|note| note.words).collect();
+    Ok((judgement, Beside { ladder, notes }))
 }
 
 /// A summary and what goes with it.

@@ -13,6 +13,9 @@ use checkers::{
 /// However much of the budget the verdict took, this is there for the ladder.
 const TIME_MIN: Duration = Duration::from_secs(5);
 
+/// However much it left, nobody waits longer for the ladder. Mostly it is sequential consistency that takes long.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Whether the ladder is worth its time when nobody has said so: what is linearizable holds to everything else.
 #[must_use]
 pub fn is_wanted(judgement: &Judgement) -> bool {
@@ -22,7 +25,7 @@ pub fn is_wanted(judgement: &Judgement) -> bool {
 /// Judges the levels below linearizability with what the verdict has left of the budget.
 #[must_use]
 pub fn after(judgement: &Judgement, history: &History, spec: &ModelSpec, budget: Budget) -> Ladder {
-    let time = budget.time.saturating_sub(judgement.elapsed).max(TIME_MIN);
+    let time = budget.time.saturating_sub(judgement.elapsed).clamp(TIME_MIN, TIME_MAX);
     ladder(history, spec, Some(judgement), &Budget { time, ..budget })
 }
 

@@ -37,7 +37,7 @@ fn says(output: &Output, code: i32, words: &[&str]) {
 
 #[test]
 fn a_valid_history() {
-    says(&check(VALID, &[]), 0, &["valid", "2 operations on 1 keys"]);
+    says(&check(VALID, &[]), 0, &["valid", "2 operations on 1 key in"]);
 }
 
 #[test]

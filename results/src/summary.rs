@@ -21,7 +21,7 @@ mod render;
 pub use render::{OneLine, one_line, render};
 
 /// Version of `verdict.json`.
-pub const SUMMARY_FORMAT: u32 = 1;
+pub const SUMMARY_FORMAT: u32 = 2;
 
 /// Everything about a run that fits on a screen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub struct Summary {
     pub checks: Vec<Check>,
     /// What the judge found, if it found something.
     pub violation: Option<ViolationSummary>,
+    /// Notes on the history: where the adapter, rather than the system, may be wrong.
+    pub notes: Vec<String>,
     /// What still holds where the history is not linearizable.
     #[serde(default)]
     pub ladder: Option<Ladder>,
@@ -89,8 +91,10 @@ pub struct ViolationSummary {
     pub anomaly: Anomaly,
     /// The key it is on.
     pub key: Value,
-    /// A plain sentence with clients, values and times.
-    pub description: String,
+    /// Plain sentences with clients, values and times.
+    pub sentences: Vec<String>,
+    /// The operations on a time axis, line by line, for a fixed-width font.
+    pub diagram: Vec<String>,
     /// The operations involved: their places among all operations in order of invocation, from 0.
     pub operations: Vec<u32>,
 }
@@ -145,6 +149,7 @@ impl Summary {
             harness_error: None,
             checks: Vec::new(),
             violation: None,
+            notes: Vec::new(),
             ladder: None,
             judged: None,
             operations: OperationTable::default(),
@@ -171,7 +176,8 @@ impl Summary {
         self.violation = judgement.violation.as_ref().map(|violation| ViolationSummary {
             anomaly: violation.anomaly,
             key: violation.key.clone(),
-            description: violation.sentences.join(" "),
+            sentences: violation.sentences.clone(),
+            diagram: violation.diagram.lines().map(str::to_owned).collect(),
             operations: violation.operations.iter().map(|index| index.0).collect(),
         });
     }

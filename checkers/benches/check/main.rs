@@ -25,17 +25,21 @@ fn benches(criterion: &mut Criterion) {
         ("register, 1M", Simulated::register(1_000_000, 10)),
         ("register, 100k, 1000 unknown", Simulated { unknown: 1000, ..Simulated::register(100_000, 10) }),
         ("register, 1M, one stale read", Simulated { stale: true, ..Simulated::register(1_000_000, 10) }),
-        ("cas over 5 values, 1k", Simulated { cas_domain: Some(5), ..Simulated::register(1000, 10) }),
+        (
+            "cas, 100k, refused without a value, 100 unknown",
+            Simulated { cas: true, unknown: 100, ..Simulated::register(100_000, 10) },
+        ),
+        ("cas over 5 values, 1k", Simulated { cas: true, domain: Some(5), ..Simulated::register(1000, 10) }),
         (
             "cas over 5 values, 1k, 30 unknown",
-            Simulated { unknown: 30, cas_domain: Some(5), ..Simulated::register(1000, 10) },
+            Simulated { unknown: 30, cas: true, domain: Some(5), ..Simulated::register(1000, 10) },
         ),
     ];
     let mut group = criterion.benchmark_group("check");
     group.sample_size(10);
     for (name, case) in cases {
         let history = case.history(1);
-        let model = if case.cas_domain.is_some() { ModelKind::CasRegister } else { ModelKind::Register };
+        let model = if case.cas { ModelKind::CasRegister } else { ModelKind::Register };
         let expected = if case.stale { Verdict::Invalid } else { Verdict::Valid };
         group.bench_with_input(BenchmarkId::from_parameter(name), &history, |bencher, history| {
             bencher.iter(|| judge(history, model, expected));

@@ -1,6 +1,7 @@
 //! The same history for `porcupine-rs`.
 
 use checkers::history::{Action, Completion, History, ValueId};
+use rustc_hash::FxHashMap;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
@@ -20,11 +21,16 @@ impl porcupine_rs::Model for Registers {
     type Metadata = ();
 
     fn partition_operations(history: &[Operation]) -> Vec<Vec<Operation>> {
-        let mut by_key = std::collections::BTreeMap::<ValueId, Vec<Operation>>::new();
+        let mut places = FxHashMap::default();
+        let mut by_key: Vec<Vec<Operation>> = Vec::new();
         for operation in history {
-            by_key.entry(operation.op.0).or_default().push(operation.clone());
+            let place = *places.entry(operation.op.0).or_insert_with(|| {
+                by_key.push(Vec::new());
+                by_key.len() - 1
+            });
+            by_key[place].push(operation.clone());
         }
-        by_key.into_values().collect()
+        by_key
     }
 
     fn init() -> ValueId {

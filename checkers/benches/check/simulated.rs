@@ -18,14 +18,16 @@ pub struct Simulated {
     pub unknown: usize,
     /// True to make one read near the middle return an overwritten value.
     pub stale: bool,
-    /// `None` for a new value in each write, `Some(n)` for values below n and compare-and-sets.
-    pub cas_domain: Option<i64>,
+    /// Compare-and-sets too; those that are refused are not told what was there.
+    pub cas: bool,
+    /// Values below this; `None` for a new value each time.
+    pub domain: Option<i64>,
 }
 
 impl Simulated {
     /// One register, clients that are all answered, new values.
     pub fn register(operations: usize, clients: u64) -> Self {
-        Self { operations, clients, keys: 1, unknown: 0, stale: false, cas_domain: None }
+        Self { operations, clients, keys: 1, unknown: 0, stale: false, cas: false, domain: None }
     }
 
     pub fn history(self, seed: u64) -> History {
@@ -126,7 +128,7 @@ impl Simulation {
     fn take_effect(&mut self, plan: Planned) -> Operation {
         let register = self.random.random_range(0..self.registers.len());
         let state = self.registers[register].0.clone();
-        let action = match self.action(&state) {
+        let action = match self.action(register) {
             Action::Read if plan.unknown.is_some() => Action::Write(self.value()),
             action => action,
         };
@@ -165,21 +167,30 @@ impl Simulation {
     }
 
     fn value(&mut self) -> Value {
-        match self.simulated.cas_domain {
+        match self.simulated.domain {
             Some(domain) => Value::Int(self.random.random_range(0..domain)),
             None => Value::Int(i64::try_from(self.taken).expect("few operations")),
         }
     }
 
-    fn action(&mut self, state: &Value) -> Action {
+    fn action(&mut self, register: usize) -> Action {
         let new = self.value();
-        match (self.simulated.cas_domain, self.random.random_range(0..10)) {
-            (_, 0..=4) => Action::Read,
-            (Some(_), 5..=7) => {
-                let old = if self.random.random_range(0..2) == 0 { state.clone() } else { self.value() };
-                Action::Cas { old, new }
-            }
+        match self.random.random_range(0..10) {
+            0..=4 => Action::Read,
+            5..=7 if self.simulated.cas => Action::Cas { old: self.guess(register), new },
             _ => Action::Write(new),
         }
+    }
+
+    /// What is there, or else any value of the domain, or one that was there shortly before.
+    fn guess(&mut self, register: usize) -> Value {
+        if self.random.random_range(0..2) == 0 {
+            return self.registers[register].0.clone();
+        }
+        if self.simulated.domain.is_some() {
+            return self.value();
+        }
+        let (state, past) = &self.registers[register];
+        past.iter().rev().nth(self.random.random_range(0..3)).unwrap_or(state).clone()
     }
 }

@@ -40,23 +40,11 @@ impl<'a> Judge<'a> {
         }
         match self.spec.model {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
-            ModelKind::ListAppend => {
-                let lists = Lists::of(key, initial);
-                self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
-            }
-            ModelKind::Set => {
-                let sets = Sets::of(key, initial);
-                self.either(key, limits, || (sets.judge(&limits), "set-order"), || set::problem(key, initial))
-            }
+            ModelKind::ListAppend => self.list(key, limits),
+            ModelKind::Set => self.set(key, limits),
             ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
-            ModelKind::Queue => {
-                let queues = Queues::of(key, initial);
-                self.either(key, limits, || (queues.judge(&limits), "queue-order"), || queue::problem(key, initial))
-            }
-            ModelKind::Lock => {
-                let locks = Locks::of(key, initial);
-                self.either(key, limits, || (locks.judge(&limits), "lock-zones"), || lock::problem(key, initial))
-            }
+            ModelKind::Queue => self.queue(key, limits),
+            ModelKind::Lock => self.lock(key, limits),
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
             ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
@@ -67,29 +55,43 @@ impl<'a> Judge<'a> {
         let mut numbers = self.numbers.take().unwrap_or_else(|| Numbers::of(key.history, &self.spec.initial));
         let calls = Calls::of(key, &mut numbers, &limits);
         self.numbers = Some(numbers);
-        match calls {
-            Ok(calls) => self.either(key, limits, || calls.judge(&limits), || calls.problem()),
-            Err(early) => {
-                (outcome(early).unwrap_or_else(|| unreachable!("reading the operations decides or ends")), "cas-chains")
-            }
-        }
+        let mut calls = match calls {
+            Ok(calls) => calls,
+            Err(early) => return (outcome(early).expect("reading the operations decides or gives up"), "cas-chains"),
+        };
+        self.fast(|| calls.judge(&limits)).unwrap_or_else(|| self.search(key, limits, &calls.problem()))
     }
 
-    /// The fast test first; the searches where the case is not its own.
-    fn either<M: Model>(
-        &self,
-        key: KeyHistory<'_>,
-        limits: Limits<'_>,
-        fast: impl FnOnce() -> (Decision, &'static str),
-        problem: impl FnOnce() -> Problem<M>,
-    ) -> KeyResult {
-        if self.algorithm == Algorithm::Auto {
-            let (decision, decided_by) = fast();
-            if let Some(outcome) = outcome(decision) {
-                return (outcome, decided_by);
-            }
+    fn list(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        let lists = Lists::of(key, &self.spec.initial);
+        self.fast(|| (lists.judge(&limits), "list-order")).unwrap_or_else(|| self.search(key, limits, &lists.problem()))
+    }
+
+    fn set(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        let initial = &self.spec.initial;
+        self.fast(|| (Sets::of(key, initial).judge(&limits), "set-order"))
+            .unwrap_or_else(|| self.search(key, limits, &set::problem(key, initial)))
+    }
+
+    fn queue(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        let initial = &self.spec.initial;
+        self.fast(|| (Queues::of(key, initial).judge(&limits), "queue-order"))
+            .unwrap_or_else(|| self.search(key, limits, &queue::problem(key, initial)))
+    }
+
+    fn lock(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
+        let initial = &self.spec.initial;
+        self.fast(|| (Locks::of(key, initial).judge(&limits), "lock-zones"))
+            .unwrap_or_else(|| self.search(key, limits, &lock::problem(key, initial)))
+    }
+
+    /// What a fast test says, if it may say anything and the case is its own.
+    fn fast(&self, test: impl FnOnce() -> (Decision, &'static str)) -> Option<KeyResult> {
+        if self.algorithm != Algorithm::Auto {
+            return None;
         }
-        self.search(key, limits, &problem())
+        let (decision, decided_by) = test();
+        outcome(decision).map(|outcome| (outcome, decided_by))
     }
 
     fn search<M: Model>(&self, key: KeyHistory<'_>, limits: Limits<'_>, problem: &Problem<M>) -> KeyResult {

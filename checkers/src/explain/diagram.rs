@@ -13,7 +13,7 @@ use super::scene::{Deed, Scene};
 use crate::describe;
 
 /// No line is wider.
-const WIDTH_MAX: usize = 100;
+const WIDTH_MAX: usize = 96;
 
 /// No more lanes are drawn.
 const LANES_MAX: usize = 12;

@@ -227,14 +227,18 @@ fn never_acquired(scene: &Scene<'_>) -> Option<Account> {
 
 /// Two acknowledged acquisitions, one after the other or at the same time, with no release that can lie between.
 fn two_holders(scene: &Scene<'_>) -> Option<Account> {
-    let holds: Vec<(Deed, ValueId)> = scene
-        .found
-        .iter()
-        .filter_map(|deed| match deed.op.action {
-            Action::Acquire(owner) if deed.is_done() => Some((*deed, owner)),
-            _ => None,
-        })
-        .collect();
+    let holds = |deed: Deed| match deed.op.action {
+        Action::Acquire(owner) if deed.is_done() => Some((deed, owner)),
+        _ => None,
+    };
+    let mut holds_found: Vec<(Deed, ValueId)> = scene.found.iter().copied().filter_map(holds).collect();
+    // A search names only the one where it got stuck: the other is the last before it.
+    if let [(only, _)] = holds_found[..] {
+        let before = scene.all().filter(|deed| deed.precedes(&only)).filter_map(holds);
+        holds_found.extend(before.max_by_key(|(deed, _)| deed.op.ret));
+        holds_found.sort_by_key(|(deed, _)| deed.index);
+    }
+    let holds = holds_found;
     // A release of the first holder's that may have taken effect between the two.
     let may_lie_between = |first: &Deed, owner: ValueId, second: &Deed| {
         scene.all().any(|deed| {
@@ -252,6 +256,7 @@ fn two_holders(scene: &Scene<'_>) -> Option<Account> {
     let pairs = holds.iter().flat_map(|first| holds.iter().map(move |second| (first, second)));
     let (first, second) =
         pairs.into_iter().find(|(first, second)| first.0.index < second.0.index && broken(first, second))?;
+    let scene = scene.with([first.0.index, second.0.index]);
     let words = format!(
         "{} and {} both hold the lock, and no release by {} can lie between: a broken lock",
         scene.deed_with_times(&first.0),
@@ -259,7 +264,7 @@ fn two_holders(scene: &Scene<'_>) -> Option<Account> {
         scene.show(first.1)
     );
     let mark = format!("{} holds it", scene.show(first.1));
-    Some(Account::new(Anomaly::BrokenLock, scene, &words).marked(&second.0, mark))
+    Some(Account::new(Anomaly::BrokenLock, &scene, &words).marked(&second.0, mark))
 }
 
 /// A read of a counter that is outside of what the additions allow.

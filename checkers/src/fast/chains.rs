@@ -15,6 +15,7 @@
 //! what returned before another was invoked was invoked before it.
 
 use super::Decision;
+use super::refusals;
 use super::register::{Calls, Cluster, Entry, NONE};
 use super::zones::{Block, END, START, arrange, moment};
 use crate::history::OpIndex;
@@ -24,27 +25,44 @@ use crate::search::Limits;
 mod blame;
 
 /// Judges a register whose values are written at most once each: an order, or why there is none. O(n log n).
-pub(crate) fn judge(calls: &Calls<'_>, clusters: &[Cluster], limits: &Limits<'_>) -> Result<Vec<OpIndex>, Decision> {
-    let chains = Chains { calls, clusters };
+pub(crate) fn judge(
+    calls: &mut Calls<'_>,
+    clusters: Vec<Cluster>,
+    limits: &Limits<'_>,
+) -> Result<Vec<OpIndex>, Decision> {
+    let chains = Chains { calls, clusters: &clusters };
     let mut blocks = chains.blocks(limits)?;
     arrange(&mut blocks).map_err(|(a, b)| chains.conflict(a, b))?;
-    chains.order(&blocks, limits)
+    if calls.refusals.is_empty() {
+        let order = chains.order(&blocks, limits)?;
+        Ok(order.entries.into_iter().map(|entry| calls.index(entry)).collect())
+    } else {
+        refusals::judge(calls, clusters, blocks, limits)
+    }
 }
 
-struct Chains<'a, 'h> {
-    calls: &'a Calls<'h>,
-    clusters: &'a [Cluster],
+/// What is known of a register's values, chain by chain.
+pub(super) struct Chains<'a, 'h> {
+    pub(super) calls: &'a Calls<'h>,
+    pub(super) clusters: &'a [Cluster],
+}
+
+/// An order of the entries.
+pub(super) struct Order {
+    pub(super) entries: Vec<u32>,
+    /// For each value how many entries are up to the last that has it.
+    pub(super) ends: Vec<u32>,
 }
 
 /// What a chain is so far: its earliest return and its latest invocation, with the entries they belong to.
 #[derive(Clone, Copy)]
-struct Extent {
-    first_return: (u64, u32),
-    last_invoke: (u64, u32),
+pub(super) struct Extent {
+    pub(super) first_return: (u64, u32),
+    pub(super) last_invoke: (u64, u32),
 }
 
 impl Chains<'_, '_> {
-    fn entry(&self, entry: u32) -> Entry {
+    pub(super) fn entry(&self, entry: u32) -> Entry {
         self.calls.entries[entry as usize]
     }
 
@@ -59,7 +77,7 @@ impl Chains<'_, '_> {
     }
 
     /// The values of the chain that begins with this one.
-    fn values(&self, head: ValueNumber) -> impl Iterator<Item = ValueNumber> {
+    pub(super) fn values(&self, head: ValueNumber) -> impl Iterator<Item = ValueNumber> {
         std::iter::successors(Some(head), |value| self.next(*value))
     }
 
@@ -85,7 +103,7 @@ impl Chains<'_, '_> {
     }
 
     /// Walks a chain, and counts its values.
-    fn extent(&self, head: ValueNumber, visited: &mut usize) -> Result<Extent, Decision> {
+    pub(super) fn extent(&self, head: ValueNumber, visited: &mut usize) -> Result<Extent, Decision> {
         let first_return = if head == INITIAL { START } else { END };
         let mut extent = Extent { first_return: (first_return, NONE), last_invoke: (START, NONE) };
         for value in self.values(head) {
@@ -112,34 +130,34 @@ impl Chains<'_, '_> {
         Ok(())
     }
 
-    /// The order of the operations when the blocks are in this one. Writers are put in block by block; then one pass in order of
+    /// The order of the entries when the blocks are in this one. Writers are put in block by block; then one pass in order of
     /// invocation puts each read at the next place of its value.
-    fn order(&self, blocks: &[Block], limits: &Limits<'_>) -> Result<Vec<OpIndex>, Decision> {
-        let entries = &self.calls.entries;
-        let effective = entries.iter().filter(|entry| entry.seen != NONE || entry.made != NONE).count();
-        let mut order = vec![OpIndex(0); effective];
-        let mut nexts = vec![NONE; self.clusters.len()];
+    pub(super) fn order(&self, blocks: &[Block], limits: &Limits<'_>) -> Result<Order, Decision> {
+        let all = &self.calls.entries;
+        let size = |cluster: &Cluster| cluster.reads as usize + usize::from(cluster.writer != NONE);
+        let mut entries = vec![NONE; self.clusters.iter().map(size).sum()];
+        let mut ends = vec![NONE; self.clusters.len()];
         let mut next = 0;
         for (place, block) in blocks.iter().enumerate() {
             limits.step("writing down the order", place, blocks.len())?;
             for value in self.values(block.head) {
                 let cluster = &self.clusters[value as usize];
                 if cluster.writer != NONE {
-                    order[next as usize] = self.calls.index(cluster.writer);
+                    entries[next as usize] = cluster.writer;
                     next += 1;
                 }
-                nexts[value as usize] = next;
+                ends[value as usize] = next;
                 next += cluster.reads;
             }
         }
-        for (number, entry) in (0u32..).zip(entries) {
-            limits.step("writing down the order", number as usize, entries.len())?;
+        for (number, entry) in (0u32..).zip(all) {
+            limits.step("writing down the order", number as usize, all.len())?;
             if entry.seen != NONE && entry.made == NONE {
-                let next = &mut nexts[entry.seen as usize];
-                order[*next as usize] = self.calls.index(number);
-                *next += 1;
+                let end = &mut ends[entry.seen as usize];
+                entries[*end as usize] = number;
+                *end += 1;
             }
         }
-        Ok(order)
+        Ok(Order { entries, ends })
     }
 }

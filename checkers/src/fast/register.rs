@@ -8,7 +8,8 @@
 //! A *cluster* is a value's write with the reads that returned it. What may be dropped: failed operations and reads without an
 //! answer say nothing; a write or compare-and-set of unknown outcome whose value nobody observed, because in any order that
 //! has it the next operation to take effect is a blind write (or none), and without it the order is still one. A compare-and-set that
-//! failed without saying what it saw breaks that argument: with one of those nothing is dropped and the searches decide.
+//! failed without saying what it saw breaks that argument: it is set aside at first, and [`super::refusals`] puts it in. The
+//! searches get all of it, and nothing dropped.
 //!
 //! Nothing is hashed: values have numbers in the history, and a table turns those into numbers within the key.
 
@@ -37,10 +38,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(operation: &Operation<ValueId>, seen: ValueNumber, made: ValueNumber) -> Self {
-        Self { invoke: operation.invoke, ret: operation.ret, seen, made }
-    }
-
     fn without_effect(self) -> Self {
         Self { seen: NONE, made: NONE, ..self }
     }
@@ -51,6 +48,11 @@ impl Entry {
 
     pub(crate) fn is_cas(self) -> bool {
         self.seen != NONE && self.made != NONE
+    }
+
+    /// What the register holds after it.
+    pub(crate) fn value_after(self) -> ValueNumber {
+        if self.made == NONE { self.seen } else { self.made }
     }
 
     fn call(self) -> Option<Call> {
@@ -71,9 +73,10 @@ pub(crate) struct Calls<'h> {
     /// One for each operation of the key.
     pub(crate) entries: Vec<Entry>,
     /// Compare-and-sets that were answered "not equal" and no more, with the value that they expected.
-    refusals: Vec<(u32, ValueNumber)>,
-    /// What was dropped from `entries`: unknown outcomes that nobody observed.
-    dropped: Vec<(u32, Entry)>,
+    pub(super) refusals: Vec<(u32, ValueNumber)>,
+    /// What was dropped from `entries`: unknown outcomes that nobody observed, in order of invocation.
+    pub(super) dropped: Vec<(u32, Entry)>,
+    has_cas: bool,
 }
 
 /// A value's write and its reads, as far as the test needs them. Entries by number, [`NONE`] for none.
@@ -89,6 +92,28 @@ pub(crate) struct Cluster {
     pub(crate) winner: u32,
     /// How many reads.
     pub(crate) reads: u32,
+}
+
+/// Which values an answer observed, and what made values without being answered.
+struct Observers {
+    /// By value.
+    observed: Vec<bool>,
+    /// Entries.
+    unanswered: Vec<u32>,
+}
+
+impl Observers {
+    #[inline]
+    fn add(&mut self, number: u32, entry: Entry, values: usize) {
+        if self.observed.len() <= values {
+            self.observed.resize(values + 1, false);
+        }
+        if entry.is_unknown() && entry.made != NONE {
+            self.unanswered.push(number);
+        } else if entry.seen != NONE {
+            self.observed[entry.seen as usize] = true;
+        }
+    }
 }
 
 /// Numbers of values within one key, by their place in the history. Used for one key after the other.
@@ -114,6 +139,15 @@ impl Numbers {
         *number
     }
 
+    /// The number of the value that most operations have, known or not.
+    #[inline]
+    fn peek(&self, operation: &Operation<ValueId>) -> ValueNumber {
+        match (operation.action, operation.completion) {
+            (Action::Write(value), _) | (_, Completion::Ok(Some(value))) => self.0[value.place()],
+            _ => NONE,
+        }
+    }
+
     fn forget(&mut self, values: &[ValueId]) {
         for value in values {
             self.0[value.place()] = NONE;
@@ -121,76 +155,96 @@ impl Numbers {
     }
 }
 
+/// Operations fetched at a time: 3 kB.
+const FETCHED_AT_A_TIME: usize = 64;
+
 /// Bytes for each operation at most: an entry, and for a new value its number, cluster, block and place; the order.
-const BYTES_PER_OPERATION: usize = size_of::<Entry>() + size_of::<Cluster>() + 24 + 4 * 4;
+pub(super) const BYTES_PER_OPERATION: usize = size_of::<Entry>() + size_of::<Cluster>() + 24 + 4 * 4;
 
 impl<'h> Calls<'h> {
     /// Numbers the values and drops what cannot matter. O(n).
     pub(crate) fn of(key: KeyHistory<'h>, numbers: &mut Numbers, limits: &Limits<'_>) -> Result<Self, Decision> {
         limits.reserve(key.places.len() * BYTES_PER_OPERATION)?;
-        let entries = Vec::with_capacity(key.places.len());
-        let mut calls = Self { key, values: Vec::new(), entries, refusals: Vec::new(), dropped: Vec::new() };
-        let filled = calls.fill(numbers, limits);
+        let mut calls = Self {
+            key,
+            values: Vec::new(),
+            entries: Vec::with_capacity(key.places.len()),
+            refusals: Vec::new(),
+            dropped: Vec::new(),
+            has_cas: false,
+        };
+        let mut observers = Observers { observed: vec![false], unanswered: Vec::new() };
+        let filled = calls.fill(numbers, &mut observers, limits);
         numbers.forget(&calls.values);
         filled?;
-        calls.drop_unobserved();
+        calls.drop_unobserved(observers);
         Ok(calls)
     }
 
-    fn fill(&mut self, numbers: &mut Numbers, limits: &Limits<'_>) -> Result<(), Decision> {
-        for (number, (index, operation)) in (0u32..).zip(self.key.operations()) {
-            limits.step("reading the operations", number as usize, self.key.places.len())?;
-            let mut id = |id| numbers.number(id, &mut self.values);
-            let (seen, made) = match (operation.action, operation.completion) {
-                (Action::Read, Completion::Ok(Some(seen))) => (id(seen), NONE),
-                (Action::Write(new), Completion::Ok(_) | Completion::Info) => (NONE, id(new)),
-                (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) => {
-                    if old == seen {
-                        // It was refused because it saw the very value that it expected.
-                        return Err(Decision::invalid(Anomaly::NotLinearizable, vec![index]));
-                    }
-                    (id(seen), NONE)
-                }
-                (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
-                    self.refusals.push((number, id(old)));
-                    (NONE, NONE)
-                }
-                // Setting what was there already: a read when it won, nothing when that is unknown.
-                (Action::Cas { old, new }, Completion::Ok(_)) if old == new => (id(old), NONE),
-                (Action::Cas { old, new }, Completion::Ok(_) | Completion::Info) if old != new => (id(old), id(new)),
-                _ => (NONE, NONE),
-            };
-            self.entries.push(Entry::new(operation, seen, made));
+    fn fill(&mut self, numbers: &mut Numbers, observers: &mut Observers, limits: &Limits<'_>) -> Result<(), Decision> {
+        // A key's operations lie apart in the history, and so do its values' numbers. Fetching some at a time, before any is looked at,
+        // lets the waits for memory overlap.
+        let mut fetched = Vec::with_capacity(FETCHED_AT_A_TIME);
+        for places in self.key.places.chunks(FETCHED_AT_A_TIME) {
+            fetched.clear();
+            fetched.extend(places.iter().map(|&index| *self.key.compact(index)));
+            std::hint::black_box(fetched.iter().map(|operation| numbers.peek(operation)).fold(0, u32::wrapping_add));
+            for (operation, &index) in fetched.iter().zip(places) {
+                let number = self.entries.len();
+                limits.step("reading the operations", number, self.key.places.len())?;
+                let number = u32::try_from(number).expect("operations are counted in u32");
+                let entry = self.entry(number, operation, numbers).map_err(|()| {
+                    // It was refused because it saw the very value that it expected.
+                    Decision::invalid(Anomaly::NotLinearizable, vec![index])
+                })?;
+                self.has_cas |= entry.is_cas();
+                observers.add(number, entry, self.values.len());
+                self.entries.push(entry);
+            }
         }
         Ok(())
     }
 
+    /// The operation's entry; refusals without a value are noted. `Err` for a refusal that contradicts itself.
+    #[inline]
+    fn entry(&mut self, number: u32, operation: &Operation<ValueId>, numbers: &mut Numbers) -> Result<Entry, ()> {
+        let mut id = |id| numbers.number(id, &mut self.values);
+        let (seen, made) = match (operation.action, operation.completion) {
+            (Action::Read, Completion::Ok(Some(seen))) => (id(seen), NONE),
+            (Action::Write(new), Completion::Ok(_) | Completion::Info) => (NONE, id(new)),
+            (Action::Cas { old, .. }, Completion::Mismatch { observed: Some(seen) }) if old == seen => return Err(()),
+            (Action::Cas { .. }, Completion::Mismatch { observed: Some(seen) }) => (id(seen), NONE),
+            (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => {
+                self.refusals.push((number, id(old)));
+                (NONE, NONE)
+            }
+            // Setting what was there already: a read when it won, nothing when that is unknown.
+            (Action::Cas { old, new }, Completion::Ok(_)) if old == new => (id(old), NONE),
+            (Action::Cas { old, new }, Completion::Ok(_) | Completion::Info) if old != new => (id(old), id(new)),
+            _ => (NONE, NONE),
+        };
+        Ok(Entry { invoke: operation.invoke, ret: operation.ret, seen, made })
+    }
+
     /// Drops writes and compare-and-sets of unknown outcome whose value was not observed by an answer, directly or through others of
     /// them that had to be there for it. Compare-and-sets that only observe each other are dropped together.
-    fn drop_unobserved(&mut self) {
-        if self.key.unknown == 0 {
-            return;
+    fn drop_unobserved(&mut self, Observers { mut observed, unanswered }: Observers) {
+        let mut made_from: FxHashMap<ValueNumber, Vec<ValueNumber>> = FxHashMap::default();
+        for entry in unanswered.iter().map(|&number| self.entries[number as usize]).filter(|entry| entry.is_cas()) {
+            made_from.entry(entry.made).or_default().push(entry.seen);
         }
-        let mut observed = vec![false; self.values.len() + 1];
-        let mut unknown_cas: FxHashMap<ValueNumber, Vec<ValueNumber>> = FxHashMap::default();
-        for entry in &self.entries {
-            if entry.is_cas() && entry.is_unknown() {
-                unknown_cas.entry(entry.made).or_default().push(entry.seen);
-            } else if entry.seen != NONE {
-                observed[entry.seen as usize] = true;
-            }
-        }
-        let mut pending: Vec<ValueNumber> =
-            unknown_cas.keys().copied().filter(|&value| observed[value as usize]).collect();
+        let is_observed = |value: &ValueNumber| observed[*value as usize];
+        let mut pending: Vec<ValueNumber> = made_from.keys().copied().filter(is_observed).collect();
         while let Some(value) = pending.pop() {
-            for old in unknown_cas.remove(&value).unwrap_or_default() {
+            for old in made_from.remove(&value).unwrap_or_default() {
                 if !std::mem::replace(&mut observed[old as usize], true) {
                     pending.push(old);
                 }
             }
         }
-        for (number, entry) in (0u32..).zip(&mut self.entries) {
-            if entry.is_unknown() && entry.made != NONE && !observed[entry.made as usize] {
+        for number in unanswered {
+            let entry = &mut self.entries[number as usize];
+            if !observed[entry.made as usize] {
                 self.dropped.push((number, *entry));
                 *entry = entry.without_effect();
             }
@@ -198,13 +252,9 @@ impl<'h> Calls<'h> {
     }
 
     /// The fast test, where it is one of its cases: whether the values are unique is found out on the way.
-    pub(crate) fn judge(&self, limits: &Limits<'_>) -> (Decision, &'static str) {
-        if !self.refusals.is_empty() {
-            return (Decision::NotMine, "cas-chains");
-        }
-        let has_cas = self.entries.iter().any(|entry| entry.is_cas());
-        let decided_by = if has_cas { "cas-chains" } else { "register-zones" };
-        let judged = self.clusters(limits).and_then(|clusters| chains::judge(self, &clusters, limits));
+    pub(crate) fn judge(&mut self, limits: &Limits<'_>) -> (Decision, &'static str) {
+        let decided_by = if self.has_cas || !self.refusals.is_empty() { "cas-chains" } else { "register-zones" };
+        let judged = self.clusters(limits).and_then(|clusters| chains::judge(self, clusters, limits));
         (judged.map_or_else(|early| early, Decision::Valid), decided_by)
     }
 

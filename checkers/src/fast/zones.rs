@@ -44,15 +44,40 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn is_forward(&self) -> bool {
+    pub(crate) fn is_forward(&self) -> bool {
         self.first_return < self.last_invoke
     }
+
+    /// Its left end.
+    pub(crate) fn point(&self) -> Point {
+        if self.is_forward() { (self.first_return, Rank::Forward) } else { (self.last_invoke, Rank::Backward) }
+    }
+}
+
+/// Where a block is sorted: a moment, and what comes first at the same one.
+pub(crate) type Point = (u64, Rank);
+
+/// What comes first at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// A backward zone that begins there.
+    Backward,
+    /// A backward zone that was put there.
+    Moved,
+    /// A forward zone that begins there.
+    Forward,
 }
 
 /// Puts the blocks in an order that respects real time. `Err` with two that must each come before the other when there is none.
 /// O(n log n).
 pub(crate) fn arrange(blocks: &mut [Block]) -> Result<(), (Block, Block)> {
-    blocks.sort_unstable_by_key(|block| (block.first_return.min(block.last_invoke), block.is_forward()));
+    arrange_at(blocks, Block::point)
+}
+
+/// Like [`arrange`], with other points. A backward zone may be at any moment of it that is not strictly inside a forward one: where
+/// `s <= p <= f`, a block before it by the rules above has `f <= p`, and one after it has `s >= p`.
+pub(crate) fn arrange_at(blocks: &mut [Block], point: impl Fn(&Block) -> Point) -> Result<(), (Block, Block)> {
+    blocks.sort_unstable_by_key(point);
     let mut latest = Block { first_return: START, last_invoke: START, head: 0 };
     for block in blocks {
         if block.first_return < latest.last_invoke {

@@ -146,6 +146,8 @@ struct Round<'a, 'h> {
     pairs: FxHashSet<(u32, u32)>,
     /// By version, the initial ones too: who read it.
     readers: Vec<Vec<u32>>,
+    /// By operation: its place in the present order.
+    ranks: Vec<u32>,
 }
 
 impl<'a, 'h> Round<'a, 'h> {
@@ -156,7 +158,7 @@ impl<'a, 'h> Round<'a, 'h> {
                 readers[source as usize].push(number);
             }
         }
-        Self { input, writes, limits, pairs: FxHashSet::default(), readers }
+        Self { input, writes, limits, pairs: FxHashSet::default(), readers, ranks: vec![0; input.node_count()] }
     }
 
     /// The edges that follow from the graph and are not in it.
@@ -167,6 +169,7 @@ impl<'a, 'h> Round<'a, 'h> {
         // For each operation, how much of each writing session is before it, itself included.
         let mut clocks: Vec<Vec<u32>> = vec![Vec::new(); self.input.node_count()];
         let mut new = Vec::new();
+        (0u32..).zip(order).for_each(|(rank, &number)| self.ranks[number as usize] = rank);
         for (done, &number) in order.iter().enumerate() {
             self.limits.check(done, bytes + 40 * (new.len() + self.pairs.len()))?;
             let mut clock = std::mem::take(&mut clocks[number as usize]);
@@ -238,11 +241,14 @@ impl<'a, 'h> Round<'a, 'h> {
         clocks: &[Vec<u32>],
         new: &mut Vec<(u32, Why, u32)>,
     ) {
-        let before: Vec<(u32, u32)> = self.before(op, clock).filter(|(_, last)| *last != number).collect();
+        let mut before: Vec<(u32, u32)> = self.before(op, clock).filter(|(_, last)| *last != number).collect();
+        // The last in the order first: what is before another one is before one of those kept.
+        before.sort_unstable_by_key(|&(_, version)| std::cmp::Reverse(self.ranks[version as usize]));
+        let mut latest: Vec<u32> = Vec::new();
         for &(slot, version) in &before {
             let place = self.input.op(version).place;
-            let overtaken = |other: u32| other != version && clocks[other as usize][slot as usize] > place;
-            if !before.iter().any(|&(_, other)| overtaken(other)) {
+            if !latest.iter().any(|&other| clocks[other as usize][slot as usize] > place) {
+                latest.push(version);
                 self.readers_before(version, number, new);
             }
         }

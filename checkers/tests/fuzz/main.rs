@@ -55,7 +55,9 @@ fn judged(operations: &[Operation], spec: &ModelSpec, algorithm: Algorithm) -> (
             let violation = judgement.violation.expect("an invalid verdict comes with a violation");
             assert!(!violation.operations.is_empty() && violation.operations.len() <= operations.len());
             assert!(violation.operations.iter().all(|index| (index.0 as usize) < operations.len()));
-            assert!(judgement.reason.starts_with(&violation.sentences[0]));
+            assert!(judgement.reason.starts_with(&violation.sentences[0]), "{}", judgement.reason);
+            assert!(!judgement.reason.contains("defect"), "{} on {operations:#?}", judgement.reason);
+            assert!(violation.diagram.lines().count() > 1, "{} on {operations:#?}", violation.diagram);
             false
         }
         Verdict::Unknown => panic!("undecided ({}) on {operations:#?}", judgement.reason),

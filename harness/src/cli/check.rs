@@ -12,17 +12,20 @@ use checkers::{
     Budget, CheckOptions,
     certificate::CertificateFile,
     check,
-    history::{History, Loaded, Value},
-    ladder::Ladder,
+    history::{History, Value},
+    lint,
     model::{ModelKind, ModelSpec},
     verdict::{Judgement, Verdict},
 };
 use clap::{Args, ValueEnum};
-use results::{check::verdict_name, exit::ExitCode};
-use serde_json::json;
+use results::exit::ExitCode;
 
 use super::{parse_duration, reading::ReadingArgs};
 use crate::{failure::Failure, ladder};
+
+mod tell;
+
+use tell::Told;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -129,15 +132,20 @@ pub fn execute(args: &CheckArgs) -> Result<ExitCode, Failure> {
         .with_context(|| format!("cannot judge {}", args.file.display()))
         .map_err(Failure::usage)?;
     let stored = store(args, &loaded.history, &spec, &judgement);
+    let notes = lint(&loaded.history, &spec);
     let wanted = args.ladder || (ladder::is_wanted(&judgement) && !args.no_ladder);
     let ladder = wanted.then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
-    let text = if args.json {
-        as_json(args, &loaded, &spec, &judgement, ladder.as_ref(), reading)
-    } else {
-        as_text(args, &loaded, &spec, &judgement, reading)
-            + &ladder.as_ref().map_or(String::new(), ladder::as_text)
-            + stored.as_deref().unwrap_or_default()
+    let told = Told {
+        file: &args.file,
+        loaded: &loaded,
+        spec: &spec,
+        judgement: &judgement,
+        notes: &notes,
+        ladder: ladder.as_ref(),
+        reading,
     };
+    let text =
+        if args.json { format!("{:#}\n", told.json()) } else { told.text() + stored.as_deref().unwrap_or_default() };
     // A verdict that cannot be told is no verdict: a closed pipe must not end in 0.
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the verdict").map_err(Failure::harness)?;
     // The verdict is told first: a violation stays one if its proof cannot be stored.
@@ -172,62 +180,4 @@ fn spec(args: &CheckArgs, said: Option<ModelSpec>) -> ModelSpec {
     let usual = if model == ModelKind::KeyValue { Value::Text(String::new()) } else { Value::Nil };
     let said = said.filter(|spec| spec.model == model).map(|spec| spec.initial);
     ModelSpec { model, initial: args.initial.clone().or(said).unwrap_or(usual) }
-}
-
-fn as_text(args: &CheckArgs, loaded: &Loaded, spec: &ModelSpec, judgement: &Judgement, reading: Duration) -> String {
-    let mut text = format!("{}: {}\n", verdict_name(judgement.verdict), judgement.reason);
-    for sentence in judgement.violation.iter().flat_map(|violation| &violation.sentences).skip(1) {
-        text += &format!("  {sentence}\n");
-    }
-    text += &format!(
-        "  {} operations on {} keys in {}, judged as {} by {}; reading took {:.2} s, judging {:.2} s\n",
-        judgement.operations,
-        judgement.keys,
-        args.file.display(),
-        spec.model.name(),
-        judgement.decided_by,
-        reading.as_secs_f64(),
-        judgement.elapsed.as_secs_f64(),
-    );
-    if let Some(line) = loaded.truncated {
-        text += &format!("  line {line} is torn and was left out\n");
-    }
-    if judgement.verdict == Verdict::Unknown {
-        text += "  give it more with --time or --memory, or judge fewer operations per key\n";
-    }
-    text
-}
-
-fn as_json(
-    args: &CheckArgs,
-    loaded: &Loaded,
-    spec: &ModelSpec,
-    judgement: &Judgement,
-    ladder: Option<&Ladder>,
-    reading: Duration,
-) -> String {
-    let violation = judgement.violation.as_ref().map(|violation| {
-        json!({
-            "anomaly": violation.anomaly,
-            "key": violation.key,
-            "operations": violation.operations.iter().map(|op| op.0).collect::<Vec<_>>(),
-            "sentences": violation.sentences,
-        })
-    });
-    let verdict = json!({
-        "verdict": judgement.verdict,
-        "reason": judgement.reason,
-        "violation": violation,
-        "ladder": ladder,
-        "model": spec.model,
-        "initial": spec.initial,
-        "decided_by": judgement.decided_by,
-        "operations": judgement.operations,
-        "keys": judgement.keys,
-        "file": args.file.display().to_string(),
-        "torn_line": loaded.truncated,
-        "reading_seconds": reading.as_secs_f64(),
-        "judging_seconds": judgement.elapsed.as_secs_f64(),
-    });
-    format!("{verdict:#}\n")
 }

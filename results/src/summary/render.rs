@@ -22,6 +22,7 @@ pub fn render(summary: &Summary, colour: bool) -> String {
     let mut page = Page { text: String::new(), colour };
     page.headline(summary);
     page.checks(summary);
+    page.violation(summary);
     page.ladder(summary);
     page.operations(summary);
     page.latencies(summary);
@@ -54,7 +55,9 @@ impl Page {
         let Summary { system, nodes, workload, clients, seed, .. } = summary;
         let duration = seconds(summary.duration_ms);
         self.line(format_args!(
-            "{verdict}  {system}, {nodes} nodes, {workload} by {clients} clients, {duration}, seed {seed}"
+            "{verdict}  {system}, {nodes} node{}, {workload} by {clients} client{}, {duration}, seed {seed}",
+            plural(*nodes),
+            plural(*clients),
         ));
         // The checks below say why, each for itself.
         if summary.checks.is_empty() {
@@ -72,6 +75,32 @@ impl Page {
             self.fact(check.name.name(), format_args!("{result}{}", one_line(&check.reason)));
         }
         if !summary.checks.is_empty() {
+            self.blank();
+        }
+    }
+
+    /// What shows the violation. Its first sentence is the reason above.
+    fn violation(&mut self, summary: &Summary) {
+        if let Some(violation) = &summary.violation {
+            let told = |sentence: &&String| summary.checks.iter().any(|check| check.reason.starts_with(*sentence));
+            let sentences: Vec<&String> = violation.sentences.iter().filter(|sentence| !told(sentence)).collect();
+            for sentence in &sentences {
+                self.line(format_args!("  {}", one_line(sentence)));
+            }
+            if !sentences.is_empty() {
+                self.blank();
+            }
+            for line in &violation.diagram {
+                self.line(format_args!("  {}", one_line(line)));
+            }
+            if !violation.diagram.is_empty() {
+                self.blank();
+            }
+        }
+        for note in &summary.notes {
+            self.fact("note", one_line(note));
+        }
+        if !summary.notes.is_empty() {
             self.blank();
         }
     }
@@ -157,7 +186,8 @@ impl Page {
             self.fact(
                 "judged",
                 format_args!(
-                    "{operations} operations on {keys} keys, recovery and final reads included, in {elapsed} by {}",
+                    "{operations} operations on {keys} key{}, recovery and final reads included, in {elapsed} by {}",
+                    if judged.keys == 1 { "" } else { "s" },
                     judged.decided_by
                 ),
             );
@@ -180,7 +210,6 @@ impl Page {
     }
 }
 
-/// Text of servers and files, made harmless: no line breaks, and no escape sequences for the terminal.
 /// Text as it may stand in one line of a terminal, whoever wrote it: without control characters, and without those that turn the
 /// direction of writing.
 #[must_use]
@@ -215,6 +244,10 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+fn plural(count: u32) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn times(count: u64) -> String {

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use checkers::{
-    history::{Completion, Function, OpIndex, Value},
+    Budget,
+    history::{Action, Completion, Function, History, OpIndex, Operation, Value},
+    model::{ModelKind, ModelSpec},
     verdict::Violation,
 };
 use insta::assert_snapshot;
@@ -108,30 +110,61 @@ fn a_valid_run() {
     ");
 }
 
+/// The ladder of a read of what had been overwritten.
+fn stale_read() -> Ladder {
+    let write = |invoke, new: i64| Operation::invoked(0, Action::Write(new.into()), invoke).done(invoke + 1);
+    let read = Operation::invoked(1, Action::Read, 5).returned(6, 1);
+    let history = History::from_operations(vec![write(0, 1), write(2, 2), read]).expect("the history is well formed");
+    let spec = ModelSpec { model: ModelKind::Register, initial: Value::Nil };
+    checkers::ladder::ladder(&history, &spec, None, &Budget::default())
+}
+
 #[test]
 fn an_invalid_run() {
-    let mut summary = base(Verdict::Invalid, "not linearizable");
+    let reason = "Client 7 read k3=17 at 3.200 s, but client 2's write of k3=18 had been acknowledged at 3.100 s.";
+    let mut summary = base(Verdict::Invalid, reason);
+    summary.notes = vec!["All times are whole milliseconds.".to_owned()];
     summary.judge(&Judgement {
         violation: Some(Violation {
             anomaly: Anomaly::StaleRead,
             key: Value::Text("k3".to_owned()),
             operations: vec![OpIndex(5), OpIndex(9)],
             sentences: vec![
-                "client 7 read 17 at 3.2 s, although client 2 had overwritten it by 18 at 3.1 s".to_owned(),
+                "Client 7 read k3=17 at 3.200 s, but client 2's write of k3=18 had been acknowledged at 3.100 s."
+                    .to_owned(),
+                "That 18 came after 17 shows in something else.".to_owned(),
             ],
-            diagram: String::new(),
+            diagram: "seconds   3.000  3.100\nclient 2  ├─ write 18 ─┤\n".to_owned(),
         }),
-        ..judgement(Verdict::Invalid, "not linearizable")
+        ..judgement(Verdict::Invalid, reason)
     });
     summary.mutant = Some(MutantSummary { name: "raft-read-local-leader".to_owned(), fired: 31 });
+    summary.ladder = Some(stale_read());
     assert_eq!(summary.conclude(), ExitCode::Invalid);
-    assert_snapshot!(render(&summary, false), @r#"
+    assert_snapshot!(render(&summary, false), @r"
     INVALID  raft, 5 nodes, register by 10 clients, 30.2 s, seed 42
 
-      consistency  invalid  not linearizable
+      consistency  invalid  Client 7 read k3=17 at 3.200 s, but client 2's write of k3=18 had been acknowledged at 3.100 s.
       liveness     valid    all nodes answered 0.8 s after the last heal
       crash        valid    no node ended by itself
       vacuity      valid    2,484 operations, 8 faults landed
+
+      That 18 came after 17 shows in something else.
+
+      seconds   3.000  3.100
+      client 2  ├─ write 18 ─┤
+
+      note         All times are whole milliseconds.
+
+      what still holds
+        sequential           holds
+        causal               holds
+        read your writes     holds
+        monotonic reads      holds
+        monotonic writes     holds
+        writes follow reads  holds
+        convergence          unknown  no key was read by two processes after the last acknowledged write
+        stale reads          1 of 1 (100.0 %); by writes: p50 1, max 1; by time: p50 2 events, max 2 events
 
       operations            ok       fail   mismatch       info
         cas                  1          0          1          0
@@ -150,7 +183,7 @@ fn an_invalid_run() {
       judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
       run          results/runs/20261121-011502-ab3f
       again        trueline replay 20261121-011502-ab3f
-    "#);
+    ");
 }
 
 #[test]
@@ -199,7 +232,7 @@ fn a_vacuous_run() {
     summary.checks.push(vacuity.check());
     assert_eq!(summary.conclude(), ExitCode::Vacuous);
     assert_snapshot!(render(&summary, false), @r"
-    VACUOUS  raft, 5 nodes, register by 1 clients, 0.0 s, seed 42
+    VACUOUS  raft, 5 nodes, register by 1 client, 0.0 s, seed 42
 
       consistency  valid    every key has a linearization
       vacuity      vacuous  faults were asked for and none landed; no append ever succeeded; no two operations were open at the same time

@@ -34,7 +34,7 @@ impl Chains<'_, '_> {
     }
 
     /// The value that the register held just after this operation.
-    fn seen_after(&self, entry: u32) -> ValueNumber {
+    pub(in crate::fast) fn seen_after(&self, entry: u32) -> ValueNumber {
         let entry = self.entry(entry);
         if entry.made == NONE { entry.seen } else { entry.made }
     }
