@@ -1,11 +1,11 @@
 //! Fast tests: where every value is written at most once, the order follows from what was read, in O(n log n) or better.
 //!
 //! ```text
-//!   register, cas-register ──> register ──> chains ──> zones ─┬─ refusals ─┐
-//!   list-append ─────────────> list ──────────────────────────┘            │
-//!   set ─────────────────────> set ────────────────────────────────────────┤
-//!   queue ───────────────────> queue ──────────────────────────────────────┤
-//!   lock ────────────────────> lock ─────────────────> zones ──────────────┴──> Decision
+//!   register, cas-register ──> register ──> chains ──> zones ──> refusals ─┐
+//!   list-append ─────────────> list ────────────────────────────────────────┤
+//!   set ─────────────────────> set ─────────────────────────────────────────┤
+//!   queue ───────────────────> queue ───────────────────────────────────────┤
+//!   lock ────────────────────> lock ───────────────────> zones ─────────────┴──> Decision
 //! ```
 //!
 //! A test says what it found, with proof either way, or that the case is not its own. Who decides then is not its business.

@@ -40,11 +40,23 @@ impl<'a> Judge<'a> {
         }
         match self.spec.model {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
-            ModelKind::ListAppend => self.list(key, limits),
-            ModelKind::Set => self.set(key, limits),
+            ModelKind::ListAppend => {
+                let lists = Lists::of(key, initial);
+                self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
+            }
+            ModelKind::Set => {
+                let sets = Sets::of(key, initial);
+                self.either(key, limits, || (sets.judge(&limits), "set-order"), || set::problem(key, initial))
+            }
             ModelKind::Counter => self.search(key, limits, &counter::problem(key, initial)),
-            ModelKind::Queue => self.queue(key, limits),
-            ModelKind::Lock => self.lock(key, limits),
+            ModelKind::Queue => {
+                let queues = Queues::of(key, initial);
+                self.either(key, limits, || (queues.judge(&limits), "queue-order"), || queue::problem(key, initial))
+            }
+            ModelKind::Lock => {
+                let locks = Locks::of(key, initial);
+                self.either(key, limits, || (locks.judge(&limits), "lock-zones"), || lock::problem(key, initial))
+            }
             ModelKind::MultiRegister => self.parts(key, limits, &multi_register::problems(key, initial)),
             ModelKind::KeyValue => self.search(key, limits, &text::problem(key, initial)),
         }
@@ -62,27 +74,15 @@ impl<'a> Judge<'a> {
         self.fast(|| calls.judge(&limits)).unwrap_or_else(|| self.search(key, limits, &calls.problem()))
     }
 
-    fn list(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
-        let lists = Lists::of(key, &self.spec.initial);
-        self.fast(|| (lists.judge(&limits), "list-order")).unwrap_or_else(|| self.search(key, limits, &lists.problem()))
-    }
-
-    fn set(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
-        let initial = &self.spec.initial;
-        self.fast(|| (Sets::of(key, initial).judge(&limits), "set-order"))
-            .unwrap_or_else(|| self.search(key, limits, &set::problem(key, initial)))
-    }
-
-    fn queue(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
-        let initial = &self.spec.initial;
-        self.fast(|| (Queues::of(key, initial).judge(&limits), "queue-order"))
-            .unwrap_or_else(|| self.search(key, limits, &queue::problem(key, initial)))
-    }
-
-    fn lock(&self, key: KeyHistory<'_>, limits: Limits<'_>) -> KeyResult {
-        let initial = &self.spec.initial;
-        self.fast(|| (Locks::of(key, initial).judge(&limits), "lock-zones"))
-            .unwrap_or_else(|| self.search(key, limits, &lock::problem(key, initial)))
+    /// The fast test where it is one of its cases, else the searches.
+    fn either<M: Model>(
+        &self,
+        key: KeyHistory<'_>,
+        limits: Limits<'_>,
+        test: impl FnOnce() -> (Decision, &'static str),
+        problem: impl FnOnce() -> Problem<M>,
+    ) -> KeyResult {
+        self.fast(test).unwrap_or_else(|| self.search(key, limits, &problem()))
     }
 
     /// What a fast test says, if it may say anything and the case is its own.
