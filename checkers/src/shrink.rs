@@ -22,8 +22,8 @@ use crate::certificate::{Certificate, Core};
 use crate::check::is_impossible;
 use crate::history::{Completion, History, OpIndex};
 use crate::key::KeyHistory;
-use crate::model::ModelSpec;
-use crate::verify::{Bounds, Refuted, left, verify_within};
+use crate::model::{ModelKind, ModelSpec};
+use crate::verify::{Bounds, Open, Refuted, left, verify_within};
 
 /// Up to this many operations the verifier's own search is asked first.
 const SMALL: usize = 300;
@@ -44,7 +44,7 @@ pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], dead
     let mut asked = Vec::new();
     for operations in near::candidates(key, spec, hint) {
         let core = Core { key: key.key.clone(), cut: None, operations, minimal: false };
-        if let Some(core) = from_part(key, spec, core, deadline, &mut asked) {
+        if let Some(core) = settled(key, spec, core, deadline, &mut asked) {
             return Ok(core);
         }
     }
@@ -56,11 +56,49 @@ pub(crate) fn core(key: KeyHistory<'_>, spec: &ModelSpec, hint: &[OpIndex], dead
         };
         let operations = key.places.iter().filter(is_in).copied().collect();
         let core = Core { key: key.key.clone(), cut, operations, minimal: false };
-        if let Some(core) = from_part(key, spec, core, deadline, &mut asked) {
+        if let Some(core) = settled(key, spec, core, deadline, &mut asked) {
             return Ok(core);
         }
     }
     Err(asked.pop().unwrap_or_else(|| "no impossible part was found in time".into()))
+}
+
+/// Cores up to this many operations are tried with every cut.
+const CUT_MAX: usize = 12;
+
+/// Shrinks a part, and then what is left of the whole history at each cut of that. `None` as for [`from_part`].
+///
+/// What was added only after a cut is not taken out of what was read before it. So a cut of the whole may show with fewer operations
+/// what a cut of the part does not.
+fn settled(
+    key: KeyHistory<'_>,
+    spec: &ModelSpec,
+    part: Core,
+    deadline: Instant,
+    failures: &mut Vec<String>,
+) -> Option<Core> {
+    let mut core = from_part(key, spec, part, deadline, failures)?;
+    let takes_out = !matches!(
+        spec.model,
+        ModelKind::Register | ModelKind::CasRegister | ModelKind::Counter | ModelKind::Lock | ModelKind::KeyValue
+    );
+    while takes_out && core.minimal && core.operations.len() <= CUT_MAX {
+        let mut cuts: Vec<u64> = core.operations.iter().map(|&index| key.compact(index).ret).collect();
+        cuts.retain(|&cut| cut <= core.cut.unwrap_or(u64::MAX - 1));
+        cuts.sort_unstable();
+        let size = |core: &Core| (core.operations.len(), core.cut.unwrap_or(u64::MAX));
+        let smaller = cuts.into_iter().find_map(|cut| {
+            let is_in = |index: &&OpIndex| key.compact(**index).invoke <= cut;
+            let operations: Vec<OpIndex> = core.operations.iter().filter(is_in).copied().collect();
+            let part = Core { cut: Some(cut), operations, ..core.clone() };
+            from_part(key, spec, part, deadline, failures).filter(|found| size(found) < size(&core))
+        });
+        match smaller {
+            Some(smaller) => core = smaller,
+            None => break,
+        }
+    }
+    Some(core)
 }
 
 /// Shrinks a part, if it is impossible. `None` when it is not, or when what was found cannot be verified, which is added to `failures`.
@@ -71,12 +109,12 @@ fn from_part(
     deadline: Instant,
     failures: &mut Vec<String>,
 ) -> Option<Core> {
-    let (start, operations, places) = left(key.history, spec, &core).ok()?;
+    let (start, operations, places) = left(key.history, spec, &core, Open::StaysAnswered).ok()?;
     let history = History::from_operations(operations).ok()?;
     let shrinker = Shrinker { history: &history, spec: &start, deadline };
     let whole = Core {
         key: core.key.clone(),
-        cut: None,
+        cut: core.cut,
         operations: (0..u32::try_from(history.len()).ok()?).map(OpIndex).collect(),
         minimal: false,
     };
@@ -86,7 +124,7 @@ fn from_part(
     let small = shrinker.shrink(whole);
     let found = Core {
         key: core.key,
-        cut: small.cut.or(core.cut),
+        cut: small.cut,
         operations: small.operations.iter().map(|index| places[index.0 as usize]).collect(),
         minimal: small.minimal,
     };
@@ -136,7 +174,9 @@ impl Shrinker<'_> {
         if time_left.is_zero() {
             return Said::Unknown;
         }
-        let Ok((start, operations, _)) = left(self.history, self.spec, core) else { return Said::Possible };
+        let Ok((start, operations, _)) = left(self.history, self.spec, core, Open::IsUnknown) else {
+            return Said::Possible;
+        };
         let Ok(history) = History::from_operations(operations) else { return Said::Possible };
         match is_impossible(&history, &start, Instant::now() + time_left / 4, MEMORY_BYTES) {
             Some(true) => Said::Impossible,

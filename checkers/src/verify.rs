@@ -19,6 +19,7 @@ mod search;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+pub(crate) use self::deletions::Open;
 use self::object::Object;
 use crate::certificate::{Certificate, Core, KeyOrder};
 use crate::history::{Action, Completion, History, OpIndex, Operation, ProcessId, Value, ValueId};
@@ -183,7 +184,7 @@ fn replay(
 }
 
 fn impossible(history: &History, spec: &ModelSpec, core: &Core, bounds: Bounds) -> Result<Proven, Refuted> {
-    let part = deletions::part(history, spec, core).map_err(Refuted::Wrong)?;
+    let part = deletions::part(history, spec, core, Open::IsUnknown).map_err(Refuted::Wrong)?;
     let Some(object) = Object::start(spec.model, &part.initial) else {
         return wrong(format_args!("an object of this model cannot start as {}", spec.initial));
     };
@@ -213,8 +214,9 @@ pub(crate) fn left(
     history: &History,
     spec: &ModelSpec,
     core: &Core,
+    open: Open,
 ) -> Result<(ModelSpec, Vec<Operation>, Vec<OpIndex>), Refuted> {
-    let part = deletions::part(history, spec, core).map_err(Refuted::Wrong)?;
+    let part = deletions::part(history, spec, core, open).map_err(Refuted::Wrong)?;
     let places: Vec<OpIndex> = part.places.iter().map(|&place| OpIndex(place)).collect();
     let operations = (0..).zip(&part.operations).map(|(process, operation)| {
         // Each by a process of its own: one that need not have returned may be followed by another of its process.

@@ -140,7 +140,7 @@ fn a_refused_compare_and_set_without_a_value_says_that_old_was_not_there() {
     let mut operations = vec![write(1, 0, 1, 1), cas(2, 4, 1, 8).mismatched(5, None), read(3, 6, 7, 1)];
     for _ in 0..2 {
         let judgement = judge(ModelKind::CasRegister, operations.clone());
-        rejected(&judgement, Anomaly::NotLinearizable, "cas-chains", &[0, 1], &["client 2"]);
+        rejected(&judgement, Anomaly::NotLinearizable, "cas-chains", &[0, 1], &["Client 2"]);
         operations.pop();
     }
     // A write of unknown outcome may have replaced it, though nobody read what it wrote.

@@ -149,9 +149,10 @@ fn a_stale_read_of_a_value_written_twice() {
 
     Client 2 read x=2 at 0.060 s, but client 1's write of x=1 had been acknowledged at 0.050 s and nothing wrote 2 again by then: a stale read, at least 0.010 s old.
 
-    seconds   0.020       0.030  0.040       0.050  0.060      0.070
-    client 1  ├─ write 2 ─┤      ├─ write 1 ─┤
-    client 2                                        ├─ read 2 ─┤  <- stale: 1 was there since 0.050
+    seconds   0.000       0.010  0.020       0.030  0.040       0.050  0.060      0.070
+    client 1  ├─ write 1 ─┤      ├─ write 2 ─┤      ├─ write 1 ─┤
+    client 2                                                           ├─ read 2 ─┤
+                                        stale: 1 was there since 0.050 ^
     ");
 }
 
@@ -291,22 +292,24 @@ fn a_refused_compare_and_set_that_saw_what_it_expected() {
 
     Client 2 at 0.020 s was refused a compare-and-set from 1 to 2 although it saw x=1, the value it expected.
 
-    seconds   0.020             0.030
-    client 2  ├─ cas 1→2 saw 1 ─┤  <- it saw what it expected
+    seconds   0.000       0.010  0.020             0.030
+    client 1  ├─ write 1 ─┤
+    client 2                     ├─ cas 1→2 saw 1 ─┤  <- it saw what it expected
     ");
 }
 
 #[test]
 fn a_refused_compare_and_set_that_no_order_explains() {
     let operations = [write(1, 0, 10, 1), cas(2, 40, 1, 8).mismatched(50, None), read(3, 60, 70, 1)];
-    assert_snapshot!(told(CasRegister, &operations), @r"
+    assert_snapshot!(told(CasRegister, &operations), @r#"
     not-linearizable
 
-    Every order was tried, and none gets past client 2's refused compare-and-set of x from 1 to 8 (invoked at 0.040 s, returned at 0.050 s).
+    Client 2's refused compare-and-set of x from 1 to 8 was answered "not equal" at 0.040 s, but it was x=1 all the while: client 1's write of x=1 had been acknowledged at 0.010 s and nothing else was written since.
 
-    seconds   0.040                 0.050
-    client 2  ├─ cas 1→8 not equal ─┤  <- no order gets past this
-    ");
+    seconds   0.000       0.010  0.040                 0.050
+    client 1  ├─ write 1 ─┤
+    client 2                     ├─ cas 1→8 not equal ─┤  <- x=1 was there
+    "#);
 }
 
 #[test]
@@ -480,9 +483,9 @@ fn a_text_that_lost_an_append() {
 
     Client 1's append of "x" to x had been acknowledged at 0.010 s, but client 2's read of x="y" at 0.040 s does not hold it, nor does any other read: a lost write.
 
-    seconds   0.000          0.010  0.040        0.050
-    client 1  ├─ append "x" ─┤
-    client 2                        ├─ read "y" ─┤  <- "x" is missing
+    seconds   0.000          0.010  0.020          0.030  0.040        0.050
+    client 1  ├─ append "x" ─┤      ├─ append "y" ─┤
+    client 2                                              ├─ read "y" ─┤  <- "x" is missing
     "#);
 }
 
@@ -510,12 +513,13 @@ fn release(process: u64, invoke: u64, ret: u64) -> Operation {
 fn a_text_that_holds_an_append_twice() {
     let once = Operation::invoked(1, Action::Append("ab".into()), 0).on("x").done(10);
     assert_snapshot!(told_of(&timed(&[once, read(2, 20, 30, "abab")]), KeyValue, "".into()), @r#"
-    not-linearizable
+    duplicated-append
 
-    Every order was tried, and none gets past client 2's read of x="abab" (invoked at 0.020 s, returned at 0.030 s).
+    Client 2's read of x="abab" at 0.020 s holds "ab" twice, but it was appended once, by client 1, invoked at 0.000 s: a duplicated append.
 
-    seconds   0.020           0.030
-    client 2  ├─ read "abab" ─┤  <- no order gets past this
+    seconds   0.000           0.010  0.020           0.030
+    client 1  ├─ append "ab" ─┤
+    client 2                         ├─ read "abab" ─┤  <- holds "ab" 2 times
     "#);
 }
 
@@ -540,9 +544,10 @@ fn a_set_that_shrank() {
 
     Client 2's read of x=[1] had returned at 0.030 s, and held 1, but client 3's read of x=[] at 0.040 s does not: a stale read, at least 0.010 s old.
 
-    seconds   0.020        0.030  0.040       0.050
-    client 2  ├─ read [1] ─┤
-    client 3                      ├─ read [] ─┤  <- stale: 1 is missing
+    seconds   0.000  0.020        0.030  0.040       0.050  0.100
+    client 1  ├─ add 1 ─────────────────────────────────────┤
+    client 2         ├─ read [1] ─┤
+    client 3                             ├─ read [] ─┤  <- stale: 1 is missing
     ");
 }
 
@@ -552,10 +557,13 @@ fn two_sets_of_which_neither_holds_the_other() {
     assert_snapshot!(told(Set, &operations), @r"
     not-linearizable
 
-    Every order was tried, and none gets past client 4's read of x=[2] (invoked at 0.025 s, returned at 0.035 s).
+    Client 3's read of x=[1] (invoked at 0.020 s, returned at 0.030 s) holds 1 and not 2, client 4's read of x=[2] (invoked at 0.025 s, returned at 0.035 s) the reverse, but a set only grows, so one of the two must hold the other.
 
-    seconds   0.025        0.035
-    client 4  ├─ read [2] ─┤  <- no order gets past this
+    seconds   0.000  0.020  0.025  0.030  0.035  0.100
+    client 1  ├─ add 1 ──────────────────────────┤
+    client 2  ├─ add 2 ──────────────────────────┤
+    client 3         ├─ read [1] ──┤
+    client 4                ├─ read [2] ──┤  <- neither holds the other
     ");
 }
 
@@ -591,8 +599,9 @@ fn a_counter_that_is_too_high() {
 
     Client 3 read x=6 at 0.020 s, but all that had been asked for by then makes at most 5.
 
-    seconds   0.020      0.030
-    client 3  ├─ read 6 ─┤  <- possible: 2 to 5
+    seconds   0.005  0.020      0.030
+    client 2  ├─ add 3 ──────────┄┄┄
+    client 3         ├─ read 6 ─┤  <- possible: 2 to 5
     ");
 }
 
@@ -668,12 +677,13 @@ fn a_queue_that_gave_what_nobody_put_in() {
 #[test]
 fn a_lock_with_two_holders() {
     assert_snapshot!(told(Lock, &[acquire(1, 0, 10), acquire(2, 20, 30), release(1, 40, 50)]), @r"
-    not-linearizable
+    broken-lock
 
-    Every order was tried, and none gets past client 2's acquisition for 2 (invoked at 0.020 s, returned at 0.030 s).
+    Client 1's acquisition for 1 (invoked at 0.000 s, returned at 0.010 s) and client 2's acquisition for 2 (invoked at 0.020 s, returned at 0.030 s) both hold the lock, and no release by 1 can lie between: a broken lock.
 
-    seconds   0.020         0.030
-    client 2  ├─ acquire 2 ─┤  <- no order gets past this
+    seconds   0.000         0.010  0.020         0.030  0.040         0.050
+    client 1  ├─ acquire 1 ─┤                           ├─ release 1 ─┤
+    client 2                       ├─ acquire 2 ─┤  <- 1 holds it
     ");
 }
 

@@ -147,9 +147,14 @@ impl Drawing {
                 text += &self.line(name, &beside);
             } else {
                 let begin = bars.iter().find(|bar| bar.deed.index == deed.index).map_or(0, |bar| bar.begin);
-                let room = WIDTH_MAX.saturating_sub(self.name_width + GAP + 2 + words.chars().count());
+                let (length, left) = (words.chars().count(), self.name_width + GAP);
+                let below = if left + begin + 2 + length <= WIDTH_MAX {
+                    format!("{}^ {words}", " ".repeat(begin))
+                } else {
+                    format!("{}{words} ^", " ".repeat(begin.saturating_sub(length + 1)))
+                };
                 text += &self.line(name, &drawn);
-                text += &self.line("", &format!("{}^ {words}", " ".repeat(begin.min(room))));
+                text += &self.line("", &below);
             }
         }
         text

@@ -40,6 +40,7 @@ pub(super) fn account(scene: &Scene<'_>) -> Option<Account> {
         .or_else(|| first(&|deed, seen| register.unmade(deed, seen)))
         .or_else(|| first(&|deed, seen| register.before_its_making(deed, seen)))
         .or_else(|| register.lost_update())
+        .or_else(|| register.refused_what_was_there())
         .or_else(|| first(&|deed, seen| register.came_later(deed, seen)))
         .or_else(|| first(&|deed, seen| register.stale(deed, seen, register.replaced(deed, seen)?)))
         .or_else(|| {
@@ -144,6 +145,37 @@ impl Register<'_, '_> {
             self.scene.is(old)
         );
         Some(Account::new(Anomaly::NotLinearizable, self.scene, &words).marked(refused, "it saw what it expected"))
+    }
+
+    /// A compare-and-set was answered "not equal" although the value that it expected was there all the while.
+    fn refused_what_was_there(&self) -> Option<Account> {
+        let refused = self.scene.found.iter().filter_map(|deed| match (deed.op.action, deed.op.completion) {
+            (Action::Cas { old, .. }, Completion::Mismatch { observed: None }) => Some((deed, old)),
+            _ => None,
+        });
+        let (refused, old, maker) = refused.into_iter().find_map(|(refused, old)| {
+            let changes =
+                || self.scene.all().filter(|deed| Self::made(deed).is_some() && deed.op.invoke <= refused.op.ret);
+            let makers = changes().filter(|deed| deed.is_done() && deed.precedes(refused));
+            let makes_old = |deed: &Deed| Self::made(deed).is_some_and(|made| self.same(made, old));
+            let last = makers.filter(makes_old).max_by_key(|deed| deed.op.invoke);
+            let over = |deed: &Deed| makes_old(deed) || last.is_some_and(|last| deed.precedes(&last));
+            let was_there = (last.is_some() || self.is_initial(old)) && changes().all(|deed| over(&deed));
+            was_there.then_some((*refused, old, last))
+        })?;
+        let scene = self.scene.with(maker.iter().map(|deed| deed.index));
+        let since = match &maker {
+            Some(maker) => format!("{} and nothing else was written since", scene.had_ended(maker)),
+            None => "nothing else had ever been written".to_owned(),
+        };
+        let words = format!(
+            "{} was answered \"not equal\" {}, but it was {} all the while: {since}",
+            scene.deed(&refused),
+            scene.at(refused.op.invoke),
+            scene.is(old)
+        );
+        let mark = format!("{} was there", scene.is(old));
+        Some(Account::new(Anomaly::NotLinearizable, &scene, &words).marked(&refused, mark))
     }
 
     /// A value was observed that nobody can have made.

@@ -60,6 +60,15 @@ pub(super) struct Part {
     pub(super) places: Vec<u32>,
 }
 
+/// What becomes of an operation that is open at the cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// Its outcome is unknown from then on. This is what a cut means.
+    IsUnknown,
+    /// It stays as it was answered: for those who go on deleting, and cut then.
+    StaysAnswered,
+}
+
 /// One operation that the cut leaves, kept or deleted.
 #[derive(Clone, Copy)]
 struct Step<'h> {
@@ -105,7 +114,7 @@ fn changed(parts: &Value) -> Option<impl Iterator<Item = &Value>> {
 ///
 /// # Errors
 /// Which deletion is not allowed, or what is wrong with the core.
-pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<Part, String> {
+pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core, open: Open) -> Result<Part, String> {
     let steps = Steps::of(history, core)?;
     let end = core.cut.unwrap_or(u64::MAX);
     let mut part =
@@ -114,7 +123,7 @@ pub(super) fn part(history: &History, spec: &ModelSpec, core: &Core) -> Result<P
     rule.start(&mut part.initial)?;
     for step in steps.kept() {
         let mut operation = step.operation;
-        let is_open = operation.ret > end;
+        let is_open = open == Open::IsUnknown && operation.ret > end;
         if is_open && step.changes_nothing() {
             continue;
         }
