@@ -124,7 +124,8 @@ fn linearization(history: &History, spec: &ModelSpec, orders: &[KeyOrder]) -> Re
         history.operations().iter().zip(&placed).position(|(operation, placed)| !placed && happened(operation));
     match missing {
         Some(place) => wrong(format_args!("operation {place} happened, but is in no order")),
-        None if operations == 0 => wrong("it orders no operations, and nothing is no proof"),
+        // Where nothing can have been done, the empty order is one; where nothing was asked for, there is nothing to prove.
+        None if history.is_empty() => wrong("the history has no operations, and nothing is no proof"),
         None => Ok(Proven::Linearizable { keys: orders.len(), operations }),
     }
 }

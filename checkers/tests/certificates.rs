@@ -98,6 +98,16 @@ fn tampered_orders_are_refused() {
     refused(&History::default(), &spec, &orders(&[]), "nothing is no proof");
 }
 
+#[test]
+fn where_nothing_was_done_the_empty_order_is_a_proof() {
+    let refused_write = Operation::invoked(0, Action::Write(1.into()), 0).failed(5);
+    let history = History::from_operations(vec![refused_write]).unwrap();
+    let spec = ModelSpec { model: ModelKind::Register, initial: Value::Nil };
+    let judgement = check(&history, &spec, &CheckOptions::default()).unwrap();
+    let certificate = judgement.certificate.expect("a valid verdict has its proof");
+    assert!(verify(&history, &spec, &certificate).is_ok());
+}
+
 /// A stale read: 1 was read when 2 had long been written. Operations 3 and 6 have nothing to do with it.
 fn a_stale_read() -> History {
     history(vec![
