@@ -8,9 +8,9 @@
 //! The definition is that of Herlihy and Wing, "Linearizability: a correctness condition for concurrent objects" (1990), section 2.
 //! Keys are proven one by one because linearizability is local (section 3.1 there).
 //!
-//! - [`object`]: what the objects are;
-//! - [`deletions`]: which deletions cannot make a possible history impossible, and why;
-//! - [`search`]: the exhaustive search over what is left.
+//! - `object`: what the objects are;
+//! - `deletions`: which deletions cannot make a possible history impossible, and why;
+//! - `search`: the exhaustive search over what is left.
 
 mod deletions;
 mod object;
