@@ -1,4 +1,4 @@
-//! Lines of the own format that stand exactly as the writer writes them, read in a third of the time.
+//! Lines of the own format that stand exactly as the writer writes them, read without a general parser of JSON.
 //!
 //! ```text
 //!   {"index":1,"time":1988210,"process":3,"type":"ok","f":"write","key":"x","value":17,"crc":"1a2b3c4d"}
