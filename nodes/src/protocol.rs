@@ -20,7 +20,72 @@ use crate::{
     mutants::Mutant,
 };
 
+mod asked;
+mod chunks;
+mod durability;
+mod gate;
+pub mod quorum;
 pub mod raft;
+
+/// The protocols there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProtocolKind {
+    /// Raft.
+    Raft,
+    /// Multi-Paxos.
+    MultiPaxos,
+    /// Zab.
+    Zab,
+}
+
+impl ProtocolKind {
+    /// Every protocol.
+    pub const ALL: [Self; 3] = [Self::Raft, Self::MultiPaxos, Self::Zab];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::MultiPaxos => "multi-paxos",
+            Self::Zab => "zab",
+        }
+    }
+}
+
+/// How a node answers reads. Not every protocol offers every way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadMode {
+    /// After a fresh round in which a quorum confirmed the leader (Raft, Multi-Paxos), or after a `sync` through the broadcast (Zab).
+    #[default]
+    Quorum,
+    /// Through the log, like a write.
+    Log,
+    /// From the leader's state while it holds a lease. Linearizable only while clocks run at about the same rate.
+    Lease,
+    /// After asking a quorum for the highest slot accepted, without the leader (Multi-Paxos).
+    QuorumRead,
+    /// From this node's own state. Not linearizable, by design.
+    Local,
+}
+
+impl ReadMode {
+    /// Every way.
+    pub const ALL: [Self; 5] = [Self::Quorum, Self::Log, Self::Lease, Self::QuorumRead, Self::Local];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quorum => "quorum",
+            Self::Log => "log",
+            Self::Lease => "lease",
+            Self::QuorumRead => "quorum-read",
+            Self::Local => "local",
+        }
+    }
+}
 
 /// A server of the cluster, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,6 +127,11 @@ pub enum Input<M> {
     },
     /// All that was to be persisted up to this ticket is durable.
     Durable(Ticket),
+    /// The wall clock was set: from now on it is off by so many nanoseconds. No correct rule looks at it.
+    WallClock {
+        /// Wall clock less the node's own monotonic clock, counted from where they agreed.
+        offset_ns: i64,
+    },
 }
 
 /// What a client may ask of a core.
@@ -205,6 +275,8 @@ pub struct Config {
     pub max_inflight: usize,
     /// At most this many client requests waiting in this node.
     pub max_pending: usize,
+    /// How reads are answered; one of the protocol's [`Protocol::READ_MODES`].
+    pub reads: ReadMode,
     /// The one rule that is wrong in this process, if any. Correct builds have none.
     pub mutant: Option<Mutant>,
 }
@@ -214,13 +286,13 @@ pub struct Config {
 pub struct Status {
     /// This node.
     pub id: NodeId,
-    /// `leader`, `follower`, `candidate` or `pre-candidate`.
+    /// `leader`, `follower`, `candidate` or `pre-candidate`, whatever the protocol calls them.
     pub role: String,
-    /// Current term.
+    /// Current term, ballot round, or epoch.
     pub term: u64,
     /// The leader this node believes in.
     pub leader: Option<NodeId>,
-    /// Highest index known committed.
+    /// Highest index (slot, transaction) known committed.
     pub commit: u64,
     /// Highest index applied.
     pub applied: u64,
@@ -247,6 +319,16 @@ pub trait Protocol: Sized {
     type Message: Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static;
     /// One unit of durable state.
     type Record: Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static;
+
+    /// Which protocol this is.
+    const KIND: ProtocolKind;
+
+    /// The ways it offers to answer reads; [`ReadMode::Quorum`] is among them.
+    const READ_MODES: &'static [ReadMode];
+
+    /// The names of the kinds of messages, in the order of the variants of [`Self::Message`]: the first byte of an encoded message
+    /// is its place here.
+    const MESSAGE_KINDS: &'static [&'static str];
 
     /// A core with what storage held; it has the same promises to keep as before.
     ///

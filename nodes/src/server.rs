@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     mutants::{Mutant, UnknownMutant},
-    protocol::{Config, NodeId, Protocol, RestoreError, Ticket, raft::Raft},
+    protocol::{Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, raft::Raft},
     storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
 };
 
@@ -83,6 +83,8 @@ pub struct NodeArgs {
     pub election_timeout_ms: u64,
     /// `--snapshot-every 10000`: entries applied between two snapshots.
     pub snapshot_every: u64,
+    /// `--reads quorum`: how reads are answered; a protocol need not offer every way.
+    pub reads: ReadMode,
     /// `--mutant ID`: switch on one correctness bug.
     pub mutant: Option<String>,
     /// `--allow-mutants`: without it `--mutant` is refused.
@@ -123,6 +125,7 @@ impl NodeArgs {
             heartbeat_ms: DEFAULT_HEARTBEAT_MS,
             election_timeout_ms: DEFAULT_ELECTION_TIMEOUT_MS,
             snapshot_every: DEFAULT_SNAPSHOT_EVERY,
+            reads: ReadMode::default(),
             mutant: None,
             allow_mutants: false,
             seed: id.0,
@@ -156,7 +159,7 @@ impl NodeArgs {
         {
             return usage(format!(
                 "--mutant {} breaks a promise of this store on purpose; it needs --allow-mutants",
-                mutant.id()
+                mutant.id
             ));
         }
         Ok(Config {
@@ -168,6 +171,7 @@ impl NodeArgs {
             max_append_bytes: APPEND_BYTES_MAX,
             max_inflight: APPENDS_INFLIGHT_MAX,
             max_pending: REQUESTS_PENDING_MAX,
+            reads: self.reads,
             mutant,
         })
     }
@@ -283,8 +287,20 @@ impl Node {
         P: Protocol + Send + 'static,
     {
         let config = args.config()?;
+        if !P::READ_MODES.contains(&config.reads) {
+            let offered: Vec<_> = P::READ_MODES.iter().map(|mode| mode.name()).collect();
+            return Err(RunError::Usage(format!(
+                "--reads {}: {} offers {}",
+                config.reads.name(),
+                P::KIND.name(),
+                offered.join(", ")
+            )));
+        }
+        if let Some(mutant) = config.mutant.filter(|mutant| mutant.protocol != P::KIND) {
+            return Err(RunError::Usage(format!("--mutant {} is one of {}", mutant.id, mutant.protocol.name())));
+        }
         let log = Log::new(args.id);
-        let mutant = config.mutant.map_or("none", Mutant::id);
+        let mutant = config.mutant.map_or("none", |m| m.id);
         log.line(format_args!("start protocol={} cluster={} mutant={mutant}", args.protocol, args.cluster));
 
         let owner = Owner { cluster: args.cluster.clone(), node: args.id.0 };

@@ -3,7 +3,7 @@
 use nodes::{
     machine::{Command, Machine, Operation, Value},
     protocol::{
-        Config, Input, NodeId, Outputs, Protocol, Stored, Time,
+        Config, Input, NodeId, Outputs, Protocol, ReadMode, Stored, Time,
         raft::{
             Append, AppendOutcome, AppendReply, Entry, Forward, LogIndex, Message, Payload, Raft, RequestVote,
             SnapshotChunk, Term, VoteReply,
@@ -24,6 +24,7 @@ fn follower() -> Raft {
         max_append_bytes: 64 << 10,
         max_inflight: 8,
         max_pending: 100,
+        reads: ReadMode::default(),
         mutant: None,
     };
     Raft::restore(config, Stored::default(), Time(0), 1).expect("nothing is stored")

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use nodes::{protocol::NodeId, server::NodeArgs};
+use nodes::{
+    protocol::{NodeId, ReadMode},
+    server::NodeArgs,
+};
 
 const EXAMPLES: &str = "\
 Example, a cluster of one:
@@ -50,6 +53,9 @@ pub struct NodeCommandArgs {
     /// Decides this node's election timeouts and what a power loss leaves
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// How reads are answered: quorum, log, lease, quorum-read or local; not every protocol offers every way
+    #[arg(long, default_value = "quorum", value_parser = parse_reads, value_name = "MODE")]
+    pub reads: ReadMode,
     /// Switch one correctness bug on
     #[arg(long, value_name = "ID", requires = "allow_mutants")]
     pub mutant: Option<String>,
@@ -62,6 +68,12 @@ fn parse_peer(text: &str) -> Result<(u64, SocketAddr), String> {
     let wrong = || format!("{text:?} is no peer; write ID=ADDRESS, such as 2=127.0.0.1:7002");
     let (id, address) = text.split_once('=').ok_or_else(wrong)?;
     Ok((id.parse().map_err(|_| wrong())?, address.parse().map_err(|_| wrong())?))
+}
+
+fn parse_reads(text: &str) -> Result<ReadMode, String> {
+    let modes = ReadMode::ALL.map(ReadMode::name).join(", ");
+    let found = ReadMode::ALL.into_iter().find(|mode| mode.name() == text);
+    found.ok_or_else(|| format!("{text:?} is no way to answer reads; there are {modes}"))
 }
 
 /// Runs the node until its process is ended. The exit codes are those of `docs/node-contract.md`.
@@ -79,6 +91,7 @@ pub fn execute(args: NodeCommandArgs) -> ExitCode {
         heartbeat_ms: args.heartbeat_ms,
         election_timeout_ms: args.election_timeout_ms,
         snapshot_every: args.snapshot_every,
+        reads: args.reads,
         mutant: args.mutant,
         allow_mutants: args.allow_mutants,
         seed: args.seed,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use nodes::mutants::{Mutant, UnknownMutant};
+use nodes::mutants::{self, Mutant, UnknownMutant};
 use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
 use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
 
@@ -121,7 +121,7 @@ pub enum UsageError {
     #[error(transparent)]
     Workload(#[from] workloads::generator::SpecError),
     /// No such mutant.
-    #[error("{0}; there are {list}", list = Mutant::ALL.map(Mutant::id).join(", "))]
+    #[error("{0}; there are {list}", list = mutants::all().map(|m| m.id).collect::<Vec<_>>().join(", "))]
     NoSuchMutant(#[from] UnknownMutant),
     /// Time that does not add up.
     #[error("--{0} must be longer than zero")]

@@ -20,28 +20,27 @@
 //! - The voters never change. Types and snapshot carry a membership, but nothing proposes one.
 //! - A command that came through another server is put into the log at most once, without help of the replicated state: it names
 //!   the term in which its receiver leads, and is taken only in that leadership, which lies within one life of one process; there
-//!   a window of seen names (`gate`) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
+//!   a window of seen names (the forward gate) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
 //!
 //! [`rules`] holds the safety rules; the other modules do what they allow.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use self::{
-    client::ForwardedCommand, durability::Durability, election::Role, gate::ForwardGate, log::Log,
-    reads::FollowerReads, rules::Rules, snapshot::Arriving,
+use self::{election::Role, log::Log, reads::FollowerReads, rules::Rules};
+use super::{
+    Config, Input, NodeId, Outputs, Protocol, ProtocolKind, ReadMode, RestoreError, Status, Stored, Time, asked::Asked,
+    chunks::Arriving, durability::Durability, gate::ForwardGate, quorum,
 };
-use super::{Config, Input, NodeId, Outputs, Protocol, RestoreError, Status, Stored, Time};
 use crate::machine::Machine;
 
 mod client;
-mod durability;
 mod election;
-mod gate;
 mod log;
 mod messages;
+pub mod mutants;
 mod reads;
 mod replication;
 mod restore;
@@ -73,7 +72,7 @@ pub struct Raft {
     life: u64,
     /// Whether this life was put into a record yet.
     life_recorded: bool,
-    durability: Durability,
+    durability: Durability<LogIndex>,
 
     machine: Machine,
     commit: LogIndex,
@@ -85,11 +84,11 @@ pub struct Raft {
     leader_heard: Option<Time>,
     election_at: Time,
 
-    gate: ForwardGate,
-    next_forward: u64,
-    forwarded: BTreeMap<u64, ForwardedCommand>,
+    gate: ForwardGate<Term>,
+    /// Commands that were passed on, each with the leader it went to.
+    forwarded: Asked<Term, NodeId>,
     follower_reads: FollowerReads,
-    arriving: Option<Arriving>,
+    arriving: Option<Arriving<(LogIndex, Term)>>,
     /// Followers to which the step under way should send what their window allows.
     to_replicate: VecDeque<NodeId>,
 }
@@ -97,6 +96,10 @@ pub struct Raft {
 impl Protocol for Raft {
     type Message = Message;
     type Record = Record;
+
+    const KIND: ProtocolKind = ProtocolKind::Raft;
+    const READ_MODES: &'static [ReadMode] = &[ReadMode::Quorum];
+    const MESSAGE_KINDS: &'static [&'static str] = Message::KINDS;
 
     fn restore(config: Config, stored: Stored<Record>, now: Time, seed: u64) -> Result<Self, RestoreError> {
         Self::rebuild(config, stored, now, Pcg64::seed_from_u64(seed))
@@ -114,6 +117,7 @@ impl Protocol for Raft {
             Input::Receive { from, message } => self.receive(from, message, out),
             Input::Client { id, request } => self.on_client(id, request, out),
             Input::Durable(ticket) => self.on_durable(ticket, out),
+            Input::WallClock { .. } => {}
         }
         self.on_time(out);
         self.finish(out);
@@ -130,7 +134,7 @@ impl Protocol for Raft {
             first_index: self.log.base().0.next().0,
             last_index: self.log.last_index().0,
             snapshot_index: self.snapshot.as_ref().map_or(0, |s| s.index.0),
-            mutant: self.config.mutant.map(|m| m.id().to_owned()),
+            mutant: self.config.mutant.map(|m| m.id.to_owned()),
             fired: self.rules.fired(),
         }
     }
@@ -260,6 +264,6 @@ impl Raft {
     }
 
     fn quorum(&self) -> usize {
-        rules::quorum(self.config.voters.len())
+        quorum::quorum(self.config.voters.len())
     }
 }

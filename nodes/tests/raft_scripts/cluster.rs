@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use nodes::{
     mutants::Mutant,
     protocol::{
-        Compact, Config, Input, NodeId, Outputs, Protocol, Reply, Request, RequestId, Stored, Ticket, Time,
+        Compact, Config, Input, NodeId, Outputs, Protocol, ReadMode, Reply, Request, RequestId, Stored, Ticket, Time,
         raft::{Entry, Message, Raft, Record},
     },
 };
@@ -75,6 +75,7 @@ pub fn config(id: u64, voters: u64) -> Config {
         max_append_bytes: 64 * 1024,
         max_inflight: 8,
         max_pending: 100,
+        reads: ReadMode::default(),
         mutant: None,
     }
 }

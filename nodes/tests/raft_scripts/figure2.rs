@@ -6,7 +6,7 @@ use nodes::{
         Config, Input, NodeId, Outputs, Protocol, Reply, Request, RequestId, Stored, Ticket, Time,
         raft::{
             Append, AppendOutcome, AppendReply, Entry, HardState, LogIndex, Message, Payload, Raft, Record,
-            RequestVote, Term, VoteReply, rules,
+            RequestVote, Term, VoteReply,
         },
     },
 };
@@ -588,19 +588,4 @@ fn two_leaders_of_a_term_are_noticed() {
     let mut server = Server::new(2, &[]);
     server.receive(2, append(2, (0, 0), &[], 0));
     server.receive(3, append(2, (0, 0), &[], 0));
-}
-
-// --- Rules by themselves ---
-
-/// Reference: section 5.1: any two majorities meet.
-#[test]
-fn majorities() {
-    assert_eq!([1, 2, 3, 4, 5, 6, 7].map(rules::quorum), [1, 2, 2, 3, 3, 4, 4]);
-    assert!((1..100).all(|n| 2 * rules::quorum(n) > n));
-    let voters = [1, 2, 3].map(NodeId);
-    assert!(rules::is_quorum(&[1, 3].map(NodeId).into(), &voters));
-    assert!(!rules::is_quorum(&[1, 8, 9].map(NodeId).into(), &voters), "strangers do not count");
-    assert_eq!(rules::reached_by_quorum(&mut [5, 1, 3]), 3);
-    assert_eq!(rules::reached_by_quorum(&mut [5, 1, 3, 4]), 3);
-    assert_eq!(rules::reached_by_quorum(&mut [7]), 7);
 }

@@ -4,7 +4,7 @@ use nodes::{
     mutants::Mutant,
     protocol::{
         Config, NodeId, Protocol, Reply, Request, Stored,
-        raft::{AppendOutcome, LogIndex, Message},
+        raft::{AppendOutcome, LogIndex, Message, mutants},
     },
 };
 
@@ -26,7 +26,7 @@ fn read() -> Request {
 /// Dissertation, section 6.4: a read needs a round; here a leader that is cut off answers at once.
 #[test]
 fn read_local_leader_skips_the_round() {
-    for mutant in CORRECT_AND(Mutant::RaftReadLocalLeader) {
+    for mutant in CORRECT_AND(mutants::READ_LOCAL_LEADER) {
         let mut cluster = Cluster::new(3, mutant, |_| {});
         cluster.elect(1);
         cluster.isolate(NodeId(1));
@@ -43,7 +43,7 @@ fn read_local_leader_skips_the_round() {
 /// Dissertation, section 6.4: a follower that is cut off answers from what it has applied.
 #[test]
 fn read_any_node_answers_anywhere() {
-    for mutant in CORRECT_AND(Mutant::RaftReadAnyNode) {
+    for mutant in CORRECT_AND(mutants::READ_ANY_NODE) {
         let mut cluster = Cluster::new(3, mutant, |_| {});
         cluster.elect(1);
         cluster.isolate(NodeId(3));
@@ -56,14 +56,14 @@ fn read_any_node_answers_anywhere() {
 /// Where the right rule would say yes too, nothing fires: a cluster of one needs no round.
 #[test]
 fn a_mutant_that_decides_rightly_does_not_fire() {
-    for mutant in [Mutant::RaftReadLocalLeader, Mutant::RaftReadAnyNode] {
+    for mutant in [mutants::READ_LOCAL_LEADER, mutants::READ_ANY_NODE] {
         let mut cluster = Cluster::new(1, Some(mutant), |_| {});
         cluster.tick(NodeId(1));
         let request = cluster.request(NodeId(1), read());
         assert!(matches!(cluster.reply(request), Some(Reply::Value(_))));
         assert_eq!(cluster.raft(1).status().fired, 0);
     }
-    let mut server = server(Some(Mutant::RaftVoteNoLogCheck));
+    let mut server = server(Some(mutants::VOTE_NO_LOG_CHECK));
     server.receive(2, request_vote(1, 0, 0));
     assert_eq!(server.raft.status().fired, 0);
 }
@@ -71,7 +71,7 @@ fn a_mutant_that_decides_rightly_does_not_fire() {
 /// Paper, section 5.4.1: a candidate without the committed entry wins, and a committed write is gone.
 #[test]
 fn vote_no_log_check_elects_a_server_that_lacks_committed_entries() {
-    for mutant in CORRECT_AND(Mutant::RaftVoteNoLogCheck) {
+    for mutant in CORRECT_AND(mutants::VOTE_NO_LOG_CHECK) {
         let mut cluster = Cluster::new(3, mutant, |_| {});
         cluster.elect(1);
         cluster.isolate(NodeId(3));
@@ -96,7 +96,7 @@ fn vote_no_log_check_elects_a_server_that_lacks_committed_entries() {
 /// The log check goes for pre-votes, too: one wrong rule, asked in two places.
 #[test]
 fn vote_no_log_check_fires_only_where_the_log_decides() {
-    let mut server = server(Some(Mutant::RaftVoteNoLogCheck));
+    let mut server = server(Some(mutants::VOTE_NO_LOG_CHECK));
     server.receive(2, append(1, (0, 0), &[1], 0));
     server.sync();
     server.wait(2 * T_MS);
@@ -111,7 +111,7 @@ fn vote_no_log_check_fires_only_where_the_log_decides() {
 /// Figure 2, "updated on stable storage before responding": the success leaves at once, and nothing waits for the sync.
 #[test]
 fn ack_before_fsync_acknowledges_what_is_not_durable() {
-    for mutant in CORRECT_AND(Mutant::RaftAckBeforeFsync) {
+    for mutant in CORRECT_AND(mutants::ACK_BEFORE_FSYNC) {
         let mut server = server(mutant);
         // The term comes first, so that only the entries are at stake.
         server.receive(2, append(1, (0, 0), &[], 0));
@@ -136,7 +136,7 @@ fn ack_before_fsync_acknowledges_what_is_not_durable() {
 /// The mutant's acknowledgement costs a committed write when the power fails on a majority.
 #[test]
 fn ack_before_fsync_loses_a_committed_write_with_the_power() {
-    for mutant in CORRECT_AND(Mutant::RaftAckBeforeFsync) {
+    for mutant in CORRECT_AND(mutants::ACK_BEFORE_FSYNC) {
         let mut cluster = Cluster::new(3, mutant, |_| {});
         cluster.elect(1);
         cluster.isolate(NodeId(3));
@@ -154,13 +154,4 @@ fn ack_before_fsync_loses_a_committed_write_with_the_power() {
         let lost = cluster.reply(read) == Some(&Reply::Value(nodes::machine::Value::Nil));
         assert_eq!(lost, mutant.is_some());
     }
-}
-
-/// The names on the command line lead back to the mutants.
-#[test]
-fn names_are_unique_and_known() {
-    for mutant in Mutant::ALL {
-        assert_eq!(mutant.id().parse::<Mutant>().expect("known"), mutant);
-    }
-    assert!("raft-no-such-mutant".parse::<Mutant>().is_err());
 }

@@ -18,7 +18,7 @@ use std::{
 
 use nodes::{
     machine::{Command, Operation, Value},
-    protocol::{Config, Input, NodeId, Outputs, Protocol, Reply, Request, RequestId, Ticket, Time},
+    protocol::{Config, Input, NodeId, Outputs, Protocol, ReadMode, Reply, Request, RequestId, Ticket, Time},
 };
 use rand::RngExt;
 

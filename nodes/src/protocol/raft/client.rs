@@ -7,9 +7,7 @@
 //!
 //! A command is passed on once; one that came from another node is never passed on again.
 
-use super::{
-    Forward, LogIndex, Message, Out, Payload, Raft, Term, election::Role, reads::Reader, replication::Transfer,
-};
+use super::{Forward, LogIndex, Message, Out, Payload, Raft, election::Role, reads::Reader, replication::Transfer};
 use crate::{
     machine::{Answer, Command},
     protocol::{NodeId, Refusal, Reply, Request, RequestId, Time},
@@ -32,16 +30,6 @@ pub(super) enum Asker {
 pub(super) struct Proposal {
     pub index: LogIndex,
     pub asker: Asker,
-}
-
-/// A command that was passed on to the leader.
-#[derive(Debug)]
-pub(super) struct ForwardedCommand {
-    client: RequestId,
-    to: NodeId,
-    /// The term in which `to` led.
-    term: Term,
-    until: Time,
 }
 
 impl Raft {
@@ -69,7 +57,7 @@ impl Raft {
             Role::Leader(leadership) => leadership.proposals.len() + leadership.reads.len(),
             _ => 0,
         };
-        led + self.forwarded.len() + self.follower_reads.len()
+        led + self.forwarded.len() + self.follower_reads.asked.len()
     }
 
     fn on_command(&mut self, client: RequestId, command: Command, out: &mut Out) {
@@ -103,10 +91,7 @@ impl Raft {
     }
 
     fn forward(&mut self, leader: NodeId, client: RequestId, command: Command, out: &mut Out) {
-        self.next_forward += 1;
-        let id = self.next_forward;
-        self.forwarded
-            .insert(id, ForwardedCommand { client, to: leader, term: self.hard.term, until: self.forward_deadline() });
+        let id = self.forwarded.add(client, leader, self.hard.term, self.forward_deadline());
         let message = Forward { term: self.hard.term, life: self.life, id, command };
         self.send(leader, Message::Forward(message), out);
     }
@@ -115,7 +100,7 @@ impl Raft {
         self.after(self.config.election_timeout_ns.saturating_mul(FORWARD_TIMEOUT_IN_T))
     }
 
-    /// A command that another node passes on: see [`super::gate`].
+    /// A command that another node passes on: see [`crate::protocol::gate`].
     pub(super) fn on_forward(&mut self, from: NodeId, m: Forward, out: &mut Out) {
         let asker = Asker::Peer { node: from, life: m.life, id: m.id };
         if !self.gate.knows(m.term) {
@@ -139,10 +124,10 @@ impl Raft {
         result: Result<Answer, Refusal>,
         out: &mut Out,
     ) {
-        if life != self.life || self.forwarded.get(&id).is_none_or(|f| f.to != from) {
+        if life != self.life || self.forwarded.get(id).is_none_or(|f| f.what != from) {
             return;
         }
-        if let Some(forwarded) = self.forwarded.remove(&id) {
+        if let Some(forwarded) = self.forwarded.take(id) {
             self.answer_command(Asker::Client(forwarded.client), result, out);
         }
     }
@@ -156,8 +141,8 @@ impl Raft {
 
     /// Gives up on what the leader did not answer in time.
     pub(super) fn expire_clients(&mut self, out: &mut Out) {
-        while let Some(first) = self.forwarded.first_entry().filter(|e| e.get().until <= self.now) {
-            out.replies.push((first.remove().client, Reply::Refused(Refusal::ForwardLost)));
+        while let Some(command) = self.forwarded.pop_expired(self.now) {
+            out.replies.push((command.client, Reply::Refused(Refusal::ForwardLost)));
         }
         self.expire_reads(out);
     }
@@ -165,17 +150,15 @@ impl Raft {
     /// The leader of the current term is known, so there is no use in waiting for one before it. What was passed on to that one may
     /// still be committed, by the new one: unknown.
     pub(super) fn give_up_on_earlier_leaders(&mut self, out: &mut Out) {
-        let term = self.hard.term;
-        while let Some(first) = self.forwarded.first_entry().filter(|e| e.get().term < term) {
-            out.replies.push((first.remove().client, Reply::Refused(Refusal::ForwardLost)));
+        while let Some(command) = self.forwarded.pop_earlier(self.hard.term) {
+            out.replies.push((command.client, Reply::Refused(Refusal::ForwardLost)));
         }
         self.give_up_earlier_reads(out);
     }
 
     /// When [`Self::expire_clients`] has something to do next.
     pub(super) fn client_deadline(&self) -> Option<Time> {
-        let command = self.forwarded.first_key_value().map(|(_, f)| f.until);
-        command.into_iter().chain(self.follower_reads.deadline()).min()
+        self.forwarded.deadline().into_iter().chain(self.follower_reads.asked.deadline()).min()
     }
 
     /// Dissertation, section 3.10: take no more commands, bring the follower up to date, tell it to stand at once.

@@ -7,7 +7,7 @@ use super::{
     replication::Leadership,
     rules::{self, Ballot, VoterState},
 };
-use crate::protocol::NodeId;
+use crate::protocol::{NodeId, quorum};
 
 /// What a server is at the moment, with the data that only then makes sense.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl Raft {
 
     fn count_pre_votes(&mut self, out: &mut Out) {
         if let Role::PreCandidate { grants } = &self.role
-            && rules::is_quorum(grants, &self.config.voters)
+            && quorum::is_quorum(grants, &self.config.voters)
         {
             self.start_election(false, out);
         }
@@ -138,7 +138,7 @@ impl Raft {
     /// Paper, section 5.2: a candidate that got votes from a majority of distinct servers in this term leads it.
     fn count_votes(&mut self, out: &mut Out) {
         if let Role::Candidate { grants } = &self.role
-            && rules::is_quorum(grants, &self.config.voters)
+            && quorum::is_quorum(grants, &self.config.voters)
         {
             self.become_leader(out);
         }

@@ -182,6 +182,20 @@ pub struct Forward {
 const COUNT_MAX: u64 = u64::MAX / 2;
 
 impl Message {
+    /// The names of the kinds, in the order in which they are encoded.
+    pub(super) const KINDS: &'static [&'static str] = &[
+        "request-vote",
+        "vote-reply",
+        "append",
+        "snapshot-chunk",
+        "append-reply",
+        "timeout-now",
+        "forward",
+        "forward-reply",
+        "read-index",
+        "read-index-reply",
+    ];
+
     /// Whether no number in it lies beyond what counting can reach.
     pub(super) fn is_countable(&self) -> bool {
         let all = |counts: &[u64]| counts.iter().all(|&count| count <= COUNT_MAX);

@@ -9,10 +9,10 @@
 //! A round serves all reads that arrived before it began, and only those: an echo of an older round proves nothing about them.
 //! A follower asks the leader for r and then reads from its own machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{LogIndex, Message, Out, Raft, Term, election::Role, rules::ReadState};
-use crate::protocol::{NodeId, Refusal, Reply, RequestId, Time};
+use crate::protocol::{NodeId, Refusal, Reply, RequestId, asked::Asked};
 
 /// Who wants to read.
 #[derive(Debug)]
@@ -58,42 +58,10 @@ impl LeaderReads {
 /// Reads of this node's clients for which the leader was asked.
 #[derive(Debug, Default)]
 pub(super) struct FollowerReads {
-    last_id: u64,
-    /// By name; names, terms and deadlines ascend together.
-    asked: BTreeMap<u64, FollowerRead>,
+    /// Each with its key.
+    pub asked: Asked<Term, String>,
     /// Those for which the leader answered: what must be applied first, and the name.
     ready_at: BTreeSet<(LogIndex, u64)>,
-}
-
-#[derive(Debug)]
-struct FollowerRead {
-    client: RequestId,
-    key: String,
-    /// The term in which the leader was asked.
-    term: Term,
-    until: Time,
-}
-
-impl FollowerReads {
-    pub fn len(&self) -> usize {
-        self.asked.len()
-    }
-
-    pub fn deadline(&self) -> Option<Time> {
-        self.asked.first_key_value().map(|(_, read)| read.until)
-    }
-
-    /// Takes out one read that the leader never answered in time, or that was never applied up to.
-    fn pop_expired(&mut self, now: Time) -> Option<RequestId> {
-        let first = self.asked.first_entry().filter(|e| e.get().until <= now)?;
-        Some(first.remove().client)
-    }
-
-    /// Takes out one read that a leader of an earlier term was asked for.
-    fn pop_earlier(&mut self, term: Term) -> Option<RequestId> {
-        let first = self.asked.first_entry().filter(|e| e.get().term < term)?;
-        Some(first.remove().client)
-    }
 }
 
 impl Raft {
@@ -182,10 +150,7 @@ impl Raft {
             return;
         };
         let until = self.forward_deadline();
-        let reads = &mut self.follower_reads;
-        reads.last_id += 1;
-        let id = reads.last_id;
-        reads.asked.insert(id, FollowerRead { client, key, term: self.hard.term, until });
+        let id = self.follower_reads.asked.add(client, key, self.hard.term, until);
         self.send(leader, Message::ReadIndex { life: self.life, id }, out);
     }
 
@@ -199,7 +164,7 @@ impl Raft {
     }
 
     pub(super) fn on_read_index_reply(&mut self, life: u64, id: u64, index: Option<LogIndex>, out: &mut Out) {
-        if life != self.life || !self.follower_reads.asked.contains_key(&id) {
+        if life != self.life || self.follower_reads.asked.get(id).is_none() {
             return;
         }
         match index {
@@ -208,7 +173,7 @@ impl Raft {
                 self.answer_applied_reads(out);
             }
             None => {
-                if let Some(read) = self.follower_reads.asked.remove(&id) {
+                if let Some(read) = self.follower_reads.asked.take(id) {
                     out.replies.push((read.client, Reply::Refused(Refusal::NotLeader)));
                 }
             }
@@ -220,22 +185,22 @@ impl Raft {
         while let Some(&(index, id)) = self.follower_reads.ready_at.first().filter(|(index, _)| *index <= self.applied)
         {
             self.follower_reads.ready_at.remove(&(index, id));
-            if let Some(read) = self.follower_reads.asked.remove(&id) {
-                out.replies.push((read.client, Reply::Value(self.machine.read(&read.key))));
+            if let Some(read) = self.follower_reads.asked.take(id) {
+                out.replies.push((read.client, Reply::Value(self.machine.read(&read.what))));
             }
         }
     }
 
     /// See [`Raft::give_up_on_earlier_leaders`]. A read has no effect, so it is simply not done.
     pub(super) fn give_up_earlier_reads(&mut self, out: &mut Out) {
-        while let Some(client) = self.follower_reads.pop_earlier(self.hard.term) {
-            out.replies.push((client, Reply::Refused(Refusal::NotLeader)));
+        while let Some(read) = self.follower_reads.asked.pop_earlier(self.hard.term) {
+            out.replies.push((read.client, Reply::Refused(Refusal::NotLeader)));
         }
     }
 
     pub(super) fn expire_reads(&mut self, out: &mut Out) {
-        while let Some(client) = self.follower_reads.pop_expired(self.now) {
-            out.replies.push((client, Reply::Refused(Refusal::ForwardLost)));
+        while let Some(read) = self.follower_reads.asked.pop_expired(self.now) {
+            out.replies.push((read.client, Reply::Refused(Refusal::ForwardLost)));
         }
         if self.follower_reads.asked.is_empty() {
             self.follower_reads.ready_at.clear();

@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term, client::Proposal,
-    election::Role, log::Log, reads::LeaderReads, rules, snapshot::Sending,
+    election::Role, log::Log, reads::LeaderReads, rules,
 };
 use crate::{
     machine::Answer,
-    protocol::{NodeId, Refusal, Ticket, Time},
+    protocol::{NodeId, Refusal, Ticket, Time, chunks::Sending, quorum},
 };
 
 /// What only a leader has.
@@ -60,7 +60,7 @@ pub(super) enum Flow {
         in_flight: VecDeque<LogIndex>,
     },
     /// The follower needs entries that are gone.
-    Snapshot(Sending),
+    Snapshot(Sending<(LogIndex, Term)>),
 }
 
 /// Leadership is being handed over. Dissertation, section 3.10.
@@ -364,7 +364,7 @@ impl Raft {
         let Role::Leader(leadership) = &self.role else { return };
         let own = self.durability.index();
         let mut reached: Vec<_> = leadership.followers.values().map(|p| p.matched).chain([own]).collect();
-        let reached = rules::reached_by_quorum(&mut reached);
+        let reached = quorum::reached_by_quorum(&mut reached);
         if rules::may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
             self.commit_to(reached, out);
             self.start_read_round(out);
@@ -438,7 +438,7 @@ impl Progress {
                 self.flow = Flow::Replicate { in_flight: VecDeque::new() };
             }
             // The log moved on while this snapshot was under way: there is a newer one to send.
-            Flow::Snapshot(sending) if self.matched >= sending.index() => self.flow = Flow::Probe { waiting: false },
+            Flow::Snapshot(sending) if self.matched >= sending.id().0 => self.flow = Flow::Probe { waiting: false },
             Flow::Snapshot(_) => return,
             Flow::Replicate { in_flight } => {
                 while in_flight.front().is_some_and(|&last| last <= self.matched) {

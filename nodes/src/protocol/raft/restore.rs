@@ -1,14 +1,12 @@
 //! Starting from what the disk holds.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use rand_pcg::Pcg64;
 
 use super::{
-    HardState, LogIndex, Raft, Record, Term, client,
-    durability::Durability,
+    HardState, LogIndex, Raft, Record, Term,
     election::Role,
-    gate::ForwardGate,
     log::Log,
     reads::FollowerReads,
     rules::Rules,
@@ -16,7 +14,7 @@ use super::{
 };
 use crate::{
     machine::Machine,
-    protocol::{Config, RestoreError, Stored, Time},
+    protocol::{Config, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate},
 };
 
 /// What the records behind a snapshot add up to.
@@ -59,8 +57,7 @@ impl Raft {
             leader_heard: None,
             election_at: now,
             gate: ForwardGate::default(),
-            next_forward: 0,
-            forwarded: BTreeMap::<u64, client::ForwardedCommand>::new(),
+            forwarded: Asked::default(),
             follower_reads: FollowerReads::default(),
             arriving: None,
             to_replicate: std::collections::VecDeque::new(),

@@ -2,31 +2,14 @@
 //!
 //! "The paper" is Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version); "the
 //! dissertation" is Ongaro, "Consensus: Bridging Theory and Practice". A mutant replaces exactly one of these by the wrong rule
-//! next to it; who asks a rule goes through `Rules`, which counts how often the wrong one decided otherwise.
+//! next to it; who asks a rule goes through `Rules`, whose switch counts how often the wrong one decided otherwise.
 
-use std::collections::BTreeSet;
-
+use super::mutants;
 use super::{
     super::NodeId,
     types::{LogIndex, Term},
 };
-use crate::mutants::Mutant;
-
-/// A majority of `voters`. Any two majorities meet. Paper, section 5.1.
-pub fn quorum(voters: usize) -> usize {
-    voters / 2 + 1
-}
-
-/// Whether these distinct servers are a majority of the voters. Paper, section 5.2.
-pub fn is_quorum(servers: &BTreeSet<NodeId>, voters: &[NodeId]) -> bool {
-    voters.iter().filter(|v| servers.contains(v)).count() >= quorum(voters.len())
-}
-
-/// The highest value that a majority has reached, given one for each voter. Paper, Figure 2, "Leaders", last rule.
-pub fn reached_by_quorum<T: Copy + Ord>(values: &mut [T]) -> T {
-    values.sort_unstable();
-    values[values.len() - quorum(values.len())]
-}
+use crate::mutants::{Mutant, Switch};
 
 /// Whether a candidate's log is at least as up-to-date as the voter's. Paper, section 5.4.1.
 pub fn log_is_up_to_date(candidate: (Term, LogIndex), voter: (Term, LogIndex)) -> bool {
@@ -106,51 +89,40 @@ pub fn may_answer_read(state: ReadState) -> bool {
 /// The rules as this process follows them.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    mutant: Option<Mutant>,
-    fired: u64,
+    switch: Switch,
 }
 
 impl Rules {
     pub fn new(mutant: Option<Mutant>) -> Self {
-        Self { mutant, fired: 0 }
+        Self { switch: Switch::new(mutant) }
     }
 
-    /// How often the mutated rule decided otherwise than the correct one.
+    /// See [`Switch::fired`].
     pub fn fired(&self) -> u64 {
-        self.fired
+        self.switch.fired()
     }
 
-    /// Whether one rule is wrong here, so that what the others guarantee need not hold.
+    /// See [`Switch::is_mutated`].
     pub fn is_mutated(&self) -> bool {
-        self.mutant.is_some()
-    }
-
-    /// The decision: the correct one, or, where the `mutant` is switched on, `wrong`.
-    fn decide(&mut self, mutant: Mutant, right: bool, wrong: bool) -> bool {
-        if self.mutant != Some(mutant) {
-            return right;
-        }
-        self.fired += u64::from(right != wrong);
-        wrong
+        self.switch.is_mutated()
     }
 
     /// Whether a vote may be granted: [`vote_is_free`] and [`log_is_up_to_date`].
     pub fn may_grant_vote(&mut self, ballot: &Ballot, voter: &VoterState) -> bool {
         let free = vote_is_free(ballot, voter);
-        self.decide(Mutant::RaftVoteNoLogCheck, free && log_is_up_to_date(ballot.log, voter.log), free)
+        let right = free && log_is_up_to_date(ballot.log, voter.log);
+        self.switch.decide(mutants::VOTE_NO_LOG_CHECK, right, || free)
     }
 
     /// See [`ack_may_leave_before_durable`].
     pub fn ack_may_leave_before_durable(&mut self, last_new: LogIndex, durable: LogIndex) -> bool {
-        self.decide(Mutant::RaftAckBeforeFsync, ack_may_leave_before_durable(last_new, durable), true)
+        self.switch.decide(mutants::ACK_BEFORE_FSYNC, ack_may_leave_before_durable(last_new, durable), || true)
     }
 
     /// See [`may_answer_read`]. The question is put when a read arrives, and again when a round is confirmed.
     pub fn may_answer_read(&mut self, state: ReadState) -> bool {
         let right = may_answer_read(state);
-        match self.mutant {
-            Some(Mutant::RaftReadLocalLeader) => self.decide(Mutant::RaftReadLocalLeader, right, state.leads),
-            _ => self.decide(Mutant::RaftReadAnyNode, right, true),
-        }
+        let right = self.switch.decide(mutants::READ_LOCAL_LEADER, right, || state.leads);
+        self.switch.decide(mutants::READ_ANY_NODE, right, || true)
     }
 }

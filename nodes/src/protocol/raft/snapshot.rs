@@ -8,7 +8,7 @@
 //!     │ <─ Match(index) ────────────────────────── │
 //! ```
 //!
-//! One piece at a time is on its way, and is sent again when no answer comes. Deviation from Figure 13: the follower says how
+//! How the pieces travel is [`crate::protocol::chunks`]'s business. Deviation from Figure 13: the follower says how
 //! much it has, instead of a last piece being marked.
 
 use std::sync::Arc;
@@ -22,68 +22,20 @@ use super::{
 };
 use crate::{
     machine::Machine,
-    protocol::{Compact, NodeId, Time},
+    protocol::{
+        Compact, NodeId,
+        chunks::{Arriving, Piece, RESEND_IN_HEARTBEATS, Sending},
+    },
 };
 
-/// The largest piece of a snapshot in one message.
-pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// The largest snapshot taken from a peer.
-const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
-/// A piece is sent again when this many heartbeats brought no answer.
-const RESEND_IN_HEARTBEATS: u64 = 4;
 /// At most so many applied entries stay in the log behind a snapshot.
 const KEEP_ENTRIES_MAX: u64 = 4096;
 
-/// A snapshot on its way to a follower.
-#[derive(Debug)]
-pub(super) struct Sending {
-    snapshot: Snapshot,
-    offset: u64,
-    sent: Time,
-}
-
-impl Sending {
-    /// Last index it covers.
-    pub fn index(&self) -> LogIndex {
-        self.snapshot.index
-    }
-
-    fn chunk(&self, term: Term, round: u64) -> Message {
-        let rest = &self.snapshot.bytes[usize::try_from(self.offset).expect("within the snapshot")..];
-        Message::SnapshotChunk(SnapshotChunk {
-            term,
-            round,
-            index: self.snapshot.index,
-            index_term: self.snapshot.term,
-            offset: self.offset,
-            total: self.snapshot.bytes.len() as u64,
-            data: rest[..rest.len().min(CHUNK_BYTES)].to_vec(),
-        })
-    }
-}
-
-/// A snapshot that is coming in.
-#[derive(Debug)]
-pub(super) struct Arriving {
-    from: NodeId,
-    index: LogIndex,
-    index_term: Term,
-    total: u64,
-    data: Vec<u8>,
-}
-
-impl Arriving {
-    fn new(from: NodeId, m: &SnapshotChunk) -> Self {
-        Self { from, index: m.index, index_term: m.index_term, total: m.total, data: Vec::new() }
-    }
-
-    fn is_of(&self, from: NodeId, m: &SnapshotChunk) -> bool {
-        (self.from, self.index, self.index_term, self.total) == (from, m.index, m.index_term, m.total)
-    }
-
-    fn is_complete(&self) -> bool {
-        self.data.len() as u64 == self.total
-    }
+/// The piece that is due, as a message.
+fn chunk(sending: &Sending<(LogIndex, Term)>, term: Term, round: u64) -> Message {
+    let (index, index_term) = sending.id();
+    let Piece { offset, total, data } = sending.piece();
+    Message::SnapshotChunk(SnapshotChunk { term, round, index, index_term, offset, total, data })
 }
 
 impl Raft {
@@ -125,8 +77,8 @@ impl Raft {
     pub(super) fn begin_snapshot(&mut self, to: NodeId) -> Option<Message> {
         let Role::Leader(leadership) = &mut self.role else { return None };
         let snapshot = self.snapshot.clone().expect("entries are gone only behind a snapshot");
-        let sending = Sending { snapshot, offset: 0, sent: self.now };
-        let message = sending.chunk(self.hard.term, leadership.reads.round());
+        let sending = Sending::begin((snapshot.index, snapshot.term), snapshot.bytes, self.now);
+        let message = chunk(&sending, self.hard.term, leadership.reads.round());
         leadership.followers.get_mut(&to)?.flow = Flow::Snapshot(sending);
         Some(message)
     }
@@ -136,16 +88,8 @@ impl Raft {
         let Role::Leader(leadership) = &mut self.role else { return };
         let round = leadership.reads.round();
         let Some(Flow::Snapshot(sending)) = leadership.followers.get_mut(&from).map(|p| &mut p.flow) else { return };
-        if sending.index() != index || offset > sending.snapshot.bytes.len() as u64 {
-            return;
-        }
-        // Only progress is answered at once: a doubled answer must not double the stream. After a step back (the follower
-        // started anew, or this is an old answer) the next resend goes on from there.
-        let is_progress = offset > sending.offset;
-        sending.offset = offset;
-        if is_progress {
-            sending.sent = self.now;
-            let message = sending.chunk(self.hard.term, round);
+        if sending.id().0 == index && sending.received(sending.id(), offset, self.now) {
+            let message = chunk(sending, self.hard.term, round);
             self.send(from, message, out);
         }
     }
@@ -158,10 +102,9 @@ impl Raft {
         let mut again = Vec::new();
         for (&to, progress) in &mut leadership.followers {
             if let Flow::Snapshot(sending) = &mut progress.flow
-                && self.now.0 - sending.sent.0 >= patience
+                && sending.resend_due(patience, self.now)
             {
-                sending.sent = self.now;
-                again.push((to, sending.chunk(self.hard.term, round)));
+                again.push((to, chunk(sending, self.hard.term, round)));
             }
         }
         for (to, message) in again {
@@ -183,8 +126,10 @@ impl Raft {
             self.answer_append(from, m.round, outcome, out);
             return;
         }
-        let here = self.keep_chunk(from, &m);
-        if self.arriving.as_ref().is_some_and(Arriving::is_complete) && self.install(out) {
+        let piece = Piece { offset: m.offset, total: m.total, data: m.data };
+        let here = Arriving::keep(&mut self.arriving, from, (m.index, m.index_term), &piece);
+        let whole = Arriving::take_complete(&mut self.arriving);
+        if whole.is_some_and(|(id, bytes)| self.install(id, bytes, out)) {
             out.sync_wanted = true;
             let reply =
                 super::AppendReply { term: self.hard.term, round: m.round, outcome: AppendOutcome::Match(m.index) };
@@ -195,31 +140,11 @@ impl Raft {
         }
     }
 
-    /// Keeps a piece if it is the next one, and says how much is here.
-    fn keep_chunk(&mut self, from: NodeId, m: &SnapshotChunk) -> u64 {
-        if m.total > SNAPSHOT_BYTES_MAX {
-            return 0;
-        }
-        if !self.arriving.as_ref().is_some_and(|a| a.is_of(from, m)) {
-            if m.offset != 0 {
-                return 0;
-            }
-            self.arriving = Some(Arriving::new(from, m));
-        }
-        let arriving = self.arriving.as_mut().expect("just made sure");
-        let here = arriving.data.len() as u64;
-        if m.offset == here && here + m.data.len() as u64 <= m.total {
-            arriving.data.extend_from_slice(&m.data);
-        }
-        arriving.data.len() as u64
-    }
-
     /// Replaces machine and log by the snapshot that arrived, and says whether it was sound. Paper, Figure 13, rules 6 to 8.
-    fn install(&mut self, out: &mut Out) -> bool {
-        let Some(arrived) = self.arriving.take() else { return false };
-        let Ok(image) = postcard::from_bytes::<SnapshotImage>(&arrived.data) else { return false };
+    fn install(&mut self, id: (LogIndex, Term), bytes: Vec<u8>, out: &mut Out) -> bool {
+        let Ok(image) = postcard::from_bytes::<SnapshotImage>(&bytes) else { return false };
         let Ok(machine) = Machine::restore(&image.machine) else { return false };
-        let is_as_said = (image.index, image.term) == (arrived.index, arrived.index_term);
+        let is_as_said = (image.index, image.term) == id;
         if !is_as_said || image.format != SnapshotImage::FORMAT || image.voters != self.config.voters {
             return false;
         }
@@ -233,7 +158,7 @@ impl Raft {
         self.machine = machine;
         self.commit = image.index;
         self.applied = image.index;
-        self.snapshot = Some(Snapshot { index: image.index, term: image.term, bytes: Arc::new(arrived.data) });
+        self.snapshot = Some(Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) });
         self.store_compacted(out);
         self.answer_applied_reads(out);
         true

@@ -139,6 +139,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             max_append_bytes: self.schedule.max_append_bytes,
             max_inflight: self.schedule.max_inflight,
             max_pending: self.schedule.max_pending,
+            reads: ReadMode::default(),
             mutant: self.schedule.mutant,
         }
     }

@@ -1,4 +1,4 @@
-//! What of the log and the hard state has reached the disk.
+//! What of the log and the hard state has reached the disk. `I` is a place in the log, in the protocol's own words.
 //!
 //! ```text
 //!   ticket   1        2         3        4
@@ -9,31 +9,31 @@
 
 use std::collections::VecDeque;
 
-use super::{super::Ticket, types::LogIndex};
+use super::Ticket;
 
 /// A step that persisted something.
 #[derive(Clone, Copy, Debug)]
-struct Written {
+struct Written<I> {
     ticket: Ticket,
     /// The last index of the log then, or less, if the log was cut since.
-    last_index: LogIndex,
+    last_index: I,
 }
 
 /// Tickets given out, and what the storage has confirmed.
 #[derive(Debug)]
-pub(super) struct Durability {
+pub(super) struct Durability<I> {
     issued: Ticket,
     confirmed: Ticket,
     /// The step that recorded the current hard state.
     hard_state_in: Ticket,
     /// The log is durable up to here.
-    index: LogIndex,
-    on_their_way: VecDeque<Written>,
+    index: I,
+    on_their_way: VecDeque<Written<I>>,
 }
 
-impl Durability {
+impl<I: Copy + Ord> Durability<I> {
     /// At start all that was found is durable.
-    pub fn new(last_index: LogIndex) -> Self {
+    pub fn new(last_index: I) -> Self {
         Self {
             issued: Ticket(0),
             confirmed: Ticket(0),
@@ -45,7 +45,7 @@ impl Durability {
     }
 
     /// The log is durable up to here.
-    pub fn index(&self) -> LogIndex {
+    pub fn index(&self) -> I {
         self.index
     }
 
@@ -60,7 +60,7 @@ impl Durability {
     }
 
     /// The step under way persisted something; the log ends at `last_index`.
-    pub fn issue(&mut self, last_index: LogIndex) {
+    pub fn issue(&mut self, last_index: I) {
         self.issued = Ticket(self.issued.0 + 1);
         self.on_their_way.push_back(Written { ticket: self.issued, last_index });
     }
@@ -76,7 +76,7 @@ impl Durability {
     }
 
     /// Entries behind `kept` were dropped: what is written in their place is not durable yet, nor is what an earlier step wrote.
-    pub fn cut(&mut self, kept: LogIndex) {
+    pub fn cut(&mut self, kept: I) {
         self.index = self.index.min(kept);
         for written in &mut self.on_their_way {
             written.last_index = written.last_index.min(kept);

@@ -10,8 +10,8 @@ use nodes::{
 
 use crate::{
     checks::{Checks, Committed, Seen},
-    invariants::RaftChecks,
     oracle::Oracle,
+    raft::invariants::RaftChecks,
 };
 
 /// What a node looks like; the log by its terms.

@@ -1,20 +1,20 @@
 //! Lets each forwarded command into the log at most once.
 //!
-//! A forward names the term in which its receiver leads. That leadership is one stretch of time in one life of one process, so a
-//! volatile memory of the names seen in it is enough: outside it the command is never taken, inside it only once.
+//! A forward names the leadership (term, ballot or epoch) in which its receiver leads. That is one stretch of time in one life of one
+//! process, so a volatile memory of the names seen in it is enough: outside it the command is never taken, inside it only once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{super::NodeId, types::Term};
+use super::NodeId;
 
 /// So many names of one origin are remembered one by one; older ones all count as seen.
 const NAMES_MAX: usize = 4096;
 
 /// The names seen in this server's newest leadership.
 #[derive(Debug, Default)]
-pub(super) struct ForwardGate {
-    /// The term of that leadership. Term 0 has no leader.
-    term: Term,
+pub(super) struct ForwardGate<L> {
+    /// That leadership. The default is nobody's.
+    leadership: L,
     origins: BTreeMap<NodeId, Seen>,
 }
 
@@ -27,15 +27,15 @@ struct Seen {
     above: BTreeSet<u64>,
 }
 
-impl ForwardGate {
+impl<L: Copy + PartialEq> ForwardGate<L> {
     /// A leadership begins.
-    pub fn open(&mut self, term: Term) {
-        *self = Self { term, origins: BTreeMap::new() };
+    pub fn open(&mut self, leadership: L) {
+        *self = Self { leadership, origins: BTreeMap::new() };
     }
 
-    /// Whether this process led, or leads, in `term`, and remembers.
-    pub fn knows(&self, term: Term) -> bool {
-        self.term == term
+    /// Whether this process led, or leads, in this leadership, and remembers.
+    pub fn knows(&self, leadership: L) -> bool {
+        self.leadership == leadership
     }
 
     /// Whether this name is seen for the first time; from now on it is not.
@@ -69,9 +69,9 @@ mod tests {
 
     #[test]
     fn a_name_passes_once_a_life() {
-        let mut gate = ForwardGate::default();
-        gate.open(Term(3));
-        assert!(gate.knows(Term(3)) && !gate.knows(Term(2)));
+        let mut gate = ForwardGate::<u64>::default();
+        gate.open(3);
+        assert!(gate.knows(3) && !gate.knows(2));
         for id in [2, 1, 5] {
             assert!(gate.is_new(A, 1, id));
         }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_errs_towards_seen() {
-        let mut gate = ForwardGate::default();
+        let mut gate = ForwardGate::<u64>::default();
         let last = 3 * NAMES_MAX as u64;
         for id in (0..last).map(|i| 2 * i + 10) {
             assert!(gate.is_new(A, 1, id));
