@@ -26,6 +26,7 @@ mod durability;
 mod gate;
 pub mod quorum;
 pub mod raft;
+mod weight;
 
 /// The protocols there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

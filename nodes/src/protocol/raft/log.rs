@@ -6,10 +6,9 @@
 //! ```
 
 use super::{
-    super::RestoreError,
+    super::{RestoreError, weight::command_weight},
     types::{Entry, LogIndex, Payload, Term},
 };
-use crate::machine::{Command, Operation, TxnStep, Value};
 
 /// The log.
 #[derive(Clone, Debug, Default)]
@@ -129,27 +128,8 @@ fn weight(entry: &Entry) -> usize {
     const FIXED: usize = 32;
     FIXED
         + match &entry.payload {
-            Payload::Noop | Payload::Command(Command::OpenSession) => 0,
+            Payload::Noop => 0,
             Payload::Membership(voters) => 8 * voters.len(),
-            Payload::Command(Command::Do { operation, .. }) => match operation {
-                Operation::Write { key, value } | Operation::Append { key, value } => key.len() + value_weight(value),
-                Operation::Cas { key, old, new } => key.len() + value_weight(old) + value_weight(new),
-                Operation::Txn { steps } => steps.iter().map(step_weight).sum(),
-            },
+            Payload::Command(command) => command_weight(command),
         }
-}
-
-fn step_weight(step: &TxnStep) -> usize {
-    match step {
-        TxnStep::Read { key } => key.len(),
-        TxnStep::Write { key, value } | TxnStep::Append { key, value } => key.len() + value_weight(value),
-    }
-}
-
-fn value_weight(value: &Value) -> usize {
-    match value {
-        Value::Nil | Value::Int(_) => 8,
-        Value::Text(text) => text.len(),
-        Value::List(items) => 8 + items.iter().map(value_weight).sum::<usize>(),
-    }
 }
