@@ -27,6 +27,7 @@ mod gate;
 pub mod quorum;
 pub mod raft;
 mod weight;
+pub mod zab;
 
 /// The protocols there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,13 +183,15 @@ pub enum Refusal {
     ForwardLost,
     /// The node gave up waiting. Unknown.
     Timeout,
+    /// This protocol has no such operation. Definitely not done.
+    NotOffered,
 }
 
 impl Refusal {
     /// Whether the request definitely had no effect, now or ever.
     #[must_use]
     pub fn is_definite(self) -> bool {
-        matches!(self, Self::NoLeader | Self::NotLeader | Self::Overwritten | Self::Overloaded)
+        matches!(self, Self::NoLeader | Self::NotLeader | Self::Overwritten | Self::Overloaded | Self::NotOffered)
     }
 }
 

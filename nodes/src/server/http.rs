@@ -304,6 +304,7 @@ impl ApiError {
             Refusal::LeadershipLost => ("leadership-lost", "leadership was lost after the command entered the log"),
             Refusal::ForwardLost => ("forward-lost", "it was forwarded, and no answer came back"),
             Refusal::Timeout => ("timeout", "no answer in time"),
+            Refusal::NotOffered => ("not-offered", "this protocol has no such operation"),
         };
         let status =
             if refusal == Refusal::Timeout { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::SERVICE_UNAVAILABLE };
