@@ -127,28 +127,21 @@ impl Learner {
         let base = history.base();
         let agreed = if history.holds(place) { place } else { history.common_below(place.position, place.zxid) };
         let is_gone = place.position < base.position || (agreed == base && place.zxid < base.zxid);
-        let (sent, agreed) = (self.sent, agreed.position);
+        let (sent, agreed, is_old) = (self.sent, agreed.position, place.position < self.matched);
         match &mut self.flow {
+            Flow::Stream { .. } | Flow::Probe { .. } if is_old => return false,
+            Flow::Stream { .. } | Flow::Probe { .. } | Flow::Synchronize { .. } if is_gone => return true,
             // What is asked again after every message in flight says the same again.
-            Flow::Stream { .. } if agreed < sent => {
-                self.flow = Flow::Probe { is_waiting: false };
-                self.sent = agreed;
-            }
-            Flow::Probe { is_waiting } if agreed < sent => {
-                *is_waiting = false;
-                self.sent = agreed;
-            }
-            Flow::Synchronize { is_waiting } if agreed != sent || is_gone => {
-                *is_waiting = false;
-                self.sent = agreed;
-            }
+            Flow::Stream { .. } if agreed < sent => self.flow = Flow::Probe { is_waiting: false },
+            Flow::Probe { is_waiting } if agreed < sent => *is_waiting = false,
+            Flow::Synchronize { is_waiting } if agreed != sent => *is_waiting = false,
             Flow::Snapshot(sending) if place.position >= sending.id().position => {
                 self.flow = Flow::Synchronize { is_waiting: false };
-                self.sent = agreed;
             }
             _ => return false,
         }
-        is_gone && !matches!(self.flow, Flow::Snapshot(_))
+        self.sent = agreed;
+        false
     }
 
     /// Its history is the leader's up to here, durably.
