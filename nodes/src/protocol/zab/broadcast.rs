@@ -110,7 +110,7 @@ impl Zab {
             let is_gap = after.position > self.history.last().position;
             self.rules.must(is_gap, "a synchronized history is the leader's, as far as it goes");
             let place = self.history.common_below(after.position, after.zxid);
-            return self.send(from, Message::Have { epoch, place }, out);
+            return self.send(from, Message::Have { epoch, asked: after.position, place }, out);
         }
         let before = self.history.last();
         let upto = self.take(batch, false, out);
@@ -141,7 +141,7 @@ impl Zab {
             return;
         }
         if sent > last.position {
-            return self.send(from, Message::Have { epoch, place: last }, out);
+            return self.send(from, Message::Have { epoch, asked: sent, place: last }, out);
         }
         let is_up_to_date = self.leader().is_some();
         if is_up_to_date {

@@ -121,17 +121,18 @@ impl Learner {
         matches!(self.flow, Flow::Stream { .. } | Flow::Probe { .. })
     }
 
-    /// Its history ends at this place, or agrees with the leader's no further. Says whether it lacks more than is kept here, and so
-    /// needs the snapshot.
-    pub fn on_have(&mut self, history: &History, place: Place) -> bool {
+    /// Its history ends at this place, or agrees with the leader's no further: so it answered what followed `asked`. Says whether it
+    /// lacks more than is kept here, and so needs the snapshot. One answer brings one next message, however often it comes: a doubled
+    /// one must not double the stream.
+    pub fn on_have(&mut self, history: &History, asked: Position, place: Place) -> bool {
         let base = history.base();
         let agreed = if history.holds(place) { place } else { history.common_below(place.position, place.zxid) };
         let is_gone = place.position < base.position || (agreed == base && place.zxid < base.zxid);
         let (sent, agreed, is_old) = (self.sent, agreed.position, place.position < self.matched);
         match &mut self.flow {
             Flow::Stream { .. } | Flow::Probe { .. } if is_old => return false,
+            Flow::Probe { .. } | Flow::Synchronize { .. } if asked != sent => return false,
             Flow::Stream { .. } | Flow::Probe { .. } | Flow::Synchronize { .. } if is_gone => return true,
-            // What is asked again after every message in flight says the same again.
             Flow::Stream { .. } if agreed < sent => self.flow = Flow::Probe { is_waiting: false },
             Flow::Probe { is_waiting } if agreed < sent => *is_waiting = false,
             Flow::Synchronize { is_waiting } if agreed != sent => *is_waiting = false,
@@ -242,7 +243,7 @@ impl Zab {
         leading.learner(from).heard = now;
         match message {
             Message::AckEpoch { recency, last, .. } => self.on_ack_epoch(from, recency, last, out),
-            Message::Have { place, .. } => self.on_have(from, place, out),
+            Message::Have { asked, place, .. } => self.on_have(from, asked, place, out),
             Message::HaveChunk { place, offset, .. } => self.on_have_chunk(from, place, offset, out),
             Message::AckNewLeader { last, .. } => self.on_ack_new_leader(from, last, out),
             Message::Ack { upto, .. } if upto <= last.position => self.on_ack(from, upto, out),
@@ -254,9 +255,9 @@ impl Zab {
         self.feed_soon(from);
     }
 
-    fn on_have(&mut self, from: NodeId, place: Place, out: &mut Out) {
+    fn on_have(&mut self, from: NodeId, asked: Position, place: Place, out: &mut Out) {
         let Phase::Leading(leading) = &mut self.phase else { return };
-        if leading.learner(from).on_have(&self.history, place) {
+        if leading.learner(from).on_have(&self.history, asked, place) {
             self.begin_snapshot(from, out);
         }
     }

@@ -64,6 +64,8 @@ pub enum Message {
     Have {
         /// The leader's epoch.
         epoch: Epoch,
+        /// The position that the leader's message followed: what is answered twice, or late, is known by it.
+        asked: Position,
         /// Here.
         place: Place,
     },
@@ -279,9 +281,8 @@ impl Message {
             }
             Self::SnapshotChunk(m) => sane.epoch(m.epoch).place(m.place).counts(&[m.offset, m.total]),
             Self::HaveChunk { epoch, place, offset } => sane.epoch(*epoch).place(*place).counts(&[*offset]),
-            Self::Have { epoch, place: last }
-            | Self::NewLeader { epoch, last }
-            | Self::AckNewLeader { epoch, last } => sane.epoch(*epoch).place(*last),
+            Self::Have { epoch, asked, place } => sane.epoch(*epoch).counts(&[asked.0]).place(*place),
+            Self::NewLeader { epoch, last } | Self::AckNewLeader { epoch, last } => sane.epoch(*epoch).place(*last),
             Self::UpToDate { epoch, commit: upto }
             | Self::Ack { epoch, upto }
             | Self::Commit { epoch, upto }

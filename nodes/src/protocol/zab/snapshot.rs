@@ -110,13 +110,13 @@ impl Zab {
             // Older than what is here, and what is committed here is the leader's.
             self.arriving = None;
             let last = if self.history.holds(place) { place } else { self.history.base().max(place) };
-            return self.send(from, Message::Have { epoch, place: last }, out);
+            return self.send(from, Message::Have { epoch, asked: place.position, place: last }, out);
         }
         let piece = Piece { offset: m.offset, total: m.total, data: m.data };
         let here = Arriving::keep(&mut self.arriving, from, place, &piece);
         let whole = Arriving::take_complete(&mut self.arriving);
         let message = if whole.is_some_and(|(place, bytes)| self.install(place, bytes, out)) {
-            Message::Have { epoch, place }
+            Message::Have { epoch, asked: place.position, place }
         } else {
             let offset = if self.arriving.is_some() { here } else { 0 };
             Message::HaveChunk { epoch, place, offset }

@@ -42,10 +42,11 @@ impl Zab {
         let Phase::Leading(leading) = &mut self.phase else { return };
         let learner = leading.learner(id);
         let Flow::Promised(place) = learner.flow else { return };
-        // Not what is sent already, so that anything is news.
-        learner.sent = Position(u64::MAX);
+        // Nothing was sent yet, so that any answer is news.
+        let asked = Position(u64::MAX);
+        learner.sent = asked;
         learner.flow = Flow::Synchronize { is_waiting: true };
-        if learner.on_have(&self.history, place) {
+        if learner.on_have(&self.history, asked, place) {
             self.begin_snapshot(id, out);
         }
         self.feed_soon(id);
@@ -87,7 +88,7 @@ impl Zab {
         } else {
             self.history.common_below(after.position, after.zxid)
         };
-        self.send(from, Message::Have { epoch, place }, out);
+        self.send(from, Message::Have { epoch, asked: after.position, place }, out);
     }
 
     /// Takes transactions into the history, and says where they end. Cuts where the history differs: those are dead.
@@ -140,7 +141,7 @@ impl Zab {
         let epoch = self.epochs.accepted;
         if last.position >= self.history.base().position && !self.history.holds(last) {
             let place = self.history.common_below(last.position, last.zxid);
-            return self.send(from, Message::Have { epoch, place }, out);
+            return self.send(from, Message::Have { epoch, asked: last.position, place }, out);
         }
         // What this leader proposed itself is behind its initial history, and no dead tail.
         let next = self.history.zxid_at(last.position.next());
