@@ -112,23 +112,18 @@ impl Zab {
             let place = self.history.common_below(after.position, after.zxid);
             return self.send(from, Message::Have { epoch, asked: after.position, place }, out);
         }
-        let before = self.history.last();
         let upto = self.take(batch, false, out);
-        let wrote = self.history.last() != before;
-        self.acknowledge(from, epoch, upto, wrote, out);
+        self.acknowledge(from, epoch, upto, out);
     }
 
-    /// ACK, once it is durable.
-    fn acknowledge(&mut self, to: NodeId, epoch: Epoch, upto: Position, wrote: bool, out: &mut Out) {
-        let durable = self.durability.index();
-        if !wrote {
-            // Nothing new: what is durable is acknowledged at once; a message held back may soon acknowledge the rest.
-            self.send(to, Message::Ack { epoch, upto: upto.min(durable) }, out);
-        } else if self.rules.may_ack(upto, durable) {
-            self.send(to, Message::Ack { epoch, upto }, out);
+    /// ACK, once it is durable. What came by a DIFF, or came before, may be in the history and still on its way to the disk.
+    fn acknowledge(&mut self, to: NodeId, epoch: Epoch, upto: Position, out: &mut Out) {
+        let message = Message::Ack { epoch, upto };
+        if self.rules.may_ack(upto, self.durability.index()) {
+            self.send(to, message, out);
         } else {
             out.sync_wanted = true;
-            out.send_when_durable.push((to, Message::Ack { epoch, upto }));
+            out.send_when_durable.push((to, message));
         }
     }
 
