@@ -78,7 +78,10 @@ impl Zab {
             }
             Promise::Repeat => {
                 if following.progress == Progress::Discovery {
-                    following.progress = Progress::Synchronization;
+                    // Who acknowledged NEWLEADER of this epoch in an earlier life has a beginning of the leader's history.
+                    let is_synchronized = self.epochs.current == epoch;
+                    following.progress =
+                        if is_synchronized { Progress::Synchronized } else { Progress::Synchronization };
                 }
             }
             // Maybe an old message; if not, the leader will not be heard again.
