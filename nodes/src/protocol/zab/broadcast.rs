@@ -55,8 +55,7 @@ impl Zab {
         }
         let outstanding = self.machine.clone();
         let Phase::Leading(leading) = &mut self.phase else { return };
-        let broadcast =
-            Broadcast { outstanding, waiting: VecDeque::new(), reads: LeaderReads::default(), counter: 0 };
+        let broadcast = Broadcast { outstanding, waiting: VecDeque::new(), reads: LeaderReads::default(), counter: 0 };
         leading.stage = Stage::Broadcast(Box::new(broadcast));
         let synchronized: Vec<NodeId> =
             leading.learners.iter().filter(|(_, learner)| learner.is_synchronized()).map(|(&id, _)| id).collect();
@@ -143,6 +142,10 @@ impl Zab {
             self.commit_as_told(commit, out);
         }
         let upto = self.durability.index();
+        if upto < sent {
+            // It came, and the ACK was lost, or nothing asked for one: then nothing asked for a sync either.
+            self.acknowledge(from, epoch, sent, out);
+        }
         self.send(from, Message::Pong { epoch, upto, is_up_to_date }, out);
     }
 

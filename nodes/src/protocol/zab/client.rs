@@ -79,8 +79,7 @@ impl Zab {
         }
         let position = self.history.last().position.next();
         let Some(broadcast) = self.phase.broadcast() else { return Err(Refusal::NotLeader) };
-        let (answer, transaction) =
-            self.rules.prepare(&mut broadcast.outstanding, &self.machine, position, &command);
+        let (answer, transaction) = self.rules.prepare(&mut broadcast.outstanding, &self.machine, position, &command);
         self.propose(Payload::Transaction(transaction), out).ok_or(Refusal::NotLeader)?;
         self.prepared.push((position, command));
         if let Some(broadcast) = self.broadcasting() {

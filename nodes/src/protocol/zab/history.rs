@@ -66,9 +66,7 @@ impl History {
         let limit = position.0.saturating_sub(self.base.position.0 + 1);
         let count = before.min(usize::try_from(limit).unwrap_or(usize::MAX));
         match count.checked_sub(1) {
-            Some(last) => {
-                Place { position: Position(self.base.position.0 + count as u64), zxid: self.kept[last].zxid }
-            }
+            Some(last) => Place { position: Position(self.base.position.0 + count as u64), zxid: self.kept[last].zxid },
             None => self.base,
         }
     }

@@ -8,8 +8,9 @@ use std::{
 use rand_pcg::Pcg64;
 
 use super::{
-    Epochs, Phase, Place, Record, Zab, follows,
+    Epochs, Phase, Place, Record, Zab,
     following::Following,
+    follows,
     history::History,
     reads::FollowerReads,
     rules::Rules,

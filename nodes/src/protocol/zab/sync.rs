@@ -13,8 +13,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Batch, Message, Out, Phase, Zab, follows,
+    Batch, Message, Out, Phase, Zab,
     following::Progress,
+    follows,
     leading::{Flow, Stage},
     types::{Epochs, Place, Position, Record},
 };
