@@ -127,7 +127,7 @@ impl Store {
                 true
             }
             Change::Extend { key, at, elements } => {
-                elements.iter().zip(*at..).fold(true, |fits, (element, at)| self.put_element(key, at, element) && fits)
+                elements.iter().zip(*at..).filter(|(element, at)| !self.put_element(key, *at, element)).count() == 0
             }
         }
     }

@@ -110,6 +110,6 @@ impl Machine {
         if let Some((id, session)) = &transaction.session {
             self.sessions.put(*id, session.clone());
         }
-        transaction.changes.iter().fold(true, |fits, change| self.store.put(change) && fits)
+        transaction.changes.iter().filter(|change| !self.store.put(change)).count() == 0
     }
 }

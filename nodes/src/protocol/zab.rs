@@ -311,7 +311,7 @@ impl Zab {
         assert!(epochs.accepted >= self.epochs.accepted, "acceptedEpoch never falls");
         self.rules.must(epochs.current >= self.epochs.current, "currentEpoch never falls");
         self.epochs = epochs;
-        let recorded = self.rules.to_record(epochs);
+        let recorded = self.rules.recorded(epochs);
         self.epochs_changed |= recorded != self.recorded;
         self.recorded = recorded;
     }

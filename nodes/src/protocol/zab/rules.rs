@@ -197,7 +197,7 @@ impl Rules {
     }
 
     /// See [`to_record`].
-    pub fn to_record(&mut self, epochs: Epochs) -> Epochs {
+    pub fn recorded(&mut self, epochs: Epochs) -> Epochs {
         let volatile = || Epochs { accepted: epochs.current, accepted_from: None, ..epochs };
         self.switch.decide(mutants::ACCEPTED_EPOCH_VOLATILE, to_record(epochs), volatile)
     }
@@ -261,7 +261,7 @@ impl Rules {
     }
 
     /// See [`to_send`].
-    pub fn to_send(&mut self, position: Position, proposal: Proposal) -> Proposal {
+    pub fn sent_in_diff(&mut self, position: Position, proposal: Proposal) -> Proposal {
         if !self.switch.is_on(mutants::LOG_HOLE) {
             return to_send(proposal, false);
         }

@@ -69,7 +69,7 @@ impl Zab {
     pub(super) fn batch_after(&mut self, after: Place) -> Batch {
         let proposals = self.history.batch_after(after.position, self.config.max_append_bytes);
         let numbered = proposals.into_iter().zip(after.position.0 + 1..);
-        let proposals = numbered.map(|(proposal, at)| self.rules.to_send(Position(at), proposal)).collect();
+        let proposals = numbered.map(|(proposal, at)| self.rules.sent_in_diff(Position(at), proposal)).collect();
         Batch { epoch: self.epochs.accepted, after, proposals }
     }
 
