@@ -30,8 +30,8 @@ use tokio::{
 use super::driver::Event;
 use crate::{
     api::{
-        CasRequest, CasResponse, DequeueRequest, ErrorBody, ErrorResponse, Outcome, ReadRequest, ReadResponse, SessionFields,
-        SessionResponse, TransferRequest, Txn, WriteRequest,
+        CasRequest, CasResponse, DequeueRequest, ErrorBody, ErrorResponse, Outcome, ReadRequest, ReadResponse,
+        SessionFields, SessionResponse, TransferRequest, Txn, WriteRequest,
     },
     machine::{Answer, Command, Operation, Stamp, TxnStep, Value},
     protocol::{NodeId, Refusal, Reply, Request, Status},
