@@ -132,7 +132,8 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     fn config(&self, node: usize) -> Config {
         Config {
             id: NodeId(node as u64 + 1),
-            voters: (1..=self.schedule.nodes as u64).map(NodeId).collect(),
+            nodes: (1..=self.schedule.nodes as u64).map(NodeId).collect(),
+            voters: (1..=self.schedule.founders as u64).map(NodeId).collect(),
             heartbeat_ns: HEARTBEAT,
             election_timeout_ns: ELECTION_TIMEOUT,
             snapshot_every: self.schedule.snapshot_every,
