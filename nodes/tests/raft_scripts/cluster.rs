@@ -126,7 +126,7 @@ impl Cluster {
         self.nodes[&NodeId(id)].raft.as_ref().expect("a running node")
     }
 
-    /// Adds a node that is no member yet. The others know it from the start.
+    /// A cluster with some nodes behind the voters that are no members yet. All know them from the start.
     pub fn new_with_spares(voters: u64, spares: u64, mutant: Option<Mutant>, change: impl Fn(&mut Config)) -> Self {
         Self::new(voters + spares, mutant, |config| {
             config.voters = (1..=voters).map(NodeId).collect();

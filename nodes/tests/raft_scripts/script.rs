@@ -193,7 +193,8 @@ fn set_logs(cluster: &mut Cluster, input: &str) {
 
 fn in_force(cluster: &mut Cluster) {
     let rafts = cluster.nodes.iter().filter_map(|(id, node)| Some((id, node.raft.as_ref()?)));
-    let lines: Vec<_> = rafts.map(|(id, raft)| format!("{}: {}", id.0, describe::membership(raft.view().membership))).collect();
+    let lines: Vec<_> =
+        rafts.map(|(id, raft)| format!("{}: {}", id.0, describe::membership(raft.view().membership))).collect();
     cluster.trace.extend(lines);
 }
 
