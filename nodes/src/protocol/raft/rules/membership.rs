@@ -133,3 +133,76 @@ impl Rules {
         self.switch.decide(mutants::SNAPSHOT_STALE_MEMBERSHIP, right, || known)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODES: u64 = 5;
+
+    fn some_of(mask: u64) -> Vec<NodeId> {
+        (1..=NODES).filter(|id| mask >> (id - 1) & 1 == 1).map(NodeId).collect()
+    }
+
+    fn quorums(membership: &Membership) -> Vec<u64> {
+        let majorities = majorities(membership);
+        (0..1 << NODES).filter(|&servers| is_quorum(&majorities, servers)).collect()
+    }
+
+    fn is_quorum(majorities: &[Majority], mask: u64) -> bool {
+        let servers = some_of(mask);
+        reached(majorities, |id| servers.contains(&id))
+    }
+
+    /// Whether each quorum of the one shares a server with each quorum of the other.
+    fn quorums_meet(one: &Membership, other: &Membership) -> bool {
+        let (one, other) = (quorums(one), quorums(other));
+        one.iter().all(|a| other.iter().all(|b| a & b != 0))
+    }
+
+    /// Dissertation, section 4.1, Figure 4.3, and paper, section 6, for every two configurations of up to five servers.
+    #[test]
+    fn quorums_meet_along_every_change() {
+        let mut in_one_step = 0;
+        for (old, new) in (1..1 << NODES).flat_map(|old| (1..1 << NODES).map(move |new| (old, new))) {
+            let (old, new) = (Membership::new(some_of(old), vec![]), Membership::new(some_of(new), vec![]));
+            let next = next_membership(&old, &new);
+            assert!(quorums_meet(&old, &next), "{old:?} {next:?}");
+            assert!(quorums_meet(&next, &next.settled()), "{next:?}");
+            assert_eq!(next.settled(), new);
+            if !next.is_joint() {
+                in_one_step += 1;
+            }
+        }
+        // Itself, and one voter more or less; but a cluster of none is none.
+        assert_eq!(in_one_step, 31 + 31 * 5 - 5);
+        let (three, five) = (Membership::new(some_of(7), vec![]), Membership::new(some_of(31), vec![]));
+        assert!(!quorums_meet(&three, &five), "which is why two at once need both");
+    }
+
+    #[test]
+    fn each_of_two_joint_configurations_has_its_say() {
+        let joint = Membership { outgoing: some_of(0b00111), ..Membership::new(some_of(0b11100), vec![]) };
+        let both = majorities(&joint);
+        assert!(is_quorum(&both, 0b01110));
+        assert!(!is_quorum(&both, 0b11100), "only 3 of the old ones");
+        assert!(!is_quorum(&both, 0b00111), "only 3 of the new ones");
+        let matched = [9, 8, 3, 2, 7].map(LogIndex);
+        let of = |id: NodeId| matched[usize::try_from(id.0).expect("small") - 1];
+        assert_eq!(reached(&both, of), LogIndex(3), "8 in the one, 3 in the other");
+    }
+
+    #[test]
+    fn a_learner_or_stranger_adds_nothing() {
+        let membership = Membership::new(some_of(0b00111), some_of(0b11000));
+        assert!(!is_quorum(&majorities(&membership), 0b11001));
+    }
+
+    #[test]
+    fn who_may_stand() {
+        assert!(may_stand(true, true, false));
+        assert!(may_stand(false, false, true));
+        assert!(!may_stand(false, true, true), "it has left");
+        assert!(!may_stand(false, false, false), "it never was a member");
+    }
+}
