@@ -17,6 +17,7 @@ const MS: u64 = 1_000_000;
 fn follower() -> Raft {
     let config = Config {
         id: NodeId(1),
+        nodes: (1..=3).map(NodeId).collect(),
         voters: (1..=3).map(NodeId).collect(),
         heartbeat_ns: 30 * MS,
         election_timeout_ns: 150 * MS,
