@@ -191,6 +191,14 @@ fn every_request_does_what_it_says() {
     assert_eq!(cas(2, 17, 19), (200, json!({"swapped":false,"observed":18})));
     assert_eq!(cluster.post(0, "append", &json!({"key":"l","value":1})), (200, empty.clone()));
     assert_eq!(cluster.post(1, "append", &json!({"key":"l","value":2})), (200, empty.clone()));
+    for delta in [5, -7] {
+        assert_eq!(cluster.post(1, "add", &json!({"key":"n","value":delta})), (200, empty.clone()));
+    }
+    assert_eq!(cluster.post(2, "read", &json!({"key":"n"})), (200, json!({"value":-2})));
+    cluster.insist(0, "append", &json!({"key":"q","value":"first"}));
+    for taken in [json!("first"), json!(null)] {
+        assert_eq!(cluster.post(2, "dequeue", &json!({"key":"q"})), (200, json!({"value":taken})));
+    }
     let txn = json!({"ops":[["append","l",3],["r","l",null],["w","z","text"]]});
     assert_eq!(
         cluster.post(2, "txn", &txn),
@@ -230,6 +238,8 @@ fn errors_say_what_they_mean() {
         ("write", json!({"key":"x","value":{"a":1}})),
         ("write", json!({"key":"x","value":1,"session":1})),
         ("write", json!({"key":"x","value":1,"session":1,"seq":0})),
+        ("add", json!({"key":"x","value":"one"})),
+        ("dequeue", json!({"key":""})),
         ("txn", json!({"ops":[["delete","x",null]]})),
         ("txn", json!({"ops":[["r","x",1]]})),
     ];
@@ -246,6 +256,7 @@ fn errors_say_what_they_mean() {
         assert_eq!(answer["error"]["outcome"], "fail");
     };
     expect("append", json!({"key":"x","value":1}), 409, "wrong-type");
+    expect("dequeue", json!({"key":"x"}), 409, "wrong-type");
     expect("nothing", json!({}), 404, "bad-request");
     expect("status", json!({}), 405, "bad-request");
     assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));

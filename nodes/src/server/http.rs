@@ -30,8 +30,8 @@ use tokio::{
 use super::driver::Event;
 use crate::{
     api::{
-        CasRequest, CasResponse, ErrorBody, ErrorResponse, MembershipRequest, Outcome, ReadRequest, ReadResponse,
-        SessionFields, SessionResponse, TransferRequest, Txn, WriteRequest,
+        CasRequest, CasResponse, DequeueRequest, ErrorBody, ErrorResponse, MembershipRequest, Outcome, ReadRequest,
+        ReadResponse, SessionFields, SessionResponse, TransferRequest, Txn, WriteRequest,
     },
     machine::{Answer, Command, Operation, Stamp, TxnStep, Value},
     protocol::{NodeId, Refusal, Reply, Request, Status},
@@ -115,6 +115,8 @@ pub fn router(api: Api) -> Router {
         .route("/v1/write", post(write))
         .route("/v1/cas", post(cas))
         .route("/v1/append", post(append))
+        .route("/v1/add", post(add))
+        .route("/v1/dequeue", post(dequeue))
         .route("/v1/txn", post(txn))
         .route("/v1/session", post(session))
         .route("/v1/transfer", post(transfer))
@@ -147,6 +149,22 @@ async fn append(State(api): State<Arc<Api>>, body: Body) -> Answered {
     let WriteRequest { key, value, stamp } = parse(body)?;
     let operation = Operation::Append { key: parse_key(key)?, value: parse_value(value)? };
     done(api.run_operation(stamp, operation).await?)
+}
+
+async fn add(State(api): State<Arc<Api>>, body: Body) -> Answered {
+    let WriteRequest { key, value, stamp } = parse(body)?;
+    let Value::Int(delta) = parse_value(value)? else {
+        return Err(ApiError::bad(StatusCode::BAD_REQUEST, "what is added is a whole number"));
+    };
+    done(api.run_operation(stamp, Operation::Add { key: parse_key(key)?, delta }).await?)
+}
+
+async fn dequeue(State(api): State<Arc<Api>>, body: Body) -> Answered {
+    let DequeueRequest { key, stamp } = parse(body)?;
+    match api.run_operation(stamp, Operation::Pop { key: parse_key(key)? }).await? {
+        Answer::Taken(value) => ok(ReadResponse { value: value.to_json() }),
+        _ => Err(ApiError::stamp_reused()),
+    }
 }
 
 async fn cas(State(api): State<Arc<Api>>, body: Body) -> Answered {

@@ -91,6 +91,8 @@ fn entry(entry: &Entry) -> String {
             Operation::Append { key, value: v } => format!("{key}+{}", value(v)),
             Operation::Cas { key, old, new } => format!("{key}:{}>{}", value(old), value(new)),
             Operation::Txn { .. } => "txn".to_owned(),
+            Operation::Add { key, delta } => format!("{key}+={delta}"),
+            Operation::Pop { key } => format!("{key}-first"),
         },
     };
     format!("{}/{}:{what}", entry.index.0, entry.term.0)
