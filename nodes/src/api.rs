@@ -11,6 +11,7 @@
 //! | `POST /v1/txn` | `{"ops":[["append","x",1],["r","y",null],["w","z",3]]}` | `{"ops":[["append","x",1],["r","y",[1,2]],["w","z",3]]}` |
 //! | `POST /v1/session` | `{}` | `{"session":7}` |
 //! | `POST /v1/transfer` | `{"to":2}` or `{}` | `{}` |
+//! | `POST /v1/membership` | `{"voters":[1,2,4],"learners":[5]}` | `{}` |
 //! | `GET /v1/status` | | [`Status`](crate::protocol::Status) |
 //!
 //! Requests that change something may carry `"session":7,"seq":3`. Anything else than 200 carries
@@ -114,6 +115,17 @@ pub struct TransferRequest {
     /// The wanted leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
+}
+
+/// `POST /v1/membership`: the members that the cluster is to have.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MembershipRequest {
+    /// Who is to vote.
+    pub voters: Vec<u64>,
+    /// Who is to get the log without a vote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learners: Vec<u64>,
 }
 
 /// Body of every answer that is not 200.

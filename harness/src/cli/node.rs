@@ -51,6 +51,9 @@ pub struct NodeFlags {
     /// All nodes, this one included, as ID=ADDRESS: under which address this node reaches each for peer traffic
     #[arg(long, value_delimiter = ',', value_parser = parse_peer, required = true, value_name = "LIST")]
     pub peers: Vec<(u64, SocketAddr)>,
+    /// The nodes with which the cluster is founded, when not all of --peers: the others wait to be made members. The same for all
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    pub voters: Vec<u64>,
     /// Where to listen for peers
     #[arg(long, value_name = "ADDRESS")]
     pub listen_peer: SocketAddr,
@@ -110,6 +113,7 @@ pub fn execute(args: NodeCommandArgs) -> ExitCode {
         protocol: args.protocol,
         id: NodeId(args.id),
         peers: args.peers.into_iter().map(|(id, address)| (NodeId(id), address)).collect(),
+        voters: args.voters.into_iter().map(NodeId).collect(),
         listen_peer: args.listen_peer,
         listen_client: args.listen_client,
         data_dir: args.data_dir,

@@ -202,6 +202,7 @@ impl Oracle {
             (Reply::Answer(answer), Request::Command(Command::Do { .. })) => self.answer(op, floor, answer),
             (Reply::Value(value), Request::Read { key }) => self.read(&key.clone(), floor, value),
             (Reply::TransferStarted, Request::TransferLeadership { .. }) => Ok(()),
+            (Reply::MembershipChanged, Request::ChangeMembership { .. }) => Ok(()),
             (Reply::Refused(refusal), request) => {
                 self.refusals += 1;
                 self.definite_refusals += u64::from(refusal.is_definite());

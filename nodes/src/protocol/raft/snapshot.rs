@@ -51,7 +51,7 @@ impl Raft {
             format: SnapshotImage::FORMAT,
             index: self.applied,
             term,
-            voters: self.config.voters.clone(),
+            membership: self.memberships.at(self.applied).clone(),
             machine: self.machine.snapshot(),
         };
         let bytes = postcard::to_stdvec(&image).expect("plain data serialises into memory");
@@ -59,6 +59,7 @@ impl Raft {
         let keep = (every / 4).min(KEEP_ENTRIES_MAX);
         let base = LogIndex(self.applied.0.saturating_sub(keep)).max(self.log.base().0);
         self.log.compact_to(base);
+        self.memberships.compact_to(self.applied);
         self.store_compacted(out);
     }
 
@@ -145,20 +146,25 @@ impl Raft {
         let Ok(image) = postcard::from_bytes::<SnapshotImage>(&bytes) else { return false };
         let Ok(machine) = Machine::restore(&image.machine) else { return false };
         let is_as_said = (image.index, image.term) == id;
-        if !is_as_said || image.format != SnapshotImage::FORMAT || image.voters != self.config.voters {
+        if !is_as_said || image.format != SnapshotImage::FORMAT || !image.membership.is_sound(&self.config.nodes) {
             return false;
         }
-        if self.log.term_at(image.index) == Some(image.term) {
+        let keeps_entries = self.log.term_at(image.index) == Some(image.term);
+        if keeps_entries {
             // The entries behind it are still good.
             self.log.compact_to(image.index);
         } else {
             self.durability.cut(self.commit);
             self.log = Log::new((image.index, image.term));
         }
+        let known = self.memberships.latest().1.clone();
+        let membership = self.rules.membership_of_snapshot(image.membership, known);
+        self.memberships.install(image.index, membership, keeps_entries);
         self.machine = machine;
         self.commit = image.index;
         self.applied = image.index;
         self.snapshot = Some(Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) });
+        self.refresh_membership();
         self.store_compacted(out);
         self.answer_applied_reads(out);
         true
