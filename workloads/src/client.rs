@@ -24,11 +24,13 @@ use crate::{generator::Invocation, record::MISMATCH};
 
 pub mod etcd;
 mod http;
+mod membership;
 pub mod native;
 mod status;
 
 pub use etcd::{EtcdClient, EtcdReads};
 pub use http::ClientError;
+pub use membership::change_membership;
 pub use native::NativeClient;
 pub use status::{NodeStatus, Role, StatusError, status, status_etcd};
 
