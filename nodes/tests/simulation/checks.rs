@@ -1,6 +1,11 @@
 //! What a protocol's own invariants look like to the world: asked after every step, they say what was committed, or what is wrong.
 
-use nodes::{machine::Command, protocol::Protocol};
+use nodes::{
+    machine::Command,
+    protocol::{Protocol, ReadMode},
+};
+
+use crate::schedule::Schedule;
 
 /// One committed entry, told exactly once and in order of the log.
 #[derive(Clone, Debug)]
@@ -48,4 +53,17 @@ pub trait Checks<P: Protocol> {
 
     /// How often a node's log lost entries to a newer leader's.
     fn truncations(&self) -> u64;
+
+    /// How the nodes of this schedule answer reads.
+    fn read_mode(_schedule: &Schedule) -> ReadMode {
+        ReadMode::default()
+    }
+
+    /// Whether this node may lose its whole disk now, and the protocol still has to keep its promises.
+    fn may_lose_disk(&self, _node: usize) -> bool {
+        false
+    }
+
+    /// It did: what it promised is forgotten.
+    fn disk_lost(&mut self, _node: usize) {}
 }
