@@ -57,7 +57,7 @@ mod reads;
 mod restore;
 pub mod rules;
 mod snapshot;
-mod standing;
+pub mod standing;
 mod types;
 
 pub use log::{Accepted as AcceptedHere, Cell, Log};
@@ -87,7 +87,7 @@ pub struct MultiPaxos {
     /// When the proposer of the promised ballot was last heard in phase 1.
     candidate_heard: Option<Time>,
     log: Log,
-    /// How many acceptances this life wrote.
+    /// How many acceptances this life wrote, snapshots included.
     acceptances: u64,
     snapshot: Option<Snapshot>,
     life: u64,

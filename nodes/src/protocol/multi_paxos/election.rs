@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Ballot, Message, MultiPaxos, Out, Payload, Prepare, Promise, Slot,
-    leader::Leadership,
-    rules::Report,
-};
+use super::{Ballot, Message, MultiPaxos, Out, Payload, Prepare, Promise, Slot, leader::Leadership, rules::Report};
 use crate::protocol::{NodeId, Time};
 
 /// A candidate that would have to decide on more slots than this at once does not lead: that is no sound answer of an acceptor.

@@ -57,7 +57,7 @@ pub(super) struct Leadership {
 /// What a leader knows of a follower.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Accepted, durably, or chosen there without a gap up to here.
+    /// Accepted, durably, or known to be chosen there without a gap up to here.
     pub matched: Slot,
     /// The next slot to send.
     next: Slot,
@@ -192,7 +192,7 @@ impl MultiPaxos {
             values,
             commit: self.applied,
             begin: self.begin(leadership),
-            settled: leadership.is_settled(self.applied),
+            merged: leadership.merged,
             round: leadership.reads.round(),
         })
     }
@@ -211,7 +211,8 @@ impl MultiPaxos {
         if first >= leadership.next || progress.in_flight.len() >= self.config.max_inflight {
             return None;
         }
-        let values = self.log.batch(first, self.config.max_append_bytes, |cell| cell.accepted.as_ref().map(|a| &a.payload));
+        let values =
+            self.log.batch(first, self.config.max_append_bytes, |cell| cell.accepted.as_ref().map(|a| &a.payload));
         let next = first.plus(values.len());
         assert!(next > first && next <= leadership.next, "a leader has accepted what it proposes");
         let message = self.accept_message(leadership, first, values);
@@ -297,8 +298,12 @@ impl MultiPaxos {
                 progress.round = m.round;
                 progress.granted = began.map(|began| (began, self.now));
             }
-            if let Some(through) = m.through {
-                progress.on_through(through.min(last), self.now);
+            if let Some(through) = m.through.map(|through| through.min(last)) {
+                progress.on_through(through, m.round, self.now);
+                // Accepted in this ballot, or known to be chosen: the latter may have been learned from an earlier leader, and then
+                // no 2b will name the slot.
+                let first = leadership.first;
+                self.count_acceptance(from, first, through.next().0.saturating_sub(first.0), out);
             }
         }
         if m.count > 0 && self.rules.counts_for(m.ballot, ballot) {
@@ -316,8 +321,7 @@ impl MultiPaxos {
         let quorum = self.quorum();
         let Role::Leader(leadership) = &mut self.role else { return };
         let mut chosen = Vec::new();
-        let last = Slot(first.0.saturating_add(count - 1));
-        for (&slot, acceptors) in leadership.open.range_mut(first..=last) {
+        for (&slot, acceptors) in leadership.open.range_mut(first..Slot(first.0.saturating_add(count))) {
             acceptors.insert(from);
             if self.rules.is_chosen(acceptors.len(), quorum) {
                 chosen.push(slot);
@@ -396,9 +400,12 @@ impl MultiPaxos {
 }
 
 impl Progress {
-    /// Everything up to here is there.
-    fn on_through(&mut self, through: Slot, now: Time) {
-        if through <= self.matched {
+    /// Everything up to here is there. That may go back: what a node has learned and not accepted it forgets when it restarts.
+    fn on_through(&mut self, through: Slot, round: u64, now: Time) {
+        if through < self.matched && round >= self.round {
+            self.in_flight.clear();
+            self.next = through.next();
+        } else if through <= self.matched {
             return;
         }
         self.matched = through;

@@ -7,11 +7,7 @@
 //!
 //! One question at a time is on its way, and is put again when no answer comes.
 
-use super::{
-    Accept, Ballot, Message, MultiPaxos, Out, Payload, Slot,
-    election::Role,
-    rules,
-};
+use super::{Accept, Ballot, Message, MultiPaxos, Out, Payload, Slot, election::Role, rules};
 use crate::protocol::{NodeId, Time};
 
 /// A question for chosen values is put again when this many heartbeats brought no answer.

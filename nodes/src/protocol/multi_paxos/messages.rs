@@ -181,8 +181,8 @@ pub struct Accept {
     pub commit: Slot,
     /// From here on the leader sends values; what lies before is to be asked for.
     pub begin: Slot,
-    /// Everything that phase 1 brought up is chosen.
-    pub settled: bool,
+    /// The last slot that phase 1 brought up: whatever was chosen in a lower ballot is at or below it.
+    pub merged: Slot,
     /// The newest round of heartbeats that the leader had begun when it sent this.
     pub round: u64,
 }
@@ -304,7 +304,7 @@ impl Message {
                     && counts(&[m.from.0, m.more.unwrap_or_default().0, m.snapshot.0])
                     && m.votes.iter().all(|vote| ballots(&[vote.ballot]) && counts(&[vote.slot.0]))
             }
-            Self::Accept(m) => ballots(&[m.ballot]) && counts(&[m.first.0, m.commit.0, m.begin.0, m.round]),
+            Self::Accept(m) => ballots(&[m.ballot]) && counts(&[m.first.0, m.commit.0, m.begin.0, m.merged.0, m.round]),
             Self::Accepted(m) => {
                 ballots(&[m.ballot]) && counts(&[m.first.0, m.count, m.round, m.through.unwrap_or_default().0])
             }

@@ -37,12 +37,7 @@ struct Replayed {
 
 impl MultiPaxos {
     /// A follower with the promises of its earlier lives. What is chosen above the snapshot it must learn anew.
-    pub(super) fn rebuild(
-        config: Config,
-        stored: Stored<Record>,
-        now: Time,
-        rng: Pcg64,
-    ) -> Result<Self, RestoreError> {
+    pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
         check_config(&config)?;
         let mut rules = Rules::new(config.mutant);
         let (snapshot, machine) = match stored.snapshot {

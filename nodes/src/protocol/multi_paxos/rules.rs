@@ -153,6 +153,12 @@ pub fn may_vote(is_fit: bool) -> bool {
     is_fit
 }
 
+/// When a node that lost its disk votes again: in a ballot above all that it may have promised, with all that was chosen below that
+/// ballot applied. PML, section 5.1, with the proof in [`super::standing`].
+pub fn may_be_let_in(ballot: Ballot, floor: Ballot, applied: Slot, merged: Slot) -> bool {
+    ballot > floor && applied >= merged
+}
+
 /// Whether a node asks if anyone hears a leader before it begins phase 1. Spares a working leader; safety does not rest on it.
 pub fn asks_before_phase1() -> bool {
     true

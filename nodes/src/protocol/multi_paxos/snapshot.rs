@@ -33,9 +33,13 @@ impl MultiPaxos {
     /// Takes a snapshot once enough was applied since the last one, and lets go of what it covers.
     pub(super) fn compact_if_due(&mut self, out: &mut Out) {
         let every = self.config.snapshot_every;
-        if every == 0 || self.applied.0 - self.snapshot_slot().0 < every {
-            return;
+        if every > 0 && self.applied.0 - self.snapshot_slot().0 >= every {
+            self.take_snapshot(out);
         }
+    }
+
+    /// Takes a snapshot of all that is applied.
+    pub(super) fn take_snapshot(&mut self, out: &mut Out) {
         let image = SnapshotImage {
             format: SnapshotImage::FORMAT,
             slot: self.applied,
@@ -44,7 +48,7 @@ impl MultiPaxos {
         };
         let bytes = postcard::to_stdvec(&image).expect("plain data serialises into memory");
         self.snapshot = Some(Snapshot { slot: image.slot, bytes: Arc::new(bytes) });
-        let keep = (every / 4).min(KEEP_SLOTS_MAX);
+        let keep = (self.config.snapshot_every / 4).min(KEEP_SLOTS_MAX);
         self.log.drop_through(Slot(self.applied.0.saturating_sub(keep)));
         self.store_compacted(out);
     }
@@ -53,6 +57,8 @@ impl MultiPaxos {
     fn store_compacted(&mut self, out: &mut Out) {
         self.record_promise(out);
         out.records.clear();
+        // What is said of slots that the snapshot covers rests on it: see `accept_values`.
+        self.acceptances += 1;
         let snapshot = self.snapshot.as_ref().expect("stored only after one was taken");
         let head = [Record::Born(self.incarnation), Record::Life(self.life)];
         // Behind the acceptances, none of which may seem to come after a promise that forbids it.

@@ -3,7 +3,7 @@
 //! ```text
 //!   blank disk ──> Unknown ── asks all ──┬─ nobody votes yet, or all who do know this disk ──> Fit      (recorded; for ever)
 //!                                        └─ somebody knows another disk of this node ────────> Lost
-//!   Lost ── a leader's ballot above `floor`, and all that its phase 1 brought up is chosen ──> Fit
+//!   Lost ── a leader's ballot above `floor`, and all that its phase 1 brought up is applied here ──> Fit, with a snapshot
 //! ```
 //!
 //! The first record on a blank disk is a number drawn then: the disk's incarnation. A node that becomes fit keeps the incarnations
@@ -17,14 +17,15 @@
 //!    answers of all: a majority may lack that one proposer. A proposer that lost its disk too takes no 1b for an answer to its new self
 //!    (1a and 1b carry the proposer's incarnation).
 //! 3. Phase 1 of a ballot b' above `floor` was completed by a quorum without C. Whatever was chosen before with c's vote was seen in it, through
-//!    another member of that old quorum. Once all that it brought up is chosen in b', later quorums find it without c's memory.
-//!    So C votes from then on, with b' as its promise. Before that it must not even answer a 1a: b' may have proposed nothing yet.
+//!    another member of that old quorum, or is in the snapshot of one; so it is at or below the last slot that this phase 1 brought up. Once C has
+//!    applied that far and has it in a durable snapshot, it counts again among those who remember it, so that other disks may
+//!    be lost next. It votes from then on, with b' as its promise. Before that it must not even answer a 1a.
 //!
 //! A leader whose ballot is not above `floor` begins a new one soon after it was told so.
 
 use std::collections::BTreeMap;
 
-use super::{Accept, Ballot, Message, MultiPaxos, Out, Record, Says, StandingReply, election::Role};
+use super::{Accept, Ballot, Message, MultiPaxos, Out, Record, Says, StandingReply, election::Role, rules};
 use crate::protocol::{NodeId, Time};
 
 /// A node's right to vote.
@@ -111,8 +112,7 @@ impl MultiPaxos {
             Standing::Lost(_) => Says::Lost,
             Standing::Fit(known) => Says::Fit { knows: known.get(&from).copied().unwrap_or_default() },
         };
-        let reply =
-            StandingReply { asked: incarnation, incarnation: self.incarnation, says, promised: self.promised };
+        let reply = StandingReply { asked: incarnation, incarnation: self.incarnation, says, promised: self.promised };
         self.send(from, Message::Standing(reply), out);
     }
 
@@ -164,9 +164,10 @@ impl MultiPaxos {
         if m.ballot <= floor {
             self.see(floor);
             self.send(from, Message::Unfit { ballot: m.ballot, floor }, out);
-        } else if m.settled {
+        } else if rules::may_be_let_in(m.ballot, floor, self.applied, m.merged) {
             self.set_promise(m.ballot.max(self.promised));
             self.become_fit(out);
+            self.take_snapshot(out);
         }
     }
 

@@ -11,7 +11,7 @@
 //!
 //! What was accepted is taken from the 2b that leave, and for a leader's own from its log, as far as it is durable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nodes::protocol::{
     Protocol, ReadMode,
@@ -33,6 +33,9 @@ struct Mirror {
     snapshot: u64,
     /// It has told others something that only a voter tells.
     voted: bool,
+    /// What it accepted as leader and was not durable yet: number of the acceptance, slot, ballot.
+    own: VecDeque<(u64, Slot, Ballot)>,
+    own_seen: u64,
     steps: u64,
 }
 
@@ -204,7 +207,12 @@ impl PaxosChecks {
             }
             Message::Accepted(m) => {
                 self.note_promise(from, m.ballot);
-                for slot in (m.first.0..m.first.0 + m.count).map(Slot) {
+                // What is named, and what `through` covers and nobody can know to be chosen.
+                let covered = Slot(self.chosen.len() as u64 + 1)..=m.through.unwrap_or_default();
+                let covered = (!covered.is_empty()).then(|| self.slots.range(covered)).into_iter().flatten();
+                let covered = covered.filter(|(_, h)| h.decided.is_none() && h.proposed.contains_key(&m.ballot));
+                let covered: Vec<Slot> = covered.map(|(&slot, _)| slot).collect();
+                for slot in (m.first.0..m.first.0 + m.count).map(Slot).chain(covered) {
                     let accepted = self.told[from].accepted.entry(slot).or_default();
                     *accepted = m.ballot.max(*accepted);
                     self.note_acceptance(from, slot, m.ballot)?;
@@ -243,18 +251,22 @@ impl PaxosChecks {
 
     /// One proposer a ballot; what it accepts itself counts as proposed, and where it is durable as accepted.
     fn check_leader(&mut self, node: usize, view: &View<'_>) -> Result<(), String> {
-        let before = std::mem::replace(&mut self.mirrors[node].leads, view.leads);
-        let Some(ballot) = view.leads else { return Ok(()) };
-        let leader = *self.leaders.entry(ballot).or_insert(node);
-        ensure(leader == node, || format!("{ballot:?} has two leaders: {} and {}", leader + 1, node + 1))?;
-        // A new leader's first slots may be chosen and applied in its very first step; else they are above.
-        let from = if before == view.leads { Slot(self.mirrors[node].applied) } else { view.snapshot };
-        for (slot, cell) in view.log.above(from) {
-            let Some(accepted) = cell.accepted.as_ref().filter(|a| a.ballot == ballot) else { continue };
-            self.note_proposal(slot, ballot, &accepted.payload)?;
-            if accepted.number <= view.durable {
-                self.note_acceptance(node, slot, ballot)?;
+        self.mirrors[node].leads = view.leads;
+        if let Some(ballot) = view.leads {
+            let leader = *self.leaders.entry(ballot).or_insert(node);
+            ensure(leader == node, || format!("{ballot:?} has two leaders: {} and {}", leader + 1, node + 1))?;
+            let seen = self.mirrors[node].own_seen;
+            for (slot, cell) in view.log.above(Slot(self.mirrors[node].applied)) {
+                if let Some(new) = cell.accepted.as_ref().filter(|a| a.ballot == ballot && a.number > seen) {
+                    self.note_proposal(slot, ballot, &new.payload)?;
+                    self.mirrors[node].own.push_back((new.number, slot, ballot));
+                    self.mirrors[node].own_seen = new.number;
+                }
             }
+        }
+        while let Some((_, slot, ballot)) = self.mirrors[node].own.pop_front_if(|(number, ..)| *number <= view.durable)
+        {
+            self.note_acceptance(node, slot, ballot)?;
         }
         Ok(())
     }
@@ -270,18 +282,17 @@ impl PaxosChecks {
         }
         (mirror.applied, mirror.snapshot) = (applied, view.snapshot.0);
         for slot in (before + 1..=applied).map(Slot) {
-            let here = view.log.get(slot).and_then(|cell| cell.chosen());
             let known = self.chosen.get(at(slot.0));
-            let Some(payload) = here else {
-                ensure(slot <= view.snapshot && known.is_some(), || format!("{slot:?} is applied, and nobody chose"))?;
-                continue;
-            };
+            let history = self.slots.get(&slot);
+            let decided = history.and_then(|history| history.proposed.get(&history.decided?));
+            // It may have gone into a snapshot in this very step.
+            let gone = decided.filter(|_| slot <= view.log.base());
+            let here = view.log.get(slot).and_then(|cell| cell.chosen()).or(gone);
+            let Some(payload) = here else { return Err(format!("{slot:?} is applied, and nobody chose")) };
             if let Some(known) = known {
                 ensure(known == payload, || format!("{slot:?} holds {payload:?} here, and elsewhere {known:?}"))?;
                 continue;
             }
-            let history = self.slots.get(&slot);
-            let decided = history.and_then(|history| history.proposed.get(&history.decided?));
             ensure(decided == Some(payload), || {
                 format!("{slot:?} is applied as {payload:?}; a quorum accepted {decided:?}")
             })?;
