@@ -59,6 +59,8 @@ pub(super) struct Leadership {
 pub(super) struct Progress {
     /// Accepted, durably, or known to be chosen there without a gap up to here.
     pub matched: Slot,
+    /// The newest round of heartbeats when that was heard.
+    matched_in: u64,
     /// The next slot to send.
     next: Slot,
     /// The last slot of each message that was not acknowledged.
@@ -113,6 +115,7 @@ impl MultiPaxos {
         let first = self.applied.next();
         let progress = || Progress {
             matched: first.prev(),
+            matched_in: 0,
             next: first,
             in_flight: VecDeque::new(),
             moved: self.now,
@@ -292,6 +295,7 @@ impl MultiPaxos {
         if m.ballot == ballot {
             let began = leadership.began(m.round);
             let last = leadership.next.prev();
+            let newest = leadership.reads.round();
             let Some(progress) = leadership.followers.get_mut(&from) else { return };
             progress.heard = self.now;
             if m.round > progress.round {
@@ -299,7 +303,7 @@ impl MultiPaxos {
                 progress.granted = began.map(|began| (began, self.now));
             }
             if let Some(through) = m.through.map(|through| through.min(last)) {
-                progress.on_through(through, m.round, self.now);
+                progress.on_through(through, m.round, newest, self.now);
                 // Accepted in this ballot, or known to be chosen: the latter may have been learned from an earlier leader, and then
                 // no 2b will name the slot.
                 let first = leadership.first;
@@ -400,15 +404,19 @@ impl MultiPaxos {
 }
 
 impl Progress {
-    /// Everything up to here is there. That may go back: what a node has learned and not accepted it forgets when it restarts.
-    fn on_through(&mut self, through: Slot, round: u64, now: Time) {
-        if through < self.matched && round >= self.round {
+    /// Everything up to here is there, says the answer to a message of round `asked`; the newest round is `newest`.
+    ///
+    /// That may go back: what a node has learned and not accepted it forgets when it restarts. But only an answer to a question that
+    /// was put after the better news says so; one that was overtaken does not.
+    fn on_through(&mut self, through: Slot, asked: u64, newest: u64, now: Time) {
+        if through < self.matched && asked > self.matched_in {
             self.in_flight.clear();
             self.next = through.next();
         } else if through <= self.matched {
             return;
         }
         self.matched = through;
+        self.matched_in = newest;
         self.moved = now;
         while self.in_flight.front().is_some_and(|&last| last <= through) {
             self.in_flight.pop_front();

@@ -30,7 +30,8 @@ struct Mirror {
     promised: Ballot,
     leads: Option<Ballot>,
     applied: u64,
-    snapshot: u64,
+    /// The last slot in its log.
+    last: Slot,
     /// It has told others something that only a voter tells.
     voted: bool,
     /// What it accepted as leader and was not durable yet: number of the acceptance, slot, ballot.
@@ -277,10 +278,10 @@ impl PaxosChecks {
         let (before, applied) = (mirror.applied, view.applied.0);
         ensure(applied >= before, || format!("applied went back from {before} to {applied}"))?;
         ensure(view.snapshot.0 <= applied, || format!("a snapshot up to {:?}, applied is {applied}", view.snapshot))?;
-        if view.snapshot.0 > before && mirror.steps > 1 && view.log.base() == view.snapshot {
-            self.snapshots_installed += u64::from(view.snapshot.0 > mirror.snapshot && applied == view.snapshot.0);
-        }
-        (mirror.applied, mirror.snapshot) = (applied, view.snapshot.0);
+        // A snapshot of slots that were not in the log is another node's.
+        self.snapshots_installed += u64::from(mirror.steps > 1 && view.snapshot > mirror.last);
+        mirror.last = view.log.last();
+        mirror.applied = applied;
         for slot in (before + 1..=applied).map(Slot) {
             let known = self.chosen.get(at(slot.0));
             let history = self.slots.get(&slot);
