@@ -247,7 +247,8 @@ pub struct TargetReport {
     pub budget_ms: u64,
     /// The runs in figures.
     pub figures: Figures,
-    /// The runs, by seed.
+    /// The runs, by seed; left out where only figures are of interest.
+    #[serde(default)]
     pub runs: Vec<RunReport>,
 }
 
@@ -305,6 +306,16 @@ pub struct HuntReport {
 }
 
 impl HuntReport {
+    /// The same without single runs.
+    #[must_use]
+    pub fn in_figures(&self) -> Self {
+        let mut report = self.clone();
+        for target in &mut report.targets {
+            target.runs.clear();
+        }
+        report
+    }
+
     /// Sets the exit code from what the targets brought; says how the process is to end. Without any target it is unknown.
     pub fn conclude(&mut self) -> ExitCode {
         let interrupted = self.interrupted.then_some(ExitCode::Unknown);

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use nodes::mutants::{self, Mutant, UnknownMutant};
 use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use workloads::{
     client::{EtcdClient, EtcdReads},
     generator::WorkloadSpec,
@@ -113,6 +114,9 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
+    #[arg(long, value_name = "PID", hide = true)]
+    pub parent: Option<i32>,
 }
 
 /// Flags that do not go together.
@@ -206,6 +210,9 @@ impl RunArgs {
 /// # Errors
 /// When flags make no sense, or the harness fails.
 pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
+    if let Some(parent) = args.parent {
+        end_with(parent).map_err(Failure::harness)?;
+    }
     let quiet = args.quiet;
     let config = args.config().map_err(Failure::usage)?;
     let system = system(&config).map_err(Failure::usage)?;
@@ -227,6 +234,16 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
         // A violation stays one, whoever listens.
         Err(error) if exit != ExitCode::Invalid => Err(Failure::harness(error)),
         _ => Ok(exit),
+    }
+}
+
+/// Asks the kernel to end this process when its parent ends.
+fn end_with(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be ended with the hunt")?;
+    // It may have ended before.
+    match getppid().map(Pid::as_raw_nonzero) {
+        Some(pid) if pid.get() == parent => Ok(()),
+        _ => Err(anyhow!("the process {parent}, which this one was to end with, is not its parent")),
     }
 }
 
