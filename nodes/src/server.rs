@@ -1,7 +1,7 @@
 //! One node as a process: arguments, threads, exit codes.
 //!
 //! ```text
-//!   thread `io`      tokio, one thread: HTTP clients, peer links, the power-failure signal
+//!   thread `io`      tokio, one thread: HTTP clients, peer links, signals of power failure and other faults
 //!   thread `core`    the protocol: batches of steps                                          (driver)
 //!   thread `storage` write-ahead log, group commit                                           (storage::writer)
 //! ```
@@ -15,6 +15,7 @@ use std::{
     path::PathBuf,
     process::{self, ExitCode},
     str::FromStr,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
@@ -28,6 +29,7 @@ use tokio::{
 
 use self::{
     driver::{Clock, Driver, Event, INBOX_EVENTS_MAX, Parts},
+    faults::FaultSwitch,
     http::Api,
     links::{Identity, Links},
     logging::Log,
@@ -39,6 +41,7 @@ use crate::{
 };
 
 pub mod driver;
+pub mod faults;
 pub mod frame;
 pub mod http;
 pub mod links;
@@ -94,6 +97,8 @@ pub struct NodeArgs {
     pub allow_mutants: bool,
     /// `--seed N`: for election timeouts. Default: the node's number.
     pub seed: u64,
+    /// `--faults-file PATH`: what is wrong with this node on purpose, read at start and at SIGUSR2.
+    pub faults_file: Option<PathBuf>,
     /// Decides which prefix of the unsynced bytes survives SIGUSR1; `trueline node` takes the seed for it.
     pub power_loss_seed: u64,
 }
@@ -133,6 +138,7 @@ impl NodeArgs {
             mutant: None,
             allow_mutants: false,
             seed: id.0,
+            faults_file: None,
             power_loss_seed: id.0,
         }
     }
@@ -336,14 +342,16 @@ impl Node {
         let (status_sender, status) = watch::channel(protocol.status());
         let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
         let api = Api::new(inbox_sender.clone(), status);
-        let seed = args.power_loss_seed;
-        let cut_power = Box::new(move || power.cut(seed));
-        let front = Front { identity, inbox: inbox_sender, api, cut_power };
+        let switch = Arc::new(FaultSwitch::new(args.faults_file.clone(), writer.disk_faults(), log));
+        let faults = switch.subscribe();
+        let (seed, torn) = (args.power_loss_seed, Arc::clone(&switch));
+        let cut_power = Box::new(move || if torn.is_torn() { power.cut_torn(seed) } else { power.cut(seed) });
+        let front = Front { identity, inbox: inbox_sender, api, cut_power, faults: switch };
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("io").enable_all().build();
         let runtime = runtime.map_err(RunError::system("start the I/O thread"))?;
         let Listening { client, peer, links } = runtime.block_on(front.listen(args))?;
 
-        let parts = Parts { protocol, clock, inbox, durable, writer, links, status: status_sender, log };
+        let parts = Parts { protocol, clock, inbox, durable, writer, links, status: status_sender, faults, log };
         let core = thread::Builder::new().name("core".to_owned()).spawn(move || run_core(parts));
         let core = core.map_err(RunError::system("start the core thread"))?;
         Ok(Self { client_address: client, peer_address: peer, core, _io: runtime })
@@ -391,6 +399,7 @@ struct Front<M> {
     inbox: mpsc::Sender<Event<M>>,
     api: Api,
     cut_power: Box<dyn Fn() + Send>,
+    faults: Arc<FaultSwitch>,
 }
 
 struct Listening<M> {
@@ -416,6 +425,15 @@ where
         tokio::spawn(async move {
             while power.recv().await.is_some() {
                 cut_power();
+            }
+        });
+        let mut changes = signal(SignalKind::user_defined2()).map_err(RunError::system("handle SIGUSR2"))?;
+        // Only now: a change that is told before this is in the file already, and one after it comes as a signal.
+        self.faults.read_at_start();
+        let faults = self.faults;
+        tokio::spawn(async move {
+            while changes.recv().await.is_some() {
+                faults.read();
             }
         });
         let links = Links::start(&self.identity, &args.peers);

@@ -134,7 +134,7 @@ fn cells(target: &TargetReport) -> [String; 5] {
         return [format!("alarms {detected} of {of}"), "-".into(), "-".into(), figures.fired.to_string(), seen];
     }
     let time = |ms: Option<u64>| ms.map_or_else(|| format!("> {}", seconds(target.budget_ms)), seconds);
-    let fired = if figures.fired == 0 { "never".to_owned() } else { figures.fired.to_string() };
+    let fired = if figures.fired == 0 && detected == 0 { "never".to_owned() } else { figures.fired.to_string() };
     let share = format!("{detected} of {of} ({})", interval(figures));
     [share, time(figures.median_ms), time(figures.worst_ms), fired, seen]
 }
