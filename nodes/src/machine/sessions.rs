@@ -56,7 +56,7 @@ impl Session {
         const FIXED: usize = 24;
         FIXED
             + match &self.answer {
-                Some(Answer::NotEqual { observed }) => bytes_of(observed),
+                Some(Answer::NotEqual { observed: value } | Answer::Taken(value)) => bytes_of(value),
                 Some(Answer::Txn(values)) => values.iter().map(bytes_of).sum(),
                 Some(Answer::Done | Answer::Session(_) | Answer::Rejected(_)) | None => 0,
             }

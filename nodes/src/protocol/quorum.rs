@@ -21,10 +21,10 @@ pub fn reached_by_quorum<T: Copy + Ord>(values: &mut [T]) -> T {
     reached_by(values, quorum(values.len()))
 }
 
-/// The highest value that so many have reached, of those for whom one is given.
-pub fn reached_by<T: Copy + Ord>(values: &mut [T], count: usize) -> T {
+/// The highest value that at least `needed` of these have reached.
+pub fn reached_by<T: Copy + Ord>(values: &mut [T], needed: usize) -> T {
     values.sort_unstable();
-    values[values.len() - count]
+    values[values.len() - needed]
 }
 
 #[cfg(test)]

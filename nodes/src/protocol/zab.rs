@@ -167,6 +167,8 @@ impl Protocol for Zab {
             first_index: self.history.base().position.next().0,
             last_index: self.history.last().position.0,
             snapshot_index: self.snapshot.as_ref().map_or(0, |s| s.place.position.0),
+            voters: self.config.voters.clone(),
+            learners: Vec::new(),
             mutant: self.config.mutant.map(|m| m.id.to_owned()),
             fired: self.rules.fired(),
         }

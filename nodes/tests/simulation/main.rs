@@ -26,6 +26,7 @@ use crate::{
 mod checks;
 mod client;
 mod disk;
+mod multi_paxos;
 mod network;
 mod oracle;
 mod raft;
@@ -60,6 +61,7 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.crashes_before_sync += one.crashes_before_sync;
     sum.crashes_before_send += one.crashes_before_send;
     sum.crashes_before_told += one.crashes_before_told;
+    sum.disks_lost += one.disks_lost;
     sum.restarts += one.restarts;
     sum.pauses += one.pauses;
     sum.partitions += one.partitions;
@@ -70,6 +72,9 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.snapshots_sent += one.snapshots_sent;
     sum.snapshots_installed += one.snapshots_installed;
     sum.truncations += one.truncations;
+    sum.changes += one.changes;
+    sum.memberships += one.memberships;
+    sum.joint_memberships += one.joint_memberships;
     sum.committed += one.committed;
     sum.answers += one.answers;
     sum.reads += one.reads;
@@ -184,8 +189,13 @@ fn survives_a_crash_at_every_persist_point<P: Protocol, C: Checks<P>>() {
 
 /// Looks for a schedule that exposes the bug in one of these words, and says how.
 fn hunt<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str]) {
+    hunt_among::<P, C>(Schedule::of, mutant, words);
+}
+
+/// The same, among schedules of one kind.
+fn hunt_among<P: Protocol, C: Checks<P>>(kind: fn(u64, Option<Mutant>) -> Schedule, mutant: Mutant, words: &[&str]) {
     for seed in 0..SCHEDULES_FOR_MUTANT {
-        let Err(violation) = run::<P, C>(Schedule::of(seed, Some(mutant)), false) else { continue };
+        let Err(violation) = run::<P, C>(kind(seed, Some(mutant)), false) else { continue };
         if words.iter().any(|words| violation.what.contains(words)) {
             eprintln!("{}: seed {seed}: {}", mutant.id, violation.what);
             return;

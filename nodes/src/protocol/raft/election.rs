@@ -7,7 +7,7 @@ use super::{
     replication::Leadership,
     rules::{self, Ballot, VoterState},
 };
-use crate::protocol::{NodeId, quorum};
+use crate::protocol::NodeId;
 
 /// What a server is at the moment, with the data that only then makes sense.
 #[derive(Debug)]
@@ -41,8 +41,25 @@ impl Role {
 }
 
 impl Raft {
-    /// The election timer ran out: ask whether an election could be won.
-    pub(super) fn start_pre_vote(&mut self, out: &mut Out) {
+    /// The election timer ran out. A server that is no voter waits to be contacted.
+    pub(super) fn on_election_timeout(&mut self, out: &mut Out) {
+        if self.may_stand() {
+            self.start_pre_vote(out);
+        } else {
+            self.become_follower(None, out);
+            self.reset_election_timer();
+        }
+    }
+
+    fn may_stand(&self) -> bool {
+        let me = self.config.id;
+        let votes = self.memberships.in_force().is_voter(me);
+        let voted_before = self.memberships.previous().is_some_and(|before| before.is_voter(me));
+        rules::may_stand(votes, self.memberships.latest().0 <= self.commit, voted_before)
+    }
+
+    /// Ask whether an election could be won.
+    fn start_pre_vote(&mut self, out: &mut Out) {
         self.leader = None;
         self.leader_heard = None;
         self.role = Role::PreCandidate { grants: BTreeSet::from([self.config.id]) };
@@ -69,7 +86,7 @@ impl Raft {
             last_term: self.log.last_term(),
             transfer,
         };
-        for &peer in &self.peers {
+        for peer in self.other_voters() {
             self.send(peer, Message::RequestVote(request), out);
         }
     }
@@ -129,7 +146,7 @@ impl Raft {
 
     fn count_pre_votes(&mut self, out: &mut Out) {
         if let Role::PreCandidate { grants } = &self.role
-            && quorum::is_quorum(grants, &self.config.voters)
+            && self.rules.quorum_has(self.memberships.in_force(), |id| grants.contains(&id))
         {
             self.start_election(false, out);
         }
@@ -138,7 +155,7 @@ impl Raft {
     /// Paper, section 5.2: a candidate that got votes from a majority of distinct servers in this term leads it.
     fn count_votes(&mut self, out: &mut Out) {
         if let Role::Candidate { grants } = &self.role
-            && quorum::is_quorum(grants, &self.config.voters)
+            && self.rules.quorum_has(self.memberships.in_force(), |id| grants.contains(&id))
         {
             self.become_leader(out);
         }
@@ -158,7 +175,8 @@ impl Raft {
 
     /// The leader hands over: stand for election at once, with the log as it is. Dissertation, section 3.10.
     pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term, out: &mut Out) {
-        if term == self.hard.term && self.leader == Some(from) && matches!(self.role, Role::Follower) {
+        let is_asked = term == self.hard.term && self.leader == Some(from) && matches!(self.role, Role::Follower);
+        if is_asked && self.may_stand() {
             self.start_election(true, out);
         }
     }

@@ -8,12 +8,30 @@ use crate::{
     protocol::ProtocolKind,
 };
 
+mod membership;
+
+pub use membership::{
+    LEARNER_IN_QUORUM, MEMBER_AT_COMMIT, MEMBER_MULTI_STEP, MEMBER_NO_TERM_COMMIT, QUORUM_HALF,
+    SNAPSHOT_STALE_MEMBERSHIP,
+};
+
 const fn mutant(id: &'static str, rating: Rating, [bug, rule, seen_as, source]: [&'static str; 4]) -> Mutant {
     Mutant { id, protocol: ProtocolKind::Raft, rating, bug, rule, seen_as, source }
 }
 
 /// Every one of them.
-pub const ALL: &[Mutant] = &[READ_ANY_NODE, READ_LOCAL_LEADER, VOTE_NO_LOG_CHECK, ACK_BEFORE_FSYNC];
+pub const ALL: &[Mutant] = &[
+    READ_ANY_NODE,
+    READ_LOCAL_LEADER,
+    VOTE_NO_LOG_CHECK,
+    ACK_BEFORE_FSYNC,
+    QUORUM_HALF,
+    LEARNER_IN_QUORUM,
+    MEMBER_NO_TERM_COMMIT,
+    MEMBER_MULTI_STEP,
+    MEMBER_AT_COMMIT,
+    SNAPSHOT_STALE_MEMBERSHIP,
+];
 
 /// See its text.
 pub const READ_ANY_NODE: Mutant = mutant(

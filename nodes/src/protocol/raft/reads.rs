@@ -67,7 +67,9 @@ pub(super) struct FollowerReads {
 impl Raft {
     /// A client or a follower wants to read.
     pub(super) fn on_read(&mut self, reader: Reader, out: &mut Out) {
-        let state = self.read_state(self.quorum() == 1);
+        let me = self.config.id;
+        let alone = self.rules.quorum_has(self.memberships.in_force(), |id| id == me);
+        let state = self.read_state(alone);
         if self.rules.may_answer_read(state) {
             self.answer_read(reader, self.commit, out);
             return;
@@ -107,10 +109,13 @@ impl Raft {
 
     /// Answers the reads of a round that a quorum has confirmed.
     pub(super) fn confirm_reads(&mut self, out: &mut Out) {
-        let quorum = self.quorum();
         let Role::Leader(leadership) = &mut self.role else { return };
-        let echoes = leadership.followers.values().filter(|p| p.round == leadership.reads.round).count();
-        if echoes + 1 < quorum {
+        if leadership.reads.under_way.is_none() {
+            return;
+        }
+        let (me, newest) = (self.config.id, leadership.reads.round);
+        let echoed = |id| id == me || leadership.followers.get(&id).is_some_and(|p| p.round == newest);
+        if !self.rules.quorum_has(self.memberships.in_force(), echoed) {
             return;
         }
         let Some(round) = leadership.reads.under_way.take() else { return };

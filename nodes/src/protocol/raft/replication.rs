@@ -11,12 +11,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term, client::Proposal,
-    election::Role, log::Log, reads::LeaderReads, rules,
+    Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term, change::Change,
+    client::Proposal, election::Role, log::Log, reads::LeaderReads, rules,
 };
 use crate::{
     machine::Answer,
-    protocol::{NodeId, Refusal, Ticket, Time, chunks::Sending, quorum},
+    protocol::{NodeId, Refusal, Ticket, Time, chunks::Sending},
 };
 
 /// What only a leader has.
@@ -29,6 +29,7 @@ pub(super) struct Leadership {
     pub proposals: VecDeque<Proposal>,
     pub reads: LeaderReads,
     pub transfer: Option<Transfer>,
+    pub change: Option<Change>,
     pub heartbeat_at: Time,
 }
 
@@ -73,7 +74,9 @@ pub(super) struct Transfer {
 
 impl Leadership {
     pub fn wake_at(&self) -> Time {
-        self.transfer.as_ref().map_or(self.heartbeat_at, |t| t.until.min(self.heartbeat_at))
+        let transfer = self.transfer.as_ref().map(|t| t.until);
+        let change = self.change.as_ref().map(Change::until);
+        transfer.into_iter().chain(change).fold(self.heartbeat_at, Time::min)
     }
 }
 
@@ -94,17 +97,17 @@ impl Raft {
     /// Paper, Figure 2, "Leaders": followers start unknown, and a no-op of the new term goes out at once (section 8).
     pub(super) fn become_leader(&mut self, out: &mut Out) {
         let next = self.log.last_index().next();
-        let progress =
-            || Progress { matched: LogIndex(0), next, flow: Flow::Probe { waiting: false }, heard: self.now, round: 0 };
         let leadership = Leadership {
-            followers: self.peers.iter().map(|&p| (p, progress())).collect(),
+            followers: BTreeMap::new(),
             first_index: next,
             proposals: VecDeque::new(),
             reads: LeaderReads::default(),
             transfer: None,
+            change: None,
             heartbeat_at: self.after(self.config.heartbeat_ns),
         };
         self.role = Role::Leader(Box::new(leadership));
+        self.sync_followers();
         self.leader = Some(self.config.id);
         self.give_up_on_earlier_leaders(out);
         self.arriving = None;
@@ -125,11 +128,26 @@ impl Raft {
     fn append(&mut self, entry: Entry, out: &mut Out) {
         self.record_hard_state(out);
         out.records.push(Record::Entry(entry.clone()));
+        let membership =
+            if let Payload::Membership(membership) = &entry.payload { Some(membership.clone()) } else { None };
+        let index = entry.index;
         self.log.push(entry);
+        if let Some(membership) = membership {
+            self.memberships.push(index, membership);
+            self.refresh_membership();
+        }
+    }
+
+    fn followers(&self) -> Vec<NodeId> {
+        if let Role::Leader(leadership) = &self.role {
+            leadership.followers.keys().copied().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     fn replicate_to_all(&mut self) {
-        for &peer in &self.peers {
+        for peer in self.followers() {
             if !self.to_replicate.contains(&peer) {
                 self.to_replicate.push_back(peer);
             }
@@ -182,8 +200,7 @@ impl Raft {
 
     /// Tells every follower who leads, up to where is committed, and which read round is the newest.
     pub(super) fn heartbeat_all(&mut self, out: &mut Out) {
-        for at in 0..self.peers.len() {
-            let to = self.peers[at];
+        for to in self.followers() {
             if let Some(message) = self.heartbeat(to) {
                 self.send(to, message, out);
             }
@@ -208,6 +225,7 @@ impl Raft {
 
     /// What a leader does as time goes by.
     pub(super) fn on_leader_time(&mut self, out: &mut Out) {
+        self.expire_change(out);
         let Role::Leader(leadership) = &mut self.role else { return };
         if leadership.transfer.as_ref().is_some_and(|t| self.now >= t.until) {
             leadership.transfer = None;
@@ -227,15 +245,16 @@ impl Raft {
     /// Dissertation, section 6.2: a leader that a majority has not answered for an election timeout steps down. The timeout is
     /// the longest one: before that, its followers may still wait for it. Nothing else rests on this; reads prove leadership
     /// themselves.
-    fn hears_quorum(&self) -> bool {
+    fn hears_quorum(&mut self) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
         let window = self.config.election_timeout_ns.saturating_mul(2);
-        let heard = leadership.followers.values().filter(|p| self.now.0 - p.heard.0 < window).count();
-        heard + 1 >= self.quorum()
+        let (me, now) = (self.config.id, self.now);
+        let hears = |id| id == me || leadership.followers.get(&id).is_some_and(|p| now.0 - p.heard.0 < window);
+        self.rules.quorum_has(self.memberships.in_force(), hears)
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, m: Append, out: &mut Out) {
-        if !is_well_formed(&m) {
+        if !is_well_formed(&m, &self.config.nodes) {
             return;
         }
         self.adopt_term(m.term, out);
@@ -296,6 +315,8 @@ impl Raft {
         self.record_hard_state(out);
         out.records.push(Record::Truncate(from));
         self.log.truncate_from(from);
+        self.memberships.truncate_from(from);
+        self.refresh_membership();
         self.durability.cut(from.prev());
     }
 
@@ -347,6 +368,9 @@ impl Raft {
         self.advance_commit(out);
         self.confirm_reads(out);
         self.hand_over_if_ready(out);
+        if matches!(&self.role, Role::Leader(leadership) if leadership.change.is_some()) {
+            self.advance_change(out);
+        }
         if matches!(self.role, Role::Leader(_)) && !self.to_replicate.contains(&from) {
             self.to_replicate.push_back(from);
         }
@@ -362,12 +386,15 @@ impl Raft {
     /// Paper, Figure 2, "Leaders", last rule.
     fn advance_commit(&mut self, out: &mut Out) {
         let Role::Leader(leadership) = &self.role else { return };
-        let own = self.durability.index();
-        let mut reached: Vec<_> = leadership.followers.values().map(|p| p.matched).chain([own]).collect();
-        let reached = quorum::reached_by_quorum(&mut reached);
+        let (me, own) = (self.config.id, self.durability.index());
+        let of_other = |id| leadership.followers.get(&id).map_or(LogIndex(0), |p| p.matched);
+        let matched = |id| if id == me { own } else { of_other(id) };
+        let reached = self.rules.reached(self.memberships.in_force(), matched);
         if rules::may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
             self.commit_to(reached, out);
+            self.confirm_reads(out);
             self.start_read_round(out);
+            self.advance_change(out);
         }
     }
 
@@ -375,7 +402,12 @@ impl Raft {
     pub(super) fn commit_to(&mut self, index: LogIndex, out: &mut Out) {
         assert!(index >= self.commit, "the commit index never falls");
         assert!(index <= self.log.last_index(), "only what is in the log is committed");
-        self.commit = index;
+        let before = std::mem::replace(&mut self.commit, index);
+        if self.memberships.any_within(before, index) {
+            // Those who leave hear of it for the last time.
+            self.heartbeat_all(out);
+            self.refresh_membership();
+        }
         self.apply_committed(out);
     }
 
@@ -384,7 +416,6 @@ impl Raft {
         while self.applied < self.commit {
             let index = self.applied.next();
             let entry = self.log.get(index).expect("what is committed and not applied is in the log");
-            // Memberships are carried along but never proposed: the voters are static.
             let answer = match &entry.payload {
                 Payload::Command(command) => Some(self.machine.apply(index.0, command)),
                 Payload::Noop | Payload::Membership(_) => None,
@@ -417,6 +448,7 @@ impl Raft {
         for reader in leadership.reads.into_readers() {
             self.refuse_read(reader, out);
         }
+        out.replies.extend(leadership.change.map(|c| c.give_up(Refusal::NotLeader, Refusal::LeadershipLost)));
     }
 
     fn answer_proposal(&mut self, index: LogIndex, answer: Answer, out: &mut Out) {
@@ -429,6 +461,11 @@ impl Raft {
 }
 
 impl Progress {
+    /// A follower of which nothing is known.
+    pub fn unknown(next: LogIndex, now: Time) -> Self {
+        Self { matched: LogIndex(0), next, flow: Flow::Probe { waiting: false }, heard: now, round: 0 }
+    }
+
     /// The follower's log is the leader's up to here, durably.
     fn on_match(&mut self, index: LogIndex, base: LogIndex) {
         self.matched = self.matched.max(index);
@@ -467,11 +504,14 @@ impl Progress {
     }
 }
 
-/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's.
-fn is_well_formed(m: &Append) -> bool {
+/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's, members known.
+fn is_well_formed(m: &Append, nodes: &[NodeId]) -> bool {
     let mut before = (m.prev_index, m.prev_term);
     m.entries.iter().all(|entry| {
-        let fits = entry.index == before.0.next() && entry.term >= before.1 && entry.term <= m.term;
+        let fits = entry.index == before.0.next()
+            && entry.term >= before.1
+            && entry.term <= m.term
+            && entry.payload.is_sound(nodes);
         before = (entry.index, entry.term);
         fits
     })

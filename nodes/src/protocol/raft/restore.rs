@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use rand_pcg::Pcg64;
 
 use super::{
-    HardState, LogIndex, Raft, Record, Term,
+    Entry, HardState, LogIndex, Raft, Record, Term,
     election::Role,
     log::Log,
+    membership::{Membership, Memberships},
     reads::FollowerReads,
     rules::Rules,
     types::{Snapshot, SnapshotImage},
@@ -28,17 +29,19 @@ impl Raft {
     /// A follower with the promises of its earlier lives. What is committed above the snapshot it must learn anew.
     pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
         check_config(&config)?;
-        let (snapshot, machine) = match stored.snapshot {
+        let (snapshot, membership, machine) = match stored.snapshot {
             Some(bytes) => {
-                let (snapshot, machine) = open_snapshot(&config, bytes)?;
-                (Some(snapshot), machine)
+                let (snapshot, membership, machine) = open_snapshot(&config, bytes)?;
+                (Some(snapshot), membership, machine)
             }
-            None => (None, Machine::new()),
+            None => (None, Membership::new(config.voters.clone(), Vec::new()), Machine::new()),
         };
         let covered = snapshot.as_ref().map_or((LogIndex(0), Term(0)), |s| (s.index, s.term));
         let replayed = replay(covered, stored.records)?;
+        check_members(&config, &replayed.log)?;
+        let memberships = Memberships::new(covered.0, membership, replayed.log.entries());
         let mut raft = Self {
-            peers: config.voters.iter().copied().filter(|&v| v != config.id).collect(),
+            memberships,
             rules: Rules::new(config.mutant),
             rng,
             now,
@@ -63,17 +66,20 @@ impl Raft {
             to_replicate: std::collections::VecDeque::new(),
             config,
         };
+        raft.refresh_membership();
         raft.reset_election_timer();
         Ok(raft)
     }
 }
 
 fn check_config(config: &Config) -> Result<(), RestoreError> {
-    let distinct: BTreeSet<_> = config.voters.iter().collect();
+    let distinct: BTreeSet<_> = config.nodes.iter().collect();
     let problem = if !distinct.contains(&config.id) {
-        "this node is not among the voters"
-    } else if distinct.len() != config.voters.len() {
-        "a voter is named twice"
+        "this node is not among the nodes"
+    } else if distinct.len() != config.nodes.len() {
+        "a node is named twice"
+    } else if !Membership::new(config.voters.clone(), Vec::new()).is_sound(&config.nodes) {
+        "there must be voters, each named once, and all among the nodes"
     } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
         "the election timeout must be longer than the heartbeat interval, and that not 0"
     } else if config.max_inflight == 0 || config.max_pending == 0 {
@@ -84,18 +90,28 @@ fn check_config(config: &Config) -> Result<(), RestoreError> {
     Err(RestoreError(format!("configuration: {problem}")))
 }
 
-fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {
+fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membership, Machine), RestoreError> {
     let image: SnapshotImage =
         postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
     if image.format != SnapshotImage::FORMAT {
         return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, SnapshotImage::FORMAT)));
     }
-    if image.voters != config.voters {
-        return Err(RestoreError(format!("the snapshot's voters are {:?}, not {:?}", image.voters, config.voters)));
+    if !image.membership.is_sound(&config.nodes) {
+        return Err(RestoreError(format!(
+            "the snapshot names {:?}, the nodes are {:?}",
+            image.membership, config.nodes
+        )));
     }
     let machine = Machine::restore(&image.machine)
         .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
-    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, machine))
+    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, image.membership, machine))
+}
+
+/// Every member that the log names must be a node that this one knows how to reach.
+fn check_members(config: &Config, log: &Log) -> Result<(), RestoreError> {
+    let Some(entry) = log.entries().iter().find(|entry| !entry.payload.is_sound(&config.nodes)) else { return Ok(()) };
+    let Entry { index, payload, .. } = entry;
+    Err(RestoreError(format!("entry {} names {payload:?}, the nodes are {:?}", index.0, config.nodes)))
 }
 
 fn replay(covered: (LogIndex, Term), records: Vec<Record>) -> Result<Replayed, RestoreError> {

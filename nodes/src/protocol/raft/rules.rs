@@ -11,6 +11,13 @@ use super::{
 };
 use crate::mutants::{Mutant, Switch};
 
+mod membership;
+
+pub use membership::{
+    ChangeState, Majority, latest_is_committed, majorities, may_change_membership, may_stand, membership_in_force,
+    membership_of_snapshot, next_membership, reached,
+};
+
 /// Whether a candidate's log is at least as up-to-date as the voter's. Paper, section 5.4.1.
 pub fn log_is_up_to_date(candidate: (Term, LogIndex), voter: (Term, LogIndex)) -> bool {
     candidate >= voter

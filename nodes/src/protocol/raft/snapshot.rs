@@ -17,6 +17,7 @@ use super::{
     AppendOutcome, LogIndex, Message, Out, Raft, Record, SnapshotChunk, Term,
     election::Role,
     log::Log,
+    membership::Memberships,
     replication::Flow,
     types::{Snapshot, SnapshotImage},
 };
@@ -51,7 +52,7 @@ impl Raft {
             format: SnapshotImage::FORMAT,
             index: self.applied,
             term,
-            voters: self.config.voters.clone(),
+            membership: self.memberships.at(self.applied).clone(),
             machine: self.machine.snapshot(),
         };
         let bytes = postcard::to_stdvec(&image).expect("plain data serialises into memory");
@@ -59,6 +60,7 @@ impl Raft {
         let keep = (every / 4).min(KEEP_ENTRIES_MAX);
         let base = LogIndex(self.applied.0.saturating_sub(keep)).max(self.log.base().0);
         self.log.compact_to(base);
+        self.memberships.compact_to(self.applied);
         self.store_compacted(out);
     }
 
@@ -145,7 +147,7 @@ impl Raft {
         let Ok(image) = postcard::from_bytes::<SnapshotImage>(&bytes) else { return false };
         let Ok(machine) = Machine::restore(&image.machine) else { return false };
         let is_as_said = (image.index, image.term) == id;
-        if !is_as_said || image.format != SnapshotImage::FORMAT || image.voters != self.config.voters {
+        if !is_as_said || image.format != SnapshotImage::FORMAT || !image.membership.is_sound(&self.config.nodes) {
             return false;
         }
         if self.log.term_at(image.index) == Some(image.term) {
@@ -155,10 +157,14 @@ impl Raft {
             self.durability.cut(self.commit);
             self.log = Log::new((image.index, image.term));
         }
+        let known = self.memberships.latest().1.clone();
+        let membership = self.rules.membership_of_snapshot(image.membership, known);
+        self.memberships = Memberships::new(image.index, membership, self.log.entries());
         self.machine = machine;
         self.commit = image.index;
         self.applied = image.index;
         self.snapshot = Some(Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) });
+        self.refresh_membership();
         self.store_compacted(out);
         self.answer_applied_reads(out);
         true

@@ -42,7 +42,9 @@ impl Zab {
         match request {
             Request::Command(command) => self.on_command(id, command, out),
             Request::Read { key } => self.on_read(id, key, out),
-            Request::TransferLeadership { .. } => out.replies.push((id, Reply::Refused(Refusal::NotOffered))),
+            Request::TransferLeadership { .. } | Request::ChangeMembership { .. } => {
+                out.replies.push((id, Reply::Refused(Refusal::Unsupported)));
+            }
         }
     }
 
