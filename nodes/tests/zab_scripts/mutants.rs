@@ -166,7 +166,7 @@ fn skip_sync_phase_leads_before_anybody_is_synchronized() {
     for mutant in both(mutants::SKIP_SYNC_PHASE) {
         let mut cluster = Cluster::new(3, mutant, |_| {});
         cluster.stopped = |message| matches!(message, Message::NewLeader { .. });
-        cluster.run(400);
+        cluster.run(150);
         assert_eq!(cluster.leaders() == [3], mutant.is_some());
         assert_eq!(fired(&cluster, 3), mutant.is_some());
     }
