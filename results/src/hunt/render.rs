@@ -51,7 +51,7 @@ fn table(text: &mut String, report: &HuntReport) {
         };
         let fired = match fired {
             // Where it was found at once, nobody may have asked the nodes since.
-        0 if target.quarry.is_mutant() && detected == 0 => "never".to_owned(),
+            0 if target.quarry.is_mutant() && detected == 0 => "never".to_owned(),
             count => grouped(count),
         };
         let (median, worst, rating) = (time(median_ms), time(worst_ms), target.quarry.name());
