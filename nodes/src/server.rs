@@ -17,6 +17,7 @@ use std::{
     str::FromStr,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -36,7 +37,7 @@ use self::{
 };
 use crate::{
     mutants::{Mutant, UnknownMutant},
-    protocol::{Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, raft::Raft},
+    protocol::{Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, multi_paxos::MultiPaxos, raft::Raft},
     storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
 };
 
@@ -191,10 +192,17 @@ impl NodeArgs {
             max_append_bytes: APPEND_BYTES_MAX,
             max_inflight: APPENDS_INFLIGHT_MAX,
             max_pending: REQUESTS_PENDING_MAX,
+            incarnation: incarnation(),
             reads: self.reads,
             mutant,
         })
     }
+}
+
+/// The wall clock's nanoseconds: no two disks of a node are given the same.
+fn incarnation() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A peer in `--peers` that does not read as `ID=HOST:PORT`.
@@ -264,7 +272,8 @@ pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
     exit_on_panic();
     let node = match args.protocol.as_str() {
         "raft" => Node::start::<Raft>(args)?,
-        other => return Err(RunError::Usage(format!("--protocol {other:?}: there is only raft"))),
+        "multi-paxos" => Node::start::<MultiPaxos>(args)?,
+        other => return Err(RunError::Usage(format!("--protocol {other:?}: there are raft and multi-paxos"))),
     };
     let mutant = args.mutant.as_deref().unwrap_or("none");
     println!("ready id={} client={} peer={} mutant={mutant}", args.id.0, node.client_address, node.peer_address);

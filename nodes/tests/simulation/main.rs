@@ -26,6 +26,7 @@ use crate::{
 mod checks;
 mod client;
 mod disk;
+mod multi_paxos;
 mod network;
 mod oracle;
 mod raft;
@@ -59,6 +60,7 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.crashes_before_sync += one.crashes_before_sync;
     sum.crashes_before_send += one.crashes_before_send;
     sum.crashes_before_told += one.crashes_before_told;
+    sum.disks_lost += one.disks_lost;
     sum.restarts += one.restarts;
     sum.pauses += one.pauses;
     sum.partitions += one.partitions;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rand_pcg::Pcg64;
 
 use super::{
-    HardState, LogIndex, Payload, Raft, Record, Term,
+    Entry, HardState, LogIndex, Raft, Record, Term,
     election::Role,
     log::Log,
     membership::{Membership, Memberships},
@@ -38,7 +38,8 @@ impl Raft {
         };
         let covered = snapshot.as_ref().map_or((LogIndex(0), Term(0)), |s| (s.index, s.term));
         let replayed = replay(covered, stored.records)?;
-        let memberships = memberships(&config, (covered.0, membership), &replayed.log)?;
+        check_members(&config, &replayed.log)?;
+        let memberships = Memberships::new(covered.0, membership, replayed.log.entries());
         let mut raft = Self {
             memberships,
             rules: Rules::new(config.mutant),
@@ -106,19 +107,11 @@ fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membershi
     Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, image.membership, machine))
 }
 
-/// The memberships of the snapshot and of the log behind it.
-fn memberships(config: &Config, base: (LogIndex, Membership), log: &Log) -> Result<Memberships, RestoreError> {
-    let mut memberships = Memberships::new(base.0, base.1);
-    for entry in log.entries() {
-        if !entry.payload.is_sound(&config.nodes) {
-            let what = format!("entry {} names {:?}, the nodes are {:?}", entry.index.0, entry.payload, config.nodes);
-            return Err(RestoreError(what));
-        }
-        if let Payload::Membership(membership) = &entry.payload {
-            memberships.push(entry.index, membership.clone());
-        }
-    }
-    Ok(memberships)
+/// Every member that the log names must be a node that this one knows how to reach.
+fn check_members(config: &Config, log: &Log) -> Result<(), RestoreError> {
+    let Some(entry) = log.entries().iter().find(|entry| !entry.payload.is_sound(&config.nodes)) else { return Ok(()) };
+    let Entry { index, payload, .. } = entry;
+    Err(RestoreError(format!("entry {} names {payload:?}, the nodes are {:?}", index.0, config.nodes)))
 }
 
 fn replay(covered: (LogIndex, Term), records: Vec<Record>) -> Result<Replayed, RestoreError> {

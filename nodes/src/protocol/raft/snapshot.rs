@@ -17,6 +17,7 @@ use super::{
     AppendOutcome, LogIndex, Message, Out, Raft, Record, SnapshotChunk, Term,
     election::Role,
     log::Log,
+    membership::Memberships,
     replication::Flow,
     types::{Snapshot, SnapshotImage},
 };
@@ -149,8 +150,7 @@ impl Raft {
         if !is_as_said || image.format != SnapshotImage::FORMAT || !image.membership.is_sound(&self.config.nodes) {
             return false;
         }
-        let keeps_entries = self.log.term_at(image.index) == Some(image.term);
-        if keeps_entries {
+        if self.log.term_at(image.index) == Some(image.term) {
             // The entries behind it are still good.
             self.log.compact_to(image.index);
         } else {
@@ -159,7 +159,7 @@ impl Raft {
         }
         let known = self.memberships.latest().1.clone();
         let membership = self.rules.membership_of_snapshot(image.membership, known);
-        self.memberships.install(image.index, membership, keeps_entries);
+        self.memberships = Memberships::new(image.index, membership, self.log.entries());
         self.machine = machine;
         self.commit = image.index;
         self.applied = image.index;
