@@ -125,6 +125,10 @@ impl System for Native {
         self.suffers(kind).is_ok() && !(self.is_foreign && (kind.needs_relay() || kind.needs_node_faults()))
     }
 
+    fn reads_faults(&self) -> bool {
+        !self.is_foreign
+    }
+
     fn message_kinds(&self) -> &'static [&'static str] {
         match self.protocol {
             ProtocolKind::Raft => Raft::MESSAGE_KINDS,
