@@ -82,7 +82,7 @@ pub async fn conduct(
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
     let relayed = kinds.chosen.iter().any(|kind| kind.needs_relay());
-    let relay = relayed.then(|| relay(&network, &plan, &*system)).transpose()?;
+    let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
     let cluster = ClusterPlan {
         system,
         network,
@@ -143,8 +143,11 @@ pub async fn conduct(
     write_down(config, &dir, summarised, &paths.data)
 }
 
-/// The relay that all messages between the nodes are to pass.
-fn relay(network: &Network, plan: &NetworkPlan, system: &dyn System) -> anyhow::Result<Relay> {
+/// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn message_relay(network: &Network, plan: &NetworkPlan, system: &dyn System) -> anyhow::Result<Relay> {
     let (listen, dial_from) = network.relay_place().context("cannot give the message relay its address")?;
     let target = |node| SocketAddr::new(network.node_address(node), plan.peer_port);
     let plan = RelayPlan {

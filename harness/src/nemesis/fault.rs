@@ -214,7 +214,7 @@ impl Fault {
     pub fn wants_leader(&self) -> bool {
         self.script.first().is_some_and(|step| match step.aim {
             Aim::Partition(shape) => shape.is_about_the_leader(),
-            Aim::CutOffFromLeader(_) => true,
+            Aim::CutOffFromLeader(_) | Aim::ChangeMembership => true,
             Aim::CutOff(target)
             | Aim::Mute(target)
             | Aim::Kill(target)

@@ -177,9 +177,11 @@ fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
         // The node between the halves must be there to be asked.
         script.push(after(Duration::from_millis(30), Aim::Start(Target::First)));
     }
-    for _ in 0..rng.random_range(1..=3) {
+    for bounce in 0..rng.random_range(1..=3) {
+        // Those who give theirs after the first one do so soon, or not in this election.
+        let patience_ms = if bounce == 0 { ELECTION_MS } else { ELECTION_MS / 4 };
         script.extend([
-            now(Aim::AwaitWord(ELECTION_MS)),
+            now(Aim::AwaitWord(patience_ms)),
             now(Aim::Kill(Target::Caught)),
             now(Aim::Start(Target::Caught)),
         ]);
