@@ -37,7 +37,9 @@ use self::{
 };
 use crate::{
     mutants::{Mutant, UnknownMutant},
-    protocol::{Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, multi_paxos::MultiPaxos, raft::Raft},
+    protocol::{
+        Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, multi_paxos::MultiPaxos, raft::Raft, zab::Zab,
+    },
     storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
 };
 
@@ -66,7 +68,7 @@ const REQUESTS_PENDING_MAX: usize = 4096;
 /// Everything `trueline node` takes. The comment of a field begins with its flag.
 #[derive(Clone, Debug)]
 pub struct NodeArgs {
-    /// `--protocol raft`.
+    /// `--protocol raft`, `multi-paxos` or `zab`.
     pub protocol: String,
     /// `--id 1`: this node, counted from 1.
     pub id: NodeId,
@@ -273,7 +275,8 @@ pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
     let node = match args.protocol.as_str() {
         "raft" => Node::start::<Raft>(args)?,
         "multi-paxos" => Node::start::<MultiPaxos>(args)?,
-        other => return Err(RunError::Usage(format!("--protocol {other:?}: there are raft and multi-paxos"))),
+        "zab" => Node::start::<Zab>(args)?,
+        other => return Err(RunError::Usage(format!("--protocol {other:?}: there are raft, multi-paxos and zab"))),
     };
     let mutant = args.mutant.as_deref().unwrap_or("none");
     println!("ready id={} client={} peer={} mutant={mutant}", args.id.0, node.client_address, node.peer_address);

@@ -32,6 +32,7 @@ mod oracle;
 mod raft;
 mod schedule;
 mod world;
+mod zab;
 
 /// How many schedules of each protocol a plain test run tries.
 const SCHEDULES: u64 = 10_000;
