@@ -96,6 +96,10 @@ pub struct Schedule {
     pub transfers: f64,
     /// How likely a client prefers exactly-once over at-most-once.
     pub stamped: f64,
+    /// Whether leaders answer reads under a lease, where the protocol offers that.
+    pub leases: bool,
+    /// Nothing is checked; only a node that stops is a violation. For mutants, whose harm must not be the end of their process.
+    pub blind: bool,
 }
 
 impl Schedule {
@@ -131,6 +135,8 @@ impl Schedule {
             reads: pick(rng, &[0.1, 0.4, 0.7]),
             transfers: pick(rng, &[0.0, 0.03, 0.1]),
             stamped: pick(rng, &[0.0, 0.3, 1.0]),
+            leases: pick(rng, &[false, false, true]),
+            blind: false,
         }
     }
 

@@ -103,7 +103,7 @@ impl Raft {
         let next = self.log.last_index().next();
         let progress = |peer: &NodeId| {
             let former = self.former_matches.get(peer).copied().unwrap_or_default();
-            let matched = self.rules.initial_match(former.min(next.prev()));
+            let matched = self.rules.initial_match(former);
             let follower = Progress { matched, next, flow: Flow::Probe { waiting: false }, heard: self.now, round: 0 };
             (*peer, follower)
         };
