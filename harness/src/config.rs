@@ -3,7 +3,10 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use workloads::{client::EtcdReads, generator::WorkloadSpec};
+use workloads::{
+    client::{EtcdReads, RETRY_TIMEOUTS},
+    generator::WorkloadSpec,
+};
 
 use crate::nemesis::Nemeses;
 
@@ -26,8 +29,11 @@ pub struct RunConfig {
     pub concurrency: u32,
     /// Open loop: operations a second over all clients.
     pub rate: Option<u32>,
-    /// A client gives up an operation after this.
+    /// A client gives up an operation after this; one that retries, a try.
     pub timeout: Duration,
+    /// Clients send what was not answered again, under a stamp that makes it take effect once.
+    #[serde(default)]
+    pub retry: bool,
     /// What is broken.
     pub nemeses: Nemeses,
     /// Load without faults, before them.
@@ -54,6 +60,13 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// The longest that one operation of a client can take.
+    #[must_use]
+    pub fn operation_max(&self) -> Duration {
+        // Opening a session comes before the tries.
+        if self.retry { self.timeout * (RETRY_TIMEOUTS + 1) } else { self.timeout }
+    }
+
     /// The command line that means this run.
     #[must_use]
     pub fn command(&self) -> String {
@@ -83,6 +96,9 @@ impl RunConfig {
         }
         add("network", Some(self.network.to_string()));
         add("seed", Some(self.seed.to_string()));
+        if self.retry {
+            words.push("--retry".to_owned());
+        }
         if self.fail_fast {
             words.push("--fail-fast".to_owned());
         }

@@ -15,10 +15,10 @@ use std::{
     time::Duration,
 };
 
-use checkers::history::ProcessId;
+use checkers::history::{Action, ProcessId};
 use results::sink::{Recorder, SinkCounts, SinkError};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
-use workloads::{client::ClientError, generator::Generator};
+use workloads::{client::ClientError, generator::Generator, kind::Ending};
 
 use crate::{
     cluster::{Cluster, ClusterError, Crash},
@@ -161,7 +161,11 @@ impl Run<'_> {
 
     fn worker(&self, node: u32, process: u64, shared: &Shared) -> Result<Worker, RunError> {
         Ok(Worker {
-            client: self.cluster.system().client(self.cluster.client_address(node))?,
+            client: self
+                .cluster
+                .system()
+                .client(self.cluster.client_address(node))?
+                .working(self.config.workload.kind, self.config.retry),
             process: ProcessId(process),
             stride: self.stride(),
             shared: shared.clone(),
@@ -279,29 +283,35 @@ impl Run<'_> {
         Ok((slowest, silent))
     }
 
-    /// Reads every key through every node that has answered.
+    /// Reads every key through every node that has answered; queues are emptied, through one node after the other.
     async fn final_reads(&self, shared: &Shared, keys: &Tally, silent: &[u32]) -> Result<FinalReads, RunError> {
+        let (action, in_turn) = match self.config.workload.kind.ending() {
+            Ending::Read => (Action::Read, false),
+            Ending::Drain => (Action::Dequeue, true),
+            Ending::Leave => return Ok(FinalReads::default()),
+        };
         let keys = Arc::new(keys.keys.clone());
         let deadline = Instant::now() + FINAL_READS_MAX;
-        let mut readers = Vec::new();
+        let mut readers = JoinSet::new();
+        let mut all = FinalReads::default();
         for node in (1..=self.cluster.count()).filter(|node| !silent.contains(node)) {
             let process = self.config.concurrency + self.cluster.count() + node - 1;
             let worker = self.worker(node, u64::from(process), shared)?;
-            readers.push(tokio::spawn(read_all(worker, Arc::clone(&keys), self.config.recovery_bound, deadline)));
+            let (action, keys) = (action.clone(), Arc::clone(&keys));
+            readers.spawn(read_all(worker, action, keys, self.config.recovery_bound, deadline));
+            while in_turn && let Some(reads) = readers.join_next().await {
+                all.add(reads.expect("a reader does not panic")?);
+            }
         }
-        let mut all = FinalReads::default();
-        for reader in readers {
-            let reads = reader.await.expect("a reader does not panic")?;
-            all.answered += reads.answered;
-            all.unanswered += reads.unanswered;
-            all.left_out += reads.left_out;
+        while let Some(reads) = readers.join_next().await {
+            all.add(reads.expect("a reader does not panic")?);
         }
         Ok(all)
     }
 
     /// Waits for the clients to finish the operation they are at.
     async fn gather(&self, clients: &mut JoinSet<Result<Tally, SinkError>>, tally: &mut Tally) -> Result<(), RunError> {
-        let bound = self.config.timeout + CLIENTS_END_SLACK;
+        let bound = self.config.operation_max() + CLIENTS_END_SLACK;
         let all = async {
             while let Some(ended) = clients.join_next().await {
                 tally.merge(ended.expect("a client does not panic")?);

@@ -8,6 +8,10 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use whole::{ends_with, processes, wait_for};
+
+#[path = "support/whole.rs"]
+mod whole;
 
 /// Nodes must be up within this.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,39 +26,6 @@ fn command(store: &Path, flags: &[&str]) -> Command {
 
 fn run(store: &Path, flags: &[&str]) -> Output {
     command(store, flags).output().expect("trueline can be started")
-}
-
-#[track_caller]
-fn ends_with(output: &Output, code: i32, words: &[&str]) {
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word:?} is not in: {text}");
-    }
-}
-
-/// The processes that have the store's path in their command line: the harness and its nodes.
-fn processes(store: &Path) -> Vec<String> {
-    let store = store.to_str().unwrap();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(command_line) = fs::read(entry.path().join("cmdline")) else { continue };
-        let command_line = String::from_utf8_lossy(&command_line).replace('\0', " ");
-        if command_line.contains(store) {
-            found.push(command_line);
-        }
-    }
-    found
-}
-
-/// Waits for a named condition.
-#[track_caller]
-fn wait_for(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(begin.elapsed() < timeout, "{what}: not within {timeout:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn the_run(store: &Path) -> std::path::PathBuf {

@@ -1,4 +1,4 @@
-//! The replicated state machine: registers and lists by key, conditions, transactions, sessions. Pure and deterministic.
+//! The replicated state machine: registers, numbers and lists by key, conditions, transactions, sessions. Pure and deterministic.
 //!
 //! ```text
 //!   log index, Command ──> sessions: seen already? ──no──> store: conditions decided here ──> Answer
@@ -96,6 +96,18 @@ pub enum Operation {
         /// The steps, in order.
         steps: Vec<TxnStep>,
     },
+    /// Add to a whole number; an absent key is 0.
+    Add {
+        /// Key.
+        key: String,
+        /// What is added; may be negative.
+        delta: i64,
+    },
+    /// Take the first element of a list away; an absent key is an empty list, and a list that has become empty an absent key.
+    Pop {
+        /// Key.
+        key: String,
+    },
 }
 
 /// One step of a transaction.
@@ -125,7 +137,7 @@ pub enum TxnStep {
 /// What the machine says to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
-    /// Written, appended, or swapped.
+    /// Written, appended, added, or swapped.
     Done,
     /// A compare-and-set did not match; this is what the key held.
     NotEqual {
@@ -138,6 +150,8 @@ pub enum Answer {
     Session(u64),
     /// Refused by the machine, without effect: a stable code such as `wrong-type`, `too-large`, `unknown-session`, `stale-sequence`.
     Rejected(String),
+    /// The first element of a list, taken away; `Nil` if there was none.
+    Taken(Value),
 }
 
 impl Answer {
@@ -148,7 +162,7 @@ impl Answer {
     /// A later request of the same session was already applied.
     pub const STALE_SEQUENCE: &str = "stale-sequence";
 
-    /// A list would grow, or a transaction's reads would return, more than [`WEIGHT_MAX`].
+    /// A list would grow, or a transaction's reads would return, more than [`WEIGHT_MAX`]; or a number leave its 64 bits.
     pub const TOO_LARGE: &str = "too-large";
 
     fn rejected(code: &str) -> Self {

@@ -75,6 +75,9 @@ pub struct NodeArgs {
     /// `--peers 1=127.0.0.1:7101,2=127.0.0.1:7102`: all nodes, this one included, each with the address under which THIS
     /// node reaches it. That may be a relay's, and may differ from node to node. Its own address here is not used.
     pub peers: Vec<(NodeId, SocketAddr)>,
+    /// `--voters 1,2,3`: the nodes with which the cluster is founded; the same for all of them. Default, and when empty: all of
+    /// `--peers`.
+    pub voters: Vec<NodeId>,
     /// `--listen-peer 127.0.0.1:7101`: where peers connect to.
     pub listen_peer: SocketAddr,
     /// `--listen-client 127.0.0.1:8101`: where clients connect to.
@@ -124,6 +127,7 @@ impl NodeArgs {
             protocol: "raft".to_owned(),
             id,
             peers,
+            voters: Vec::new(),
             listen_peer,
             listen_client,
             data_dir,
@@ -146,13 +150,22 @@ impl NodeArgs {
 
     fn config(&self) -> Result<Config, RunError> {
         let usage = |what: String| Err(RunError::Usage(what));
-        let mut voters: Vec<NodeId> = self.peers.iter().map(|(peer, _)| *peer).collect();
-        voters.sort_unstable();
-        if voters.windows(2).any(|pair| pair[0] == pair[1]) {
+        let mut nodes: Vec<NodeId> = self.peers.iter().map(|(peer, _)| *peer).collect();
+        nodes.sort_unstable();
+        let names_twice = |nodes: &[NodeId]| nodes.windows(2).any(|pair| pair[0] == pair[1]);
+        if names_twice(&nodes) {
             return usage("--peers names a node twice".to_owned());
         }
-        if !voters.contains(&self.id) || voters.contains(&NodeId(0)) {
+        if !nodes.contains(&self.id) || nodes.contains(&NodeId(0)) {
             return usage(format!("--peers must name node {} too, and nodes are counted from 1", self.id.0));
+        }
+        let mut voters = if self.voters.is_empty() { nodes.clone() } else { self.voters.clone() };
+        voters.sort_unstable();
+        if names_twice(&voters) {
+            return usage("--voters names a node twice".to_owned());
+        }
+        if let Some(stranger) = voters.iter().find(|voter| !nodes.contains(voter)) {
+            return usage(format!("--voters names node {}, which --peers does not", stranger.0));
         }
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.election_timeout_ms || self.snapshot_every == 0 {
             return usage(
@@ -170,6 +183,7 @@ impl NodeArgs {
         }
         Ok(Config {
             id: self.id,
+            nodes,
             voters,
             heartbeat_ns: self.heartbeat_ms * 1_000_000,
             election_timeout_ns: self.election_timeout_ms * 1_000_000,
@@ -314,7 +328,7 @@ impl Node {
         let Opened { log: wal, stored, recovery } = storage::Log::open_with::<P::Record>(&args.data_dir, &owner, torn)?;
         log_recovery(log, &recovery);
         let clock = Clock::start();
-        let nodes = config.voters.clone();
+        let nodes = config.nodes.clone();
         let protocol = P::restore(config, stored, clock.now(), args.own_seed())?;
 
         let (durable_sender, durable) = watch::channel(Ticket(0));

@@ -35,6 +35,8 @@ fn node() {
     let mut args = NodeArgs::new(id, peers, address("peer"), address("client"), fields["dir"].clone().into());
     args.mutant = fields.get("mutant").cloned();
     args.allow_mutants = fields.contains_key("allow");
+    let voters = fields.get("voters").map_or("", String::as_str).split_terminator(',');
+    args.voters = voters.map(|id| NodeId(id.parse().unwrap())).collect();
     // Few, so that snapshots are met too.
     args.snapshot_every = fields.get("snapshot").map_or(50, |every| every.parse().unwrap());
     let error = server::run(&args).expect_err("a node never ends well");
@@ -189,6 +191,14 @@ fn every_request_does_what_it_says() {
     assert_eq!(cas(2, 17, 19), (200, json!({"swapped":false,"observed":18})));
     assert_eq!(cluster.post(0, "append", &json!({"key":"l","value":1})), (200, empty.clone()));
     assert_eq!(cluster.post(1, "append", &json!({"key":"l","value":2})), (200, empty.clone()));
+    for delta in [5, -7] {
+        assert_eq!(cluster.post(1, "add", &json!({"key":"n","value":delta})), (200, empty.clone()));
+    }
+    assert_eq!(cluster.post(2, "read", &json!({"key":"n"})), (200, json!({"value":-2})));
+    cluster.insist(0, "append", &json!({"key":"q","value":"first"}));
+    for taken in [json!("first"), json!(null)] {
+        assert_eq!(cluster.post(2, "dequeue", &json!({"key":"q"})), (200, json!({"value":taken})));
+    }
     let txn = json!({"ops":[["append","l",3],["r","l",null],["w","z","text"]]});
     assert_eq!(
         cluster.post(2, "txn", &txn),
@@ -228,6 +238,8 @@ fn errors_say_what_they_mean() {
         ("write", json!({"key":"x","value":{"a":1}})),
         ("write", json!({"key":"x","value":1,"session":1})),
         ("write", json!({"key":"x","value":1,"session":1,"seq":0})),
+        ("add", json!({"key":"x","value":"one"})),
+        ("dequeue", json!({"key":""})),
         ("txn", json!({"ops":[["delete","x",null]]})),
         ("txn", json!({"ops":[["r","x",1]]})),
     ];
@@ -244,6 +256,7 @@ fn errors_say_what_they_mean() {
         assert_eq!(answer["error"]["outcome"], "fail");
     };
     expect("append", json!({"key":"x","value":1}), 409, "wrong-type");
+    expect("dequeue", json!({"key":"x"}), 409, "wrong-type");
     expect("nothing", json!({}), 404, "bad-request");
     expect("status", json!({}), 405, "bad-request");
     assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
@@ -304,6 +317,72 @@ fn a_large_body_is_refused() {
         assert_eq!(answer.status().as_u16(), 413);
     }
     assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
+}
+
+#[test]
+fn members_come_and_go() {
+    let mut cluster = Cluster::new(5);
+    cluster.extra.insert("voters", "1,2,3".to_owned());
+    (0..5).for_each(|node| cluster.spawn(node));
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let leader = cluster.leader();
+    let members = |status: &Status| {
+        let ids = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        (ids(&status.voters), ids(&status.learners))
+    };
+    assert_eq!(members(&cluster.status(leader)), (vec![1, 2, 3], vec![]));
+    let (code, answer) = cluster.post(4, "read", &json!({"key":"x"}));
+    assert_eq!(
+        (code, answer["error"]["code"].as_str()),
+        (503, Some("no-leader")),
+        "it is no member, and nobody talks to it"
+    );
+
+    // Two more voters at once, and then only the two newest and a learner, without the leader.
+    let change = |cluster: &Cluster, body: &Value| {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match cluster.post(cluster.leader(), "membership", body) {
+                (200, answer) => return assert_eq!(answer, json!({})),
+                (503, answer) if answer["error"]["outcome"] == "fail" => std::thread::sleep(Duration::from_millis(20)),
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("not changed in time");
+    };
+    change(&cluster, &json!({"voters":[1,2,3,4,5]}));
+    assert_eq!(cluster.insist(4, "read", &json!({"key":"x"})), json!({"value":1}));
+    let old_leader = cluster.leader() as u64 + 1;
+    let mut voters: Vec<u64> = (1..=5).filter(|&id| id != old_leader).collect();
+    let learner = voters.pop().unwrap();
+    change(&cluster, &json!({"voters":voters,"learners":[learner]}));
+    cluster.insist(usize::try_from(learner).unwrap() - 1, "write", &json!({"key":"x","value":2}));
+    let new_leader = cluster.leader();
+    assert!(voters.contains(&(new_leader as u64 + 1)), "a leader that is no voter steps down");
+    assert_eq!(members(&cluster.status(new_leader)), (voters.clone(), vec![learner]));
+
+    for (body, code) in [
+        (json!({"voters":[]}), "invalid-membership"),
+        (json!({"voters":[1,9]}), "invalid-membership"),
+        (json!({"voters":[1,1]}), "invalid-membership"),
+        (json!({"learners":[1]}), "bad-request"),
+        (json!({"voters":[1],"observers":[2]}), "bad-request"),
+    ] {
+        let (status, answer) = cluster.post(new_leader, "membership", &body);
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"], &error["outcome"]), (400, &json!(code), &json!("fail")), "{body}");
+    }
+    let follower = (0..5).find(|&node| node != new_leader).unwrap();
+    let (status, answer) = cluster.post(follower, "membership", &json!({"voters":[1,2,3]}));
+    assert!(status == 503 && answer["error"]["outcome"] == "fail", "{answer}");
+
+    // A restart of everything remembers who the members are, whatever it was founded with.
+    (0..5).for_each(|node| {
+        cluster.end(node, Signal::KILL);
+    });
+    (0..5).for_each(|node| cluster.spawn(node));
+    assert_eq!(cluster.insist(new_leader, "read", &json!({"key":"x"})), json!({"value":2}));
+    assert_eq!(members(&cluster.status(cluster.leader())), (voters, vec![learner]));
 }
 
 #[test]

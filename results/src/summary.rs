@@ -16,7 +16,7 @@ use crate::{
     tally::OperationTable,
 };
 
-mod render;
+pub(crate) mod render;
 
 pub use render::{OneLine, one_line, render};
 

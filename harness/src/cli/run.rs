@@ -10,7 +10,12 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use nodes::mutants::{self, Mutant, UnknownMutant};
 use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
-use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use workloads::{
+    client::{EtcdClient, EtcdReads},
+    generator::WorkloadSpec,
+    kind::WorkloadKind,
+};
 
 use super::parse_duration;
 use crate::{
@@ -49,13 +54,13 @@ pub struct RunArgs {
     /// How many nodes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub nodes: u32,
-    /// What clients do: register (read, write, compare-and-set) or append (lists)
+    /// What clients do: register, append (lists), counter, set, cas-chain, queue or lock (docs/workloads.md)
     #[arg(long, default_value = "register", value_name = "NAME")]
     pub workload: WorkloadKind,
     /// How many keys are in use at a time [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub keys: Option<u32>,
-    /// After about this many operations a key is left and a fresh one taken [default: 1000, append: 300]
+    /// After about this many operations a key is left and a fresh one taken [default: 1000; append, set and cas-chain: 300; others: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ops_per_key: Option<u32>,
     /// Reads: linearizable, or serializable (etcd only: stale by design)
@@ -70,6 +75,9 @@ pub struct RunArgs {
     /// A client gives up an operation after this
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     pub timeout: Duration,
+    /// Clients send what was not answered again, in a session that makes it take effect once, for up to three timeouts
+    #[arg(long)]
+    pub retry: bool,
     /// What to break: none, all (partition, kill, pause and power mixed), or a list of those and stale-candidate
     #[arg(long, default_value = "all", value_name = "LIST")]
     pub nemesis: Nemeses,
@@ -106,6 +114,9 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
+    #[arg(long, value_name = "PID", hide = true)]
+    pub parent: Option<i32>,
 }
 
 /// Flags that do not go together.
@@ -117,6 +128,12 @@ pub enum UsageError {
     /// A mutant of somebody else's binary.
     #[error("--mutant switches a bug on in the built-in nodes; it goes with --system raft")]
     Mutant,
+    /// A workload that etcd's interface cannot do.
+    #[error("{0} needs what etcd's gateway does not offer; with --system etcd the workloads are {list}", list = EtcdClient::WORKLOADS.map(WorkloadKind::name).join(", "))]
+    EtcdWorkload(WorkloadKind),
+    /// Retries without sessions.
+    #[error("--retry needs sessions, which etcd does not have: an operation that was sent twice could be done twice")]
+    EtcdRetry,
     /// A workload that cannot be.
     #[error(transparent)]
     Workload(#[from] workloads::generator::SpecError),
@@ -139,6 +156,12 @@ impl RunArgs {
         }
         if self.mutant.is_some() && self.system != SystemKind::Raft {
             return Err(UsageError::Mutant);
+        }
+        if self.system == SystemKind::Etcd && !EtcdClient::WORKLOADS.contains(&self.workload) {
+            return Err(UsageError::EtcdWorkload(self.workload));
+        }
+        if self.system == SystemKind::Etcd && self.retry {
+            return Err(UsageError::EtcdRetry);
         }
         // Another build may have mutants of its own.
         if let (Some(mutant), None) = (&self.mutant, &self.binary) {
@@ -165,6 +188,7 @@ impl RunArgs {
             concurrency,
             rate: self.rate,
             timeout: self.timeout,
+            retry: self.retry,
             nemeses: self.nemesis,
             warm_up: self.warm_up,
             time: self.time,
@@ -186,6 +210,9 @@ impl RunArgs {
 /// # Errors
 /// When flags make no sense, or the harness fails.
 pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
+    if let Some(parent) = args.parent {
+        end_with(parent).map_err(Failure::harness)?;
+    }
     let quiet = args.quiet;
     let config = args.config().map_err(Failure::usage)?;
     let system = system(&config).map_err(Failure::usage)?;
@@ -207,6 +234,16 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
         // A violation stays one, whoever listens.
         Err(error) if exit != ExitCode::Invalid => Err(Failure::harness(error)),
         _ => Ok(exit),
+    }
+}
+
+/// Asks the kernel to end this process when its parent ends.
+fn end_with(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be ended with the hunt")?;
+    // It may have ended before.
+    match getppid().map(Pid::as_raw_nonzero) {
+        Some(pid) if pid.get() == parent => Ok(()),
+        _ => Err(anyhow!("the process {parent}, which this one was to end with, is not its parent")),
     }
 }
 

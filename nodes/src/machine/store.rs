@@ -125,11 +125,27 @@ impl Store {
                 if let Err(code) = self.outlook(key).append(value) {
                     return Answer::rejected(code);
                 }
-                self.append(key, value.clone());
+                self.push(key, value.clone());
                 Answer::Done
             }
             Operation::Txn { steps } => self.transact(steps),
+            Operation::Add { key, delta } => self.add(key, *delta),
+            Operation::Pop { key } => match self.get(key) {
+                None | Some(Value::List(_)) => Answer::Taken(self.pop(key)),
+                Some(_) => Answer::rejected(Answer::WRONG_TYPE),
+            },
         }
+    }
+
+    fn add(&mut self, key: &str, delta: i64) -> Answer {
+        let number = match self.get(key) {
+            None => 0,
+            Some(Value::Int(number)) => *number,
+            Some(_) => return Answer::rejected(Answer::WRONG_TYPE),
+        };
+        let Some(sum) = number.checked_add(delta) else { return Answer::rejected(Answer::TOO_LARGE) };
+        self.set(key, Value::Int(sum));
+        Answer::Done
     }
 
     /// All the steps, or none: what could refuse one is looked for before the first takes effect.
@@ -144,7 +160,7 @@ impl Store {
                 Value::Nil
             }
             TxnStep::Append { key, value } => {
-                self.append(key, value.clone());
+                self.push(key, value.clone());
                 Value::Nil
             }
         });
@@ -195,7 +211,7 @@ impl Store {
     }
 
     /// Only after [`Outlook::append`] had nothing against it.
-    fn append(&mut self, key: &str, element: Value) {
+    fn push(&mut self, key: &str, element: Value) {
         let Some(slot) = self.slots.get_mut(key) else {
             return self.set(key, Value::List(vec![element]));
         };
@@ -207,5 +223,15 @@ impl Store {
         elements.push(element);
         self.digest = self.digest.wrapping_sub(slot_hash(key, slot.hash)).wrapping_add(slot_hash(key, hash));
         slot.hash = hash;
+    }
+
+    /// Takes the first element of a list; `Nil` if there is none. The only change that costs what the list weighs: its hash begins
+    /// with the element that goes. Only where the key holds a list or nothing.
+    fn pop(&mut self, key: &str) -> Value {
+        let Some(Slot { value: Value::List(elements), .. }) = self.slots.get(key) else { return Value::Nil };
+        let Some((first, rest)) = elements.split_first() else { return Value::Nil };
+        let (first, rest) = (first.clone(), rest.to_vec());
+        self.set(key, if rest.is_empty() { Value::Nil } else { Value::List(rest) });
+        first
     }
 }

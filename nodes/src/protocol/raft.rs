@@ -17,7 +17,8 @@
 //! - A rejected append carries the conflicting term and its first index (paper, end of section 5.3).
 //! - A leader sends entries before they are durable on its own disk, and counts itself once they are (dissertation, 10.2.1).
 //! - A snapshot leaves some entries before it in the log, for followers that lag a little.
-//! - The voters never change. Types and snapshot carry a membership, but nothing proposes one.
+//! - A change of members goes one voter at a time where that suffices, and through a joint configuration where not (dissertation,
+//!   4.1 to 4.3), one at a time, and only once an entry of the leader's own term is committed (Ongaro's correction of 2015).
 //! - A command that came through another server is put into the log at most once, without help of the replicated state: it names
 //!   the term in which its receiver leads, and is taken only in that leadership, which lies within one life of one process; there
 //!   a window of seen names (the forward gate) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
@@ -29,16 +30,18 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use self::{election::Role, log::Log, reads::FollowerReads, rules::Rules};
+use self::{election::Role, log::Log, membership::Memberships, reads::FollowerReads, rules::Rules};
 use super::{
     Config, Input, NodeId, Outputs, Protocol, ProtocolKind, ReadMode, RestoreError, Status, Stored, Time, asked::Asked,
-    chunks::Arriving, durability::Durability, gate::ForwardGate, quorum,
+    chunks::Arriving, durability::Durability, gate::ForwardGate,
 };
 use crate::machine::Machine;
 
+mod change;
 mod client;
 mod election;
 mod log;
+mod membership;
 mod messages;
 pub mod mutants;
 mod reads;
@@ -48,6 +51,7 @@ pub mod rules;
 mod snapshot;
 mod types;
 
+pub use membership::Membership;
 pub use messages::{Append, AppendOutcome, AppendReply, Forward, Message, RequestVote, SnapshotChunk, VoteReply};
 pub use types::{Entry, HardState, LogIndex, Payload, Record, Term, View};
 
@@ -58,8 +62,7 @@ type Out = Outputs<Message, Record>;
 #[derive(Debug)]
 pub struct Raft {
     config: Config,
-    /// The other voters.
-    peers: Vec<NodeId>,
+    memberships: Memberships,
     rules: Rules,
     rng: Pcg64,
     now: Time,
@@ -142,6 +145,8 @@ impl Protocol for Raft {
             first_index: self.log.base().0.next().0,
             last_index: self.log.last_index().0,
             snapshot_index: self.snapshot.as_ref().map_or(0, |s| s.index.0),
+            voters: self.memberships.in_force().all_voters().into_iter().collect(),
+            learners: self.memberships.in_force().learners.clone(),
             mutant: self.config.mutant.map(|m| m.id.to_owned()),
             fired: self.rules.fired() + self.machine.repeats(),
         }
@@ -159,6 +164,7 @@ impl Raft {
             voted_for: self.hard.voted_for,
             snapshot: self.log.base(),
             entries: self.log.entries(),
+            membership: self.memberships.in_force(),
             commit: self.commit,
             applied: self.applied,
             machine_digest: self.machine.digest(),
@@ -167,7 +173,7 @@ impl Raft {
     }
 
     fn receive(&mut self, from: NodeId, message: Message, out: &mut Out) {
-        if !self.peers.contains(&from) || !message.is_countable() {
+        if from == self.config.id || !self.config.nodes.contains(&from) || !message.is_countable() {
             return;
         }
         match message {
@@ -190,7 +196,7 @@ impl Raft {
         self.expire_clients(out);
         match &self.role {
             Role::Leader(_) => self.on_leader_time(out),
-            _ if self.now >= self.election_at => self.start_pre_vote(out),
+            _ if self.now >= self.election_at => self.on_election_timeout(out),
             _ => self.ask_again_if_due(out),
         }
     }
@@ -285,9 +291,5 @@ impl Raft {
         let shortest = self.config.election_timeout_ns;
         let wait = self.rng.random_range(shortest..=shortest.saturating_mul(2));
         self.election_at = self.after(wait);
-    }
-
-    fn quorum(&self) -> usize {
-        quorum::quorum(self.config.voters.len())
     }
 }

@@ -222,7 +222,7 @@ fn contradictions_on_disk_are_refused() {
     }
     let rubbish = Stored { snapshot: Some(vec![9; 30]), records: Vec::new() };
     assert!(Raft::restore(config(1, 3), rubbish, Time(0), 1).is_err());
-    assert!(Raft::restore(config(4, 3), Stored::default(), Time(0), 1).is_err(), "not a voter");
+    assert!(Raft::restore(config(4, 3), Stored::default(), Time(0), 1).is_err(), "not a known node");
 }
 
 // --- RequestVote RPC ---

@@ -74,6 +74,9 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.snapshots_sent += one.snapshots_sent;
     sum.snapshots_installed += one.snapshots_installed;
     sum.truncations += one.truncations;
+    sum.changes += one.changes;
+    sum.memberships += one.memberships;
+    sum.joint_memberships += one.joint_memberships;
     sum.committed += one.committed;
     sum.answers += one.answers;
     sum.reads += one.reads;
@@ -188,14 +191,17 @@ fn survives_a_crash_at_every_persist_point<P: Protocol, C: Checks<P>>() {
 
 /// Looks for a schedule that exposes the bug in one of these words, and says how.
 fn hunt<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str]) {
-    hunt_where::<P, C>(mutant, words, |schedule| schedule);
+    hunt_among::<P, C>(Schedule::of, mutant, words);
 }
 
-/// The same among schedules that were changed, for a bug that ordinary ones expose too seldom.
-fn hunt_where<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str], change: impl Fn(Schedule) -> Schedule) {
+/// The same, among schedules of one kind.
+fn hunt_among<P: Protocol, C: Checks<P>>(
+    kind: impl Fn(u64, Option<Mutant>) -> Schedule,
+    mutant: Mutant,
+    words: &[&str],
+) {
     for seed in 0..SCHEDULES_FOR_MUTANT {
-        let schedule = change(Schedule::of(seed, Some(mutant)));
-        let Err(violation) = run::<P, C>(schedule, false) else { continue };
+        let Err(violation) = run::<P, C>(kind(seed, Some(mutant)), false) else { continue };
         if words.iter().any(|words| violation.what.contains(words)) {
             eprintln!("{}: seed {seed}: {}", mutant.id, violation.what);
             return;

@@ -13,6 +13,11 @@ mod invariants;
 fn raft_keeps_its_promises_in_every_schedule() {
     if let Some((count, stats)) = keeps_its_promises::<Raft, RaftChecks>() {
         assert!(stats.truncations >= count / 20, "only {} logs were cut in {count} schedules", stats.truncations);
+        let (memberships, joint) = (stats.memberships, stats.joint_memberships);
+        assert!(
+            memberships >= count && joint >= count / 10,
+            "only {memberships} memberships were committed, {joint} joint"
+        );
     }
 }
 

@@ -77,13 +77,16 @@ impl Raft {
                 };
                 out.replies.push((id, reply));
             }
+            Request::ChangeMembership { voters, learners } => self.on_change_membership(id, voters, learners, out),
         }
     }
 
     /// Client requests that wait in this node.
     pub(super) fn pending(&self) -> usize {
         let led = match &self.role {
-            Role::Leader(leadership) => leadership.proposals.len() + leadership.reads.len(),
+            Role::Leader(leadership) => {
+                leadership.proposals.len() + leadership.reads.len() + usize::from(leadership.change.is_some())
+            }
             _ => 0,
         };
         led + self.forwarded.len() + self.follower_reads.asked.len()
@@ -220,13 +223,17 @@ impl Raft {
         if leadership.transfer.is_some() {
             return Err(Refusal::Overloaded);
         }
-        let most_up_to_date =
-            || leadership.followers.iter().max_by_key(|(_, p)| (p.matched, p.heard)).map(|(&id, _)| id);
+        // Only who will vote when a change under way is through: others would stand in vain, or lead for a moment.
+        let voters = &self.memberships.in_force().voters;
+        let most_up_to_date = || {
+            let voting = leadership.followers.iter().filter(|(id, _)| voters.contains(id));
+            voting.max_by_key(|(_, p)| (p.matched, p.heard)).map(|(&id, _)| id)
+        };
         let Some(to) = to.or_else(most_up_to_date) else { return Ok(()) };
         if to == self.config.id {
             return Ok(());
         }
-        if !leadership.followers.contains_key(&to) {
+        if !voters.contains(&to) || !leadership.followers.contains_key(&to) {
             return Err(Refusal::NotLeader);
         }
         leadership.transfer = Some(Transfer { to, until, told: false });

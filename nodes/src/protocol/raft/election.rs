@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::{
     HardState, Message, Out, Raft, RequestVote, Term, VoteReply,
     replication::Leadership,
-    rules::{Ballot, VoterState},
+    rules::{self, Ballot, VoterState},
 };
-use crate::protocol::{NodeId, ReadMode, Time, quorum};
+use crate::protocol::{NodeId, ReadMode, Time};
 
 /// What a server is at the moment, with the data that only then makes sense.
 #[derive(Debug)]
@@ -47,12 +47,27 @@ impl Role {
 }
 
 impl Raft {
-    /// The election timer ran out: ask whether an election could be won.
-    pub(super) fn start_pre_vote(&mut self, out: &mut Out) {
-        if !self.rules.asks_before_election() {
+    /// The election timer ran out. A server that is no voter waits to be contacted.
+    pub(super) fn on_election_timeout(&mut self, out: &mut Out) {
+        if !self.may_stand() {
+            self.become_follower(None, out);
+            self.reset_election_timer();
+        } else if self.rules.asks_before_election() {
+            self.start_pre_vote(out);
+        } else {
             self.start_election(false, out);
-            return;
         }
+    }
+
+    fn may_stand(&self) -> bool {
+        let me = self.config.id;
+        let votes = self.memberships.in_force().is_voter(me);
+        let voted_before = self.memberships.previous().is_some_and(|before| before.is_voter(me));
+        rules::may_stand(votes, self.memberships.latest().0 <= self.commit, voted_before)
+    }
+
+    /// Ask whether an election could be won.
+    fn start_pre_vote(&mut self, out: &mut Out) {
         self.leader = None;
         self.leader_heard = None;
         let ask_again_at = self.after(self.config.heartbeat_ns);
@@ -87,7 +102,7 @@ impl Raft {
             last_term: self.log.last_term(),
             transfer,
         };
-        for &peer in self.peers.iter().filter(|peer| !grants.contains(peer)) {
+        for peer in self.other_voters().into_iter().filter(|peer| !grants.contains(peer)) {
             self.send(peer, Message::RequestVote(request), out);
         }
     }
@@ -152,13 +167,14 @@ impl Raft {
         if self.adopt_term(m.term, out) || !m.granted {
             return;
         }
+        let voters = self.other_voters();
         match &mut self.role {
             Role::PreCandidate { grants, .. } if m.pre && m.asked == self.hard.term.next() => {
-                grants.insert(self.rules.counted_voter(from, grants, &self.config.voters));
+                grants.insert(self.rules.counted_voter(from, grants, &voters));
                 self.count_pre_votes(out);
             }
             Role::Candidate { grants, .. } if !m.pre && self.rules.vote_counts(m.asked, self.hard.term) => {
-                grants.insert(self.rules.counted_voter(from, grants, &self.config.voters));
+                grants.insert(self.rules.counted_voter(from, grants, &voters));
                 self.count_votes(out);
             }
             // An answer to a question of another term, or one that is settled.
@@ -168,7 +184,7 @@ impl Raft {
 
     fn count_pre_votes(&mut self, out: &mut Out) {
         if let Role::PreCandidate { grants, .. } = &self.role
-            && quorum::is_quorum(grants, &self.config.voters)
+            && self.rules.quorum_has(self.memberships.in_force(), |id| grants.contains(&id))
         {
             self.start_election(false, out);
         }
@@ -177,7 +193,7 @@ impl Raft {
     /// Paper, section 5.2: a candidate that got votes from a majority of distinct servers in this term leads it.
     fn count_votes(&mut self, out: &mut Out) {
         if let Role::Candidate { grants, .. } = &self.role
-            && quorum::is_quorum(grants, &self.config.voters)
+            && self.rules.quorum_has(self.memberships.in_force(), |id| grants.contains(&id))
         {
             self.become_leader(out);
         }
@@ -197,7 +213,8 @@ impl Raft {
 
     /// The leader hands over: stand for election at once, with the log as it is. Dissertation, section 3.10.
     pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term, out: &mut Out) {
-        if term == self.hard.term && self.leader == Some(from) && matches!(self.role, Role::Follower) {
+        let is_asked = term == self.hard.term && self.leader == Some(from) && matches!(self.role, Role::Follower);
+        if is_asked && self.may_stand() {
             self.start_election(true, out);
         }
     }

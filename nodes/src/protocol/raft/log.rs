@@ -134,7 +134,7 @@ fn weight(entry: &Entry) -> usize {
     FIXED
         + match &entry.payload {
             Payload::Noop => 0,
-            Payload::Membership(voters) => 8 * voters.len(),
+            Payload::Membership(membership) => 8 * membership.members().len(),
             Payload::Command(command) => command_weight(command),
         }
 }

@@ -10,6 +10,13 @@ use crate::{
     protocol::ProtocolKind,
 };
 
+mod membership;
+
+pub use membership::{
+    LEARNER_IN_QUORUM, MEMBER_AT_COMMIT, MEMBER_MULTI_STEP, MEMBER_NO_TERM_COMMIT, QUORUM_HALF,
+    SNAPSHOT_STALE_MEMBERSHIP,
+};
+
 const fn mutant(id: &'static str, rating: Rating, [bug, rule, seen_as, source]: [&'static str; 4]) -> Mutant {
     Mutant { id, protocol: ProtocolKind::Raft, rating, bug, rule, seen_as, source }
 }
@@ -51,6 +58,12 @@ pub const ALL: &[Mutant] = &[
     SNAPSHOT_CLAIMS_LASTLOG,
     SNAPSHOT_INSTALL_REGRESS,
     SNAPSHOT_KEEP_CONFLICT,
+    QUORUM_HALF,
+    LEARNER_IN_QUORUM,
+    MEMBER_NO_TERM_COMMIT,
+    MEMBER_MULTI_STEP,
+    MEMBER_AT_COMMIT,
+    SNAPSHOT_STALE_MEMBERSHIP,
     NO_PREVOTE,
     NO_STICKINESS,
     NO_CHECKQUORUM,

@@ -20,7 +20,7 @@ use super::{
     election::Role,
     rules::{Lease, ReadState},
 };
-use crate::protocol::{NodeId, ReadMode, Refusal, Reply, RequestId, Time, asked::Asked, quorum};
+use crate::protocol::{NodeId, ReadMode, Refusal, Reply, RequestId, Time, asked::Asked};
 
 /// So many rounds are remembered for leases; an older one is too old to prove anything.
 const ROUNDS_MAX: usize = 64;
@@ -89,7 +89,9 @@ pub(super) struct FollowerReads {
 impl Raft {
     /// A client or a follower wants to read.
     pub(super) fn on_read(&mut self, reader: Reader, out: &mut Out) {
-        let proven = self.quorum() == 1 || self.holds_lease();
+        let me = self.config.id;
+        let alone = self.rules.quorum_has(self.memberships.in_force(), |id| id == me);
+        let proven = alone || self.holds_lease();
         let state = self.read_state(proven);
         if self.rules.may_answer_read(state) {
             self.answer_read(reader, self.commit, out);
@@ -119,28 +121,34 @@ impl Raft {
         self.config.reads == ReadMode::Lease && self.lease().is_some_and(|lease| self.rules.lease_holds(&lease))
     }
 
-    fn lease(&self) -> Option<Lease> {
+    fn lease(&mut self) -> Option<Lease> {
+        let answered_round = self.answered_round();
+        let (me, now, now_wall) = (self.config.id, self.now, self.wall_clock());
         let Role::Leader(leadership) = &self.role else { return None };
-        let answered = self.answered_round()?;
-        let newest = leadership.reads.sent.iter().rev().find(|sent| sent.round <= answered)?;
-        let mut heard: Vec<_> = leadership.followers.values().map(|p| p.heard).chain([self.now]).collect();
+        let newest = leadership.reads.sent.iter().rev().find(|sent| sent.round <= answered_round)?;
+        let heard = |id| if id == me { now } else { leadership.followers.get(&id).map_or(Time(0), |p| p.heard) };
         Some(Lease {
             sent: newest.at,
             sent_wall: newest.wall,
-            answered: quorum::reached_by_quorum(&mut heard),
+            answered: self.rules.reached(self.memberships.in_force(), heard),
             handed_over: leadership.handed_over,
             election_timeout_ns: self.config.election_timeout_ns,
-            now: self.now,
-            now_wall: self.wall_clock(),
+            now,
+            now_wall,
         })
     }
 
-    /// The newest round that a quorum, this leader included, has answered.
-    fn answered_round(&self) -> Option<u64> {
-        let Role::Leader(leadership) = &self.role else { return None };
+    /// The newest round that a quorum, this leader included, has answered; 0 if there is none.
+    fn answered_round(&mut self) -> u64 {
+        let me = self.config.id;
+        let Role::Leader(leadership) = &self.role else { return 0 };
         let own = leadership.reads.round;
-        let mut rounds: Vec<_> = leadership.followers.values().map(|p| p.round).chain([own]).collect();
-        Some(quorum::reached_by_quorum(&mut rounds))
+        let round = |id| if id == me { own } else { leadership.followers.get(&id).map_or(0, |p| p.round) };
+        self.rules.reached(self.memberships.in_force(), round)
+    }
+
+    fn has_round_under_way(&self) -> bool {
+        matches!(&self.role, Role::Leader(leadership) if leadership.reads.under_way.is_some())
     }
 
     /// The clock that people set. No correct rule looks at it.
@@ -188,7 +196,10 @@ impl Raft {
 
     /// Answers the reads of a round that a quorum has confirmed.
     pub(super) fn confirm_reads(&mut self, out: &mut Out) {
-        let Some(answered) = self.answered_round() else { return };
+        if !self.has_round_under_way() {
+            return;
+        }
+        let answered = self.answered_round();
         let Role::Leader(leadership) = &mut self.role else { return };
         let Some(round) = leadership.reads.under_way.take_if(|round| round.number <= answered) else { return };
         let state = self.read_state(true);

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term,
+    change::Change,
     client::{AnswerCache, Proposal},
     election::Role,
     log::Log,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     machine::Answer,
-    protocol::{NodeId, Refusal, Ticket, Time, chunks::Sending, quorum},
+    protocol::{NodeId, Refusal, Ticket, Time, chunks::Sending},
 };
 
 /// What only a leader has.
@@ -32,6 +33,7 @@ pub(super) struct Leadership {
     pub proposals: VecDeque<Proposal>,
     pub reads: LeaderReads,
     pub transfer: Option<Transfer>,
+    pub change: Option<Change>,
     pub heartbeat_at: Time,
     /// Another server was told to stand for election: from then on no lease holds, for that may arrive at any later time.
     pub handed_over: bool,
@@ -80,7 +82,9 @@ pub(super) struct Transfer {
 
 impl Leadership {
     pub fn wake_at(&self) -> Time {
-        self.transfer.as_ref().map_or(self.heartbeat_at, |t| t.until.min(self.heartbeat_at))
+        let transfer = self.transfer.as_ref().map(|t| t.until);
+        let change = self.change.as_ref().map(Change::until);
+        transfer.into_iter().chain(change).fold(self.heartbeat_at, Time::min)
     }
 }
 
@@ -101,28 +105,34 @@ impl Raft {
     /// Paper, Figure 2, "Leaders": followers start unknown, and a no-op of the new term goes out at once (section 8).
     pub(super) fn become_leader(&mut self, out: &mut Out) {
         let next = self.log.last_index().next();
-        let progress = |peer: &NodeId| {
-            let former = self.former_matches.get(peer).copied().unwrap_or_default();
-            let matched = self.rules.initial_match(former);
-            let follower = Progress { matched, next, flow: Flow::Probe { waiting: false }, heard: self.now, round: 0 };
-            (*peer, follower)
-        };
         let leadership = Leadership {
-            followers: self.peers.iter().map(progress).collect(),
+            followers: BTreeMap::new(),
             first_index: next,
             proposals: VecDeque::new(),
             reads: LeaderReads::default(),
             transfer: None,
+            change: None,
             heartbeat_at: self.after(self.config.heartbeat_ns),
             handed_over: false,
             answer_cache: AnswerCache::default(),
         };
         self.role = Role::Leader(Box::new(leadership));
+        self.sync_followers();
+        self.presume_matches();
         self.leader = Some(self.config.id);
         self.give_up_on_earlier_leaders(out);
         self.arriving = None;
         self.gate.open(self.hard.term);
         self.append_own(Payload::Noop, out);
+    }
+
+    /// What a new leader takes the followers' logs to match.
+    fn presume_matches(&mut self) {
+        let Role::Leader(leadership) = &mut self.role else { return };
+        for (id, progress) in &mut leadership.followers {
+            let former = self.former_matches.get(id).copied().unwrap_or_default();
+            progress.matched = self.rules.initial_match(former);
+        }
     }
 
     /// Appends an entry of the current term, and sends it on. It counts here once it is durable here.
@@ -140,11 +150,26 @@ impl Raft {
         let in_order = entry.term >= self.log.last_term() || self.rules.is_mutated();
         assert!(in_order, "terms never fall along the log");
         out.records.push(Record::Entry(entry.clone()));
+        let membership =
+            if let Payload::Membership(membership) = &entry.payload { Some(membership.clone()) } else { None };
+        let index = entry.index;
         self.log.push(entry);
+        if let Some(membership) = membership {
+            self.memberships.push(index, membership);
+            self.refresh_membership();
+        }
+    }
+
+    fn followers(&self) -> Vec<NodeId> {
+        if let Role::Leader(leadership) = &self.role {
+            leadership.followers.keys().copied().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     fn replicate_to_all(&mut self) {
-        for &peer in &self.peers {
+        for peer in self.followers() {
             if !self.to_replicate.contains(&peer) {
                 self.to_replicate.push_back(peer);
             }
@@ -197,8 +222,7 @@ impl Raft {
 
     /// Tells every follower who leads, up to where is committed, and which read round is the newest.
     pub(super) fn heartbeat_all(&mut self, out: &mut Out) {
-        for at in 0..self.peers.len() {
-            let to = self.peers[at];
+        for to in self.followers() {
             if let Some(message) = self.heartbeat(to) {
                 self.send(to, message, out);
             }
@@ -223,6 +247,7 @@ impl Raft {
 
     /// What a leader does as time goes by.
     pub(super) fn on_leader_time(&mut self, out: &mut Out) {
+        self.expire_change(out);
         let Role::Leader(leadership) = &mut self.role else { return };
         if leadership.transfer.as_ref().is_some_and(|t| self.now >= t.until) {
             leadership.transfer = None;
@@ -244,15 +269,16 @@ impl Raft {
     /// Dissertation, section 6.2: a leader that a majority has not answered for an election timeout steps down. The timeout is
     /// the longest one: before that, its followers may still wait for it. Nothing else rests on this; reads prove leadership
     /// themselves.
-    fn hears_quorum(&self) -> bool {
+    fn hears_quorum(&mut self) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
         let window = self.config.election_timeout_ns.saturating_mul(2);
-        let heard = leadership.followers.values().filter(|p| self.now.0 - p.heard.0 < window).count();
-        heard + 1 >= self.quorum()
+        let (me, now) = (self.config.id, self.now);
+        let hears = |id| id == me || leadership.followers.get(&id).is_some_and(|p| now.0 - p.heard.0 < window);
+        self.rules.quorum_has(self.memberships.in_force(), hears)
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, m: Append, out: &mut Out) {
-        if !is_well_formed(&m, self.rules.is_mutated()) {
+        if !is_well_formed(&m, &self.config.nodes, self.rules.is_mutated()) {
             return;
         }
         self.adopt_term(m.term, out);
@@ -324,6 +350,8 @@ impl Raft {
             out.records.push(Record::Truncate(from));
         }
         self.log.truncate_from(from);
+        self.memberships.truncate_from(from);
+        self.refresh_membership();
         self.durability.cut(from.prev());
     }
 
@@ -378,6 +406,9 @@ impl Raft {
         self.advance_commit(out);
         self.confirm_reads(out);
         self.hand_over_if_ready(out);
+        if matches!(&self.role, Role::Leader(leadership) if leadership.change.is_some()) {
+            self.advance_change(out);
+        }
         if matches!(self.role, Role::Leader(_)) && !self.to_replicate.contains(&from) {
             self.to_replicate.push_back(from);
         }
@@ -394,11 +425,14 @@ impl Raft {
     pub(super) fn advance_commit(&mut self, out: &mut Out) {
         let Role::Leader(leadership) = &self.role else { return };
         let own = self.rules.own_match(self.durability.index(), self.log.last_index());
-        let mut reached: Vec<_> = leadership.followers.values().map(|p| p.matched).chain([own]).collect();
-        let reached = quorum::reached_by_quorum(&mut reached);
+        let me = self.config.id;
+        let of_other = |id| leadership.followers.get(&id).map_or(LogIndex(0), |p| p.matched);
+        let matched = |id| if id == me { own } else { of_other(id) };
+        let reached = self.rules.reached(self.memberships.in_force(), matched);
         if self.rules.may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
             self.commit_to(reached, out);
             self.start_read_round(out);
+            self.advance_change(out);
         }
     }
 
@@ -407,7 +441,13 @@ impl Raft {
         let last = self.log.last_index();
         assert!(index >= self.commit, "the commit index never falls");
         assert!(index <= last || self.rules.is_mutated(), "only what is in the log is committed");
-        self.commit = index.min(last);
+        let index = index.min(last);
+        let before = std::mem::replace(&mut self.commit, index);
+        if self.memberships.any_within(before, index) {
+            // Those who leave hear of it for the last time.
+            self.heartbeat_all(out);
+            self.refresh_membership();
+        }
         self.apply(out);
     }
 
@@ -417,7 +457,6 @@ impl Raft {
         while self.applied < limit {
             let index = self.applied.next();
             let entry = self.log.get(index).expect("what is committed and not applied is in the log");
-            // Memberships are carried along but never proposed: the voters are static.
             let answer = match &entry.payload {
                 Payload::Command(command) => {
                     let answer = self.machine.apply(index.0, command);
@@ -459,6 +498,7 @@ impl Raft {
         for reader in leadership.reads.into_readers() {
             self.refuse_read(reader, out);
         }
+        out.replies.extend(leadership.change.map(|c| c.give_up(Refusal::NotLeader, Refusal::LeadershipLost)));
     }
 
     fn answer_proposal(&mut self, index: LogIndex, answer: Answer, out: &mut Out) {
@@ -471,6 +511,11 @@ impl Raft {
 }
 
 impl Progress {
+    /// A follower of which nothing is known.
+    pub fn unknown(next: LogIndex, now: Time) -> Self {
+        Self { matched: LogIndex(0), next, flow: Flow::Probe { waiting: false }, heard: now, round: 0 }
+    }
+
     /// The follower's log is the leader's up to here, durably.
     fn on_match(&mut self, index: LogIndex, base: LogIndex) {
         self.matched = self.matched.max(index);
@@ -509,13 +554,13 @@ impl Progress {
     }
 }
 
-/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's. Mutants may break the order of
-/// terms, and are to be followed where they lead.
-fn is_well_formed(m: &Append, mutated: bool) -> bool {
+/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's, members known. Mutants may break
+/// the order of terms, and are to be followed where they lead.
+fn is_well_formed(m: &Append, nodes: &[NodeId], mutated: bool) -> bool {
     let mut before = (m.prev_index, m.prev_term);
     m.entries.iter().all(|entry| {
         let in_order = entry.term >= before.1 && entry.term <= m.term;
-        let fits = entry.index == before.0.next() && (in_order || mutated);
+        let fits = entry.index == before.0.next() && (in_order || mutated) && entry.payload.is_sound(nodes);
         before = (entry.index, entry.term);
         fits
     })

@@ -8,16 +8,19 @@ use std::{
 use rand_pcg::Pcg64;
 
 use super::{
-    Entry, HardState, LogIndex, Raft, Record, Term,
+    Entry, HardState, LogIndex, Payload, Raft, Record, Term,
     election::Role,
     log::Log,
+    membership::{Membership, Memberships},
     reads::FollowerReads,
     rules::Rules,
     types::{Snapshot, SnapshotImage},
 };
 use crate::{
     machine::Machine,
-    protocol::{Config, ReadMode, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate},
+    protocol::{
+        Config, NodeId, ReadMode, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate,
+    },
 };
 
 /// What the records behind a snapshot add up to.
@@ -33,22 +36,23 @@ impl Raft {
         check_config(&config)?;
         let mut rules = Rules::new(config.mutant);
         let empty = Machine::with_dedup(rules.dedup());
-        let (snapshot, machine) = match stored.snapshot {
+        let (snapshot, membership, machine) = match stored.snapshot {
             Some(bytes) => {
-                let (snapshot, machine) = open_snapshot(&config, bytes)?;
-                (Some(snapshot), machine.in_place_of(&empty))
+                let (snapshot, membership, machine) = open_snapshot(&config, bytes)?;
+                (Some(snapshot), membership, machine.in_place_of(&empty))
             }
-            None => (None, empty),
+            None => (None, Membership::new(config.voters.clone(), Vec::new()), empty),
         };
         let covered = snapshot.as_ref().map_or((LogIndex(0), Term(0)), |s| (s.index, s.term));
-        let replayed = replay(covered, stored.records, &rules)?;
+        let replayed = replay(covered, stored.records, &config.nodes, &rules)?;
+        let memberships = memberships((covered.0, membership), &replayed.log);
         let hard = rules.restored_hard_state(replayed.hard);
         let votes_from = match config.reads {
             ReadMode::Lease => Time(now.0.saturating_add(config.election_timeout_ns)),
             _ => now,
         };
         let mut raft = Self {
-            peers: config.voters.iter().copied().filter(|&v| v != config.id).collect(),
+            memberships,
             rules,
             rng,
             now,
@@ -77,17 +81,20 @@ impl Raft {
             to_replicate: std::collections::VecDeque::new(),
             config,
         };
+        raft.refresh_membership();
         raft.reset_election_timer();
         Ok(raft)
     }
 }
 
 fn check_config(config: &Config) -> Result<(), RestoreError> {
-    let distinct: BTreeSet<_> = config.voters.iter().collect();
+    let distinct: BTreeSet<_> = config.nodes.iter().collect();
     let problem = if !distinct.contains(&config.id) {
-        "this node is not among the voters"
-    } else if distinct.len() != config.voters.len() {
-        "a voter is named twice"
+        "this node is not among the nodes"
+    } else if distinct.len() != config.nodes.len() {
+        "a node is named twice"
+    } else if !Membership::new(config.voters.clone(), Vec::new()).is_sound(&config.nodes) {
+        "there must be voters, each named once, and all among the nodes"
     } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
         "the election timeout must be longer than the heartbeat interval, and that not 0"
     } else if config.max_inflight == 0 || config.max_pending == 0 {
@@ -98,30 +105,49 @@ fn check_config(config: &Config) -> Result<(), RestoreError> {
     Err(RestoreError(format!("configuration: {problem}")))
 }
 
-fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {
+fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membership, Machine), RestoreError> {
     let image: SnapshotImage =
         postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
     if image.format != SnapshotImage::FORMAT {
         return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, SnapshotImage::FORMAT)));
     }
-    if image.voters != config.voters {
-        return Err(RestoreError(format!("the snapshot's voters are {:?}, not {:?}", image.voters, config.voters)));
+    if !image.membership.is_sound(&config.nodes) {
+        return Err(RestoreError(format!(
+            "the snapshot names {:?}, the nodes are {:?}",
+            image.membership, config.nodes
+        )));
     }
     let machine = Machine::restore(&image.machine)
         .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
-    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, machine))
+    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, image.membership, machine))
+}
+
+/// The memberships of the snapshot and of the log behind it.
+fn memberships(base: (LogIndex, Membership), log: &Log) -> Memberships {
+    let mut memberships = Memberships::new(base.0, base.1);
+    for entry in log.entries() {
+        if let Payload::Membership(membership) = &entry.payload {
+            memberships.push(entry.index, membership.clone());
+        }
+    }
+    memberships
 }
 
 /// Adds the records up. What contradicts itself stops the node; with a mutant, what does not fit is left out instead, for the bug
 /// that wrote it is to show to clients.
-fn replay(covered: (LogIndex, Term), records: Vec<Record>, rules: &Rules) -> Result<Replayed, RestoreError> {
+fn replay(
+    covered: (LogIndex, Term),
+    records: Vec<Record>,
+    nodes: &[NodeId],
+    rules: &Rules,
+) -> Result<Replayed, RestoreError> {
     let mut replayed = Replayed { hard: HardState::default(), life: 0, log: Log::new(covered) };
     for (at, record) in records.into_iter().enumerate() {
         let outcome = match record {
             Record::Base(index, term) => replayed.base(at, covered.0, (index, term)),
             Record::HardState(hard) => replayed.hard_state(hard, rules.is_mutated()),
             Record::Life(life) => replayed.life(life),
-            Record::Entry(entry) => replayed.entry(entry, rules),
+            Record::Entry(entry) => replayed.entry(entry, nodes, rules),
             Record::Truncate(from) => replayed.truncate(covered.0, from, rules.is_mutated()),
         };
         if !rules.is_mutated() {
@@ -175,7 +201,10 @@ impl Replayed {
         Ok(())
     }
 
-    fn entry(&mut self, entry: Entry, rules: &Rules) -> Result<(), RestoreError> {
+    fn entry(&mut self, entry: Entry, nodes: &[NodeId], rules: &Rules) -> Result<(), RestoreError> {
+        if !entry.payload.is_sound(nodes) {
+            return fail(format!("entry {} names {:?}, the nodes are {nodes:?}", entry.index.0, entry.payload));
+        }
         let is_known = self.log.base().0 < entry.index && entry.index <= self.log.last_index();
         if is_known && rules.entries_overwrite() {
             self.log.overwrite(entry);

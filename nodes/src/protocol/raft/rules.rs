@@ -5,6 +5,7 @@
 //!   replication    what a follower takes, what a leader counts, what is committed and applied
 //!   reads          when a leader may answer without the log
 //!   durability     what must be on the disk before something is said, and what comes back from it
+//!   membership     who counts, and when that may change
 //!   snapshots      what a snapshot covers, and what it replaces
 //! ```
 //!
@@ -16,12 +17,14 @@ use crate::mutants::{Mutant, Switch};
 
 mod durability;
 mod elections;
+mod membership;
 mod reads;
 mod replication;
 mod snapshots;
 
 pub use durability::*;
 pub use elections::*;
+pub use membership::*;
 pub use reads::*;
 pub use replication::*;
 pub use snapshots::*;

@@ -55,7 +55,7 @@ impl Raft {
             format: SnapshotImage::FORMAT,
             index,
             term,
-            voters: self.config.voters.clone(),
+            membership: self.memberships.at(index).clone(),
             machine: self.rules.machine_image(&self.machine),
         };
         let bytes = postcard::to_stdvec(&image).expect("plain data serialises into memory");
@@ -64,6 +64,7 @@ impl Raft {
         let base = LogIndex(self.applied.min(index).0.saturating_sub(keep)).max(self.log.base().0);
         let base_term = self.log.term_at(base).expect("between the log's old base and its end");
         self.log.compact_to(base, base_term);
+        self.memberships.compact_to(index);
         self.store_compacted(out);
     }
 
@@ -154,7 +155,7 @@ impl Raft {
         let Ok(image) = postcard::from_bytes::<SnapshotImage>(&bytes) else { return false };
         let Ok(machine) = Machine::restore(&image.machine) else { return false };
         let is_as_said = (image.index, image.term) == id;
-        if !is_as_said || image.format != SnapshotImage::FORMAT || image.voters != self.config.voters {
+        if !is_as_said || image.format != SnapshotImage::FORMAT || !image.membership.is_sound(&self.config.nodes) {
             return false;
         }
         match how {
@@ -165,10 +166,14 @@ impl Raft {
                 self.log = Log::new((image.index, image.term));
             }
         }
+        let known = self.memberships.latest().1.clone();
+        let membership = self.rules.membership_of_snapshot(image.membership, known);
+        self.memberships.install(image.index, membership, how == Install::KeepSuffix);
         self.machine = machine.in_place_of(&self.machine);
         self.commit = image.index;
         self.applied = image.index;
         self.snapshot = Some(Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) });
+        self.refresh_membership();
         self.store_compacted(out);
         self.answer_applied_reads(out);
         true

@@ -8,9 +8,9 @@ use nodes::{
     protocol::raft::{Raft, mutants},
 };
 
-use super::invariants::RaftChecks;
+use super::invariants::{HarmChecks, RaftChecks};
 use crate::{
-    goes_on_running, hunt_where, is_harmless,
+    goes_on_running, is_harmless, run_all,
     schedule::{MILLISECOND, Schedule},
 };
 
@@ -19,7 +19,7 @@ fn hunt(mutant: Mutant, words: &[&str]) {
 }
 
 fn hunt_among(mutant: Mutant, words: &[&str], change: impl Fn(Schedule) -> Schedule) {
-    hunt_where::<Raft, RaftChecks>(mutant, words, change);
+    crate::hunt_among::<Raft, RaftChecks>(|seed, mutant| change(Schedule::of(seed, mutant)), mutant, words);
 }
 
 /// Three nodes, and many clients who ask all the time and wait long: for reads at leaders that are none any more.
@@ -118,6 +118,47 @@ fn wrong_sessions_and_snapshots_are_found_out() {
     hunt(mutants::SNAPSHOT_CLAIMS_LASTLOG, MACHINE);
     hunt(mutants::SNAPSHOT_INSTALL_REGRESS, &["went back"]);
     hunt(mutants::SNAPSHOT_KEEP_CONFLICT, &["terms fall"]);
+}
+
+/// What a wrong membership does harm to: two leaders in a term, or what was committed is not there, or is not the same.
+const HARM: [&str; 4] = ["has two leaders", "the leader of term", "is committed with term", "stale read"];
+
+#[test]
+fn half_of_the_voters_for_a_quorum_is_found_out() {
+    crate::hunt::<Raft, HarmChecks>(mutants::QUORUM_HALF, &HARM);
+}
+
+#[test]
+fn a_learner_in_a_quorum_is_found_out() {
+    crate::hunt::<Raft, HarmChecks>(mutants::LEARNER_IN_QUORUM, &HARM);
+}
+
+#[test]
+fn a_change_before_a_commit_of_the_own_term_is_found_out() {
+    crate::hunt_among::<Raft, HarmChecks>(Schedule::with_hasty_changes, mutants::MEMBER_NO_TERM_COMMIT, &HARM);
+}
+
+/// Where that bug is found, the correct build keeps its promises.
+#[test]
+fn hasty_changes_do_no_harm() {
+    let outcome = run_all::<Raft, RaftChecks>(1_000, |seed| Schedule::with_hasty_changes(seed, None));
+    let stats = outcome.unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(stats.memberships > 1_000, "only {} memberships were committed", stats.memberships);
+}
+
+#[test]
+fn several_voters_in_one_step_are_found_out() {
+    crate::hunt::<Raft, HarmChecks>(mutants::MEMBER_MULTI_STEP, &HARM);
+}
+
+#[test]
+fn a_membership_in_force_only_once_committed_is_found_out() {
+    crate::hunt::<Raft, HarmChecks>(mutants::MEMBER_AT_COMMIT, &HARM);
+}
+
+#[test]
+fn a_membership_older_than_the_snapshot_is_found_out() {
+    crate::hunt::<Raft, HarmChecks>(mutants::SNAPSHOT_STALE_MEMBERSHIP, &HARM);
 }
 
 #[test]

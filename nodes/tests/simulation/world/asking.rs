@@ -51,6 +51,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
                     self.end_attempt(client, Some(reply));
                 }
             }
+            Asker::Operator(attempt) => self.oracle.reply(attempt, reply)?,
             Asker::Probe(attempt) => {
                 self.judge(attempt, reply)?;
                 if matches!(reply, Reply::Answer(_)) {

@@ -35,6 +35,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let seen = self.checks.after_step(node, core, &mut news)?;
         if self.checks.leaders() > leaders {
             self.plan_deposition(node);
+            self.plan_hasty_change(node);
         }
         for committed in news {
             trace!(self, "committed {committed:?}");
