@@ -28,6 +28,7 @@ pub mod multi_paxos;
 pub mod quorum;
 pub mod raft;
 mod weight;
+pub mod zab;
 
 /// The protocols there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

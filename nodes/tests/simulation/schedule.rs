@@ -105,6 +105,10 @@ pub struct Schedule {
     pub transfers: f64,
     /// How likely a client prefers exactly-once over at-most-once.
     pub stamped: f64,
+    /// Whether leaders answer reads under a lease, where the protocol offers that.
+    pub leases: bool,
+    /// Nothing is checked; only a node that stops is a violation. For mutants, whose harm must not be the end of their process.
+    pub blind: bool,
 }
 
 /// No cluster has more nodes than this.
@@ -164,6 +168,8 @@ impl Schedule {
             transfers: pick(rng, &[0.0, 0.03, 0.1]),
             stamped: pick(rng, &[0.0, 0.3, 1.0]),
             disk_loss: pick(rng, &[0.0, 0.0, 0.05, 0.3]),
+            leases: pick(rng, &[false, false, true]),
+            blind: false,
         }
     }
 
