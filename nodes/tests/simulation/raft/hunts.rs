@@ -10,7 +10,7 @@ use nodes::{
 
 use super::invariants::{HarmChecks, RaftChecks};
 use crate::{
-    goes_on_running, is_harmless, run_all,
+    goes_on_running, hunt_in, is_harmless, run_all,
     schedule::{MILLISECOND, Schedule},
 };
 
@@ -19,7 +19,7 @@ fn hunt(mutant: Mutant, words: &[&str]) {
 }
 
 fn hunt_among(mutant: Mutant, words: &[&str], change: impl Fn(Schedule) -> Schedule) {
-    crate::hunt_among::<Raft, RaftChecks>(|seed, mutant| change(Schedule::of(seed, mutant)), mutant, words);
+    hunt_in::<Raft, RaftChecks>(mutant, words, |seed, mutant| change(Schedule::of(seed, Some(mutant))));
 }
 
 /// Three nodes, and many clients who ask all the time and wait long: for reads at leaders that are none any more.
@@ -135,7 +135,8 @@ fn a_learner_in_a_quorum_is_found_out() {
 
 #[test]
 fn a_change_before_a_commit_of_the_own_term_is_found_out() {
-    crate::hunt_among::<Raft, HarmChecks>(Schedule::with_hasty_changes, mutants::MEMBER_NO_TERM_COMMIT, &HARM);
+    let hasty = |seed, mutant| Schedule::with_hasty_changes(seed, Some(mutant));
+    hunt_in::<Raft, HarmChecks>(mutants::MEMBER_NO_TERM_COMMIT, &HARM, hasty);
 }
 
 /// Where that bug is found, the correct build keeps its promises.
