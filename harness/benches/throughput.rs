@@ -24,7 +24,7 @@ use results::sink::HistorySink;
 use tokio::{sync::watch, task::JoinSet};
 use trueline::{
     cli::run::RunArgs,
-    cluster::{Cluster, ClusterPaths},
+    cluster::{Cluster, ClusterPaths, ClusterPlan},
     config::{RunConfig, SystemKind},
     load::{Pace, Shared, Tally, Worker, work},
     network::{Kind, Network, NetworkPlan, enter::enter},
@@ -110,8 +110,18 @@ async fn measure(kind: SystemKind, nodes: u32, network: Kind) -> anyhow::Result<
     let plan =
         NetworkPlan { nodes, peer_port: system.peer_port(), client_port: system.client_port(), seed: 1, kind: network };
     let network = Arc::new(Network::start(&plan)?);
-    let cluster = Cluster::new(system, network, nodes, 1, "bench", &paths)?;
-    cluster.revive()?;
+    let plan = ClusterPlan {
+        system,
+        network,
+        relay: None,
+        nodes,
+        spares: 0,
+        node_faults: false,
+        seed: 1,
+        name: "bench".to_owned(),
+    };
+    let cluster = Cluster::new(plan, &paths)?;
+    cluster.revive(None)?;
     cluster.wait_ready(Duration::from_secs(20), &paths.logs).await?;
 
     let history = std::fs::File::create(directory.path().join("history.jsonl"))?;

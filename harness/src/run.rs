@@ -28,7 +28,7 @@ use crate::{
     nemesis::{
         Nemeses, NemesisKind,
         lane::{self, Journal, LaneContext},
-        plan::plan,
+        plan::{focus, plan},
     },
     progress::Progress,
     system::System,
@@ -42,6 +42,9 @@ const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
 
 /// How often the progress line is renewed.
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Between two attempts to make the founders the voters again.
+const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(50);
 
 /// The final reads together take no longer than this.
 const FINAL_READS_MAX: Duration = Duration::from_secs(60);
@@ -122,19 +125,33 @@ pub struct Run<'a> {
     pub logs: PathBuf,
 }
 
+/// The kinds of faults of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// In the order of the catalogue or of the command line.
+    pub chosen: Vec<NemesisKind>,
+    /// Whether they are a few of the mix of all, for this seed.
+    pub focused: bool,
+}
+
 /// The kinds of faults that a run asks for and its system can suffer.
 ///
 /// # Errors
-/// The kind asked for by name that the system cannot suffer.
-pub fn kinds(nemeses: &Nemeses, system: &dyn System) -> Result<Vec<NemesisKind>, NemesisKind> {
-    let can = system.faults();
+/// A sentence about the kind asked for by name that the system cannot suffer.
+pub fn kinds(nemeses: &Nemeses, system: &dyn System, seed: u64) -> Result<Kinds, String> {
     match nemeses {
-        Nemeses::None => Ok(Vec::new()),
-        Nemeses::All => Ok(NemesisKind::MIX.into_iter().filter(|kind| can.contains(kind)).collect()),
-        Nemeses::These(kinds) => match kinds.iter().find(|kind| !can.contains(kind)) {
-            Some(kind) => Err(*kind),
-            None => Ok(kinds.clone()),
-        },
+        Nemeses::None => Ok(Kinds { chosen: Vec::new(), focused: false }),
+        Nemeses::All => {
+            let mix: Vec<_> = NemesisKind::mix().filter(|kind| system.is_mixed(*kind)).collect();
+            let (chosen, focused) = focus(&mix, seed);
+            Ok(Kinds { chosen, focused })
+        }
+        Nemeses::These(kinds) => {
+            for kind in kinds {
+                system.suffers(*kind).map_err(|why| format!("cannot suffer the nemesis {kind}: {why}"))?;
+            }
+            Ok(Kinds { chosen: kinds.clone(), focused: false })
+        }
     }
 }
 
@@ -233,7 +250,7 @@ impl Run<'_> {
                 () = tokio::time::sleep(SHOW_INTERVAL) => {
                     self.show(start.elapsed(), shared);
                     // Without a history there is nothing to go on for; the clients, who stop at it, say why.
-                    if self.recorder.failed().is_some() || !self.cluster.network().is_running() {
+                    if self.recorder.failed().is_some() || !self.cluster.is_connected() {
                         break;
                     }
                 },
@@ -263,6 +280,9 @@ impl Run<'_> {
     async fn recover(&self, shared: &Shared, tally: &mut Tally) -> Result<(Option<Duration>, Vec<u32>), RunError> {
         let healed = Instant::now();
         let deadline = healed + self.config.recovery_bound;
+        if self.config.spares > 0 {
+            self.take_founders_back(deadline).await;
+        }
         let mut probes = Vec::new();
         for node in 1..=self.cluster.count() {
             let client = self.config.concurrency + node - 1;
@@ -281,6 +301,19 @@ impl Run<'_> {
             slowest = slowest.zip(answered).map(|(slowest, at)| slowest.max(at - healed));
         }
         Ok((slowest, silent))
+    }
+
+    /// After changes of the membership, the founders are to be the voters again: those that are not serve nobody.
+    async fn take_founders_back(&self, deadline: Instant) {
+        let founders: Vec<u32> = (1..=self.cluster.count()).collect();
+        // Whether they are is seen by the probes that follow.
+        while Instant::now() < deadline {
+            let through = self.monitor.leader().unwrap_or(1);
+            if self.cluster.change_membership(through, &founders, &[]).await {
+                return;
+            }
+            tokio::time::sleep(MEMBERSHIP_PAUSE).await;
+        }
     }
 
     /// Reads every key through every node that has answered; queues are emptied, through one node after the other.
@@ -327,7 +360,7 @@ impl Run<'_> {
     /// When nodes, clients or history cannot be handled; nothing is known about the system then.
     pub async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
         self.progress.phase("set-up");
-        self.cluster.revive()?;
+        self.cluster.revive(None)?;
         self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
 
         let (stop_clients, clients_stopped) = watch::channel(false);
@@ -368,7 +401,7 @@ impl Run<'_> {
         let _ = stop_monitor.send(true);
         monitor.await.expect("the monitor does not panic");
         let crashes = self.cluster.crashes()?;
-        if !self.cluster.network().is_running() {
+        if !self.cluster.is_connected() {
             return Err(RunError::NetworkDown);
         }
         self.cluster.stop();

@@ -20,10 +20,12 @@ mod json;
 mod nesting;
 mod sessions;
 mod store;
+mod transaction;
 
 pub use json::{VALUE_DEPTH_MAX, ValueError};
 pub use nesting::STORED_DEPTH_MAX;
 pub use sessions::{Dedup, SESSIONS_MAX};
+pub use transaction::Transaction;
 
 use sessions::{Sessions, Verdict};
 use store::Store;

@@ -24,9 +24,11 @@ mod asked;
 mod chunks;
 mod durability;
 mod gate;
+pub mod multi_paxos;
 pub mod quorum;
 pub mod raft;
 mod weight;
+pub mod zab;
 
 /// The protocols there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -303,6 +305,8 @@ pub struct Config {
     pub max_inflight: usize,
     /// At most this many client requests waiting in this node.
     pub max_pending: usize,
+    /// A number that no earlier disk of this node was given: it becomes the name of the disk if that is blank.
+    pub incarnation: u64,
     /// How reads are answered; one of the protocol's [`Protocol::READ_MODES`].
     pub reads: ReadMode,
     /// The one rule that is wrong in this process, if any. Correct builds have none.

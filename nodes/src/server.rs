@@ -1,7 +1,7 @@
 //! One node as a process: arguments, threads, exit codes.
 //!
 //! ```text
-//!   thread `io`      tokio, one thread: HTTP clients, peer links, the power-failure signal
+//!   thread `io`      tokio, one thread: HTTP clients, peer links, signals of power failure and other faults
 //!   thread `core`    the protocol: batches of steps                                          (driver)
 //!   thread `storage` write-ahead log, group commit                                           (storage::writer)
 //! ```
@@ -15,7 +15,9 @@ use std::{
     path::PathBuf,
     process::{self, ExitCode},
     str::FromStr,
+    sync::Arc,
     thread::{self, JoinHandle},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,6 +30,7 @@ use tokio::{
 
 use self::{
     driver::{Clock, Driver, Event, INBOX_EVENTS_MAX, Parts},
+    faults::FaultSwitch,
     http::Api,
     links::{Identity, Links},
     logging::Log,
@@ -36,7 +39,9 @@ use crate::{
     mutants::{Mutant, UnknownMutant},
     protocol::{
         Config, NodeId, Protocol, ReadMode, RestoreError, Ticket,
+        multi_paxos::MultiPaxos,
         raft::{self, Raft},
+        zab::Zab,
     },
     storage::{
         self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, TornTail, Writer, WriterOptions, files::Owner,
@@ -45,6 +50,7 @@ use crate::{
 };
 
 pub mod driver;
+pub mod faults;
 pub mod frame;
 pub mod http;
 pub mod links;
@@ -68,7 +74,7 @@ const REQUESTS_PENDING_MAX: usize = 4096;
 /// Everything `trueline node` takes. The comment of a field begins with its flag.
 #[derive(Clone, Debug)]
 pub struct NodeArgs {
-    /// `--protocol raft`.
+    /// `--protocol raft`, `multi-paxos` or `zab`.
     pub protocol: String,
     /// `--id 1`: this node, counted from 1.
     pub id: NodeId,
@@ -100,6 +106,8 @@ pub struct NodeArgs {
     pub allow_mutants: bool,
     /// `--seed N`: for election timeouts. Default: the node's number.
     pub seed: u64,
+    /// `--faults-file PATH`: what is wrong with this node on purpose, read at start and at SIGUSR2.
+    pub faults_file: Option<PathBuf>,
     /// Decides which prefix of the unsynced bytes survives SIGUSR1; `trueline node` takes the seed for it.
     pub power_loss_seed: u64,
 }
@@ -139,6 +147,7 @@ impl NodeArgs {
             mutant: None,
             allow_mutants: false,
             seed: id.0,
+            faults_file: None,
             power_loss_seed: id.0,
         }
     }
@@ -191,10 +200,17 @@ impl NodeArgs {
             max_append_bytes: APPEND_BYTES_MAX,
             max_inflight: APPENDS_INFLIGHT_MAX,
             max_pending: REQUESTS_PENDING_MAX,
+            incarnation: incarnation(),
             reads: self.reads,
             mutant,
         })
     }
+}
+
+/// The wall clock's nanoseconds: no two disks of a node are given the same.
+fn incarnation() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A peer in `--peers` that does not read as `ID=HOST:PORT`.
@@ -264,7 +280,9 @@ pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
     exit_on_panic();
     let node = match args.protocol.as_str() {
         "raft" => Node::start::<Raft>(args)?,
-        other => return Err(RunError::Usage(format!("--protocol {other:?}: there is only raft"))),
+        "multi-paxos" => Node::start::<MultiPaxos>(args)?,
+        "zab" => Node::start::<Zab>(args)?,
+        other => return Err(RunError::Usage(format!("--protocol {other:?}: there are raft, multi-paxos and zab"))),
     };
     let mutant = args.mutant.as_deref().unwrap_or("none");
     println!("ready id={} client={} peer={} mutant={mutant}", args.id.0, node.client_address, node.peer_address);
@@ -346,14 +364,17 @@ impl Node {
         let (status_sender, status) = watch::channel(first_status);
         let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
         let api = Api::new(inbox_sender.clone(), status);
-        let seed = args.power_loss_seed;
-        let cut_power = Box::new(move || power.cut(seed));
-        let front = Front { identity, inbox: inbox_sender, api, cut_power };
+        let switch = Arc::new(FaultSwitch::new(args.faults_file.clone(), writer.disk_faults(), log));
+        let faults = switch.subscribe();
+        let (seed, torn) = (args.power_loss_seed, Arc::clone(&switch));
+        let cut_power = Box::new(move || if torn.is_torn() { power.cut_torn(seed) } else { power.cut(seed) });
+        let front = Front { identity, inbox: inbox_sender, api, cut_power, faults: switch };
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("io").enable_all().build();
         let runtime = runtime.map_err(RunError::system("start the I/O thread"))?;
         let Listening { client, peer, links } = runtime.block_on(front.listen(args))?;
 
-        let parts = Parts { protocol, fired_before, clock, inbox, durable, writer, links, status: status_sender, log };
+        let parts =
+            Parts { protocol, fired_before, clock, inbox, durable, writer, links, status: status_sender, faults, log };
         let core = thread::Builder::new().name("core".to_owned()).spawn(move || run_core(parts));
         let core = core.map_err(RunError::system("start the core thread"))?;
         Ok(Self { client_address: client, peer_address: peer, core, _io: runtime })
@@ -413,6 +434,7 @@ struct Front<M> {
     inbox: mpsc::Sender<Event<M>>,
     api: Api,
     cut_power: Box<dyn Fn() + Send>,
+    faults: Arc<FaultSwitch>,
 }
 
 struct Listening<M> {
@@ -438,6 +460,15 @@ where
         tokio::spawn(async move {
             while power.recv().await.is_some() {
                 cut_power();
+            }
+        });
+        let mut changes = signal(SignalKind::user_defined2()).map_err(RunError::system("handle SIGUSR2"))?;
+        // Only now: a change that is told before this is in the file already, and one after it comes as a signal.
+        self.faults.read_at_start();
+        let faults = self.faults;
+        tokio::spawn(async move {
+            while changes.recv().await.is_some() {
+                faults.read();
             }
         });
         let links = Links::start(&self.identity, &args.peers);

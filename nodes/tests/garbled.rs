@@ -25,6 +25,7 @@ fn follower() -> Raft {
         max_append_bytes: 64 << 10,
         max_inflight: 8,
         max_pending: 100,
+        incarnation: 1,
         reads: ReadMode::default(),
         mutant: None,
     };

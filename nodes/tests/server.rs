@@ -37,6 +37,7 @@ fn node() {
     args.allow_mutants = fields.contains_key("allow");
     let voters = fields.get("voters").map_or("", String::as_str).split_terminator(',');
     args.voters = voters.map(|id| NodeId(id.parse().unwrap())).collect();
+    args.faults_file = fields.get("faults").map(PathBuf::from);
     // Few, so that snapshots are met too.
     args.snapshot_every = fields.get("snapshot").map_or(50, |every| every.parse().unwrap());
     let error = server::run(&args).expect_err("a node never ends well");
@@ -87,6 +88,18 @@ impl Cluster {
         self.dir.path().join(format!("n{}", node + 1))
     }
 
+    fn faults_file(&self, node: usize) -> PathBuf {
+        self.dir.path().join(format!("faults-{}.json", node + 1))
+    }
+
+    /// Writes the file of a node's faults, and tells the node if it is up.
+    fn set_faults(&self, node: usize, faults: &Value) {
+        std::fs::write(self.faults_file(node), faults.to_string()).unwrap();
+        if let Some(child) = &self.children[node] {
+            kill_process(Pid::from_child(child), Signal::USR2).unwrap();
+        }
+    }
+
     fn command(&self, node: usize) -> Command {
         let peers: Vec<_> =
             self.peers.iter().enumerate().map(|(at, address)| format!("{}={address}", at + 1)).collect();
@@ -96,6 +109,7 @@ impl Cluster {
         fields.insert("peer", self.peers[node].to_string());
         fields.insert("client", self.clients[node].to_string());
         fields.insert("dir", self.data_dir(node).to_str().unwrap().to_owned());
+        fields.insert("faults", self.faults_file(node).to_str().unwrap().to_owned());
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "node", "--nocapture", "--test-threads=1"]);
         command.env(ENV, serde_json::to_string(&fields).unwrap());
@@ -504,6 +518,100 @@ fn a_failed_write_ends_the_process() {
         assert!(Instant::now() < deadline, "the node lives on with a disk that does not work");
     };
     assert_eq!(status.code(), Some(74));
+}
+
+/// Waits for a named condition.
+#[track_caller]
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_slow_disk_makes_writes_slow_until_it_is_healed() {
+    const DELAY: Duration = Duration::from_millis(300);
+    let mut cluster = Cluster::new(1);
+    cluster.set_faults(0, &json!({"sync_delay_ms":DELAY.as_millis() as u64}));
+    cluster.spawn(0);
+    let write = |cluster: &Cluster| {
+        let begin = Instant::now();
+        cluster.insist(0, "write", &json!({"key":"x","value":1}));
+        begin.elapsed()
+    };
+    write(&cluster);
+    for _ in 0..3 {
+        assert!(write(&cluster) >= DELAY);
+    }
+    // What is not understood changes nothing.
+    cluster.set_faults(0, &json!({"sync_delay":0}));
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(write(&cluster) >= DELAY);
+    cluster.set_faults(0, &json!({}));
+    wait_for("a fast write", || write(&cluster) < DELAY);
+}
+
+#[test]
+fn a_failed_sync_ends_the_process_and_loses_nothing() {
+    let mut cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    cluster.set_faults(0, &json!({"sync_error":true}));
+    let url = format!("http://{}/v1/write", cluster.clients[0]);
+    let mut child = cluster.children[0].take().unwrap();
+    wait_for("the end of the node", || {
+        let body = json!({"key":"x","value":2});
+        let _may_be_cut_off = cluster.runtime.block_on(async { cluster.http.post(&url).json(&body).send().await });
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(74));
+    cluster.set_faults(0, &json!({}));
+    cluster.spawn(0);
+    let read = cluster.insist(0, "read", &json!({"key":"x"}));
+    assert!([json!({"value":1}), json!({"value":2})].contains(&read), "{read}");
+}
+
+/// The clock decides when a node stands for election.
+#[test]
+fn nodes_with_slow_clocks_are_slow_to_elect() {
+    let mut cluster = Cluster::new(3);
+    for node in 0..3 {
+        cluster.set_faults(node, &json!({"clock_rate":0.01}));
+        cluster.spawn(node);
+    }
+    // Thirty seconds and more on these clocks, instead of 0.3 to 0.6.
+    std::thread::sleep(Duration::from_secs(2));
+    for node in 0..3 {
+        assert_eq!((cluster.status(node).role.as_str(), cluster.status(node).term), ("follower", 0));
+    }
+    for node in 0..3 {
+        cluster.set_faults(node, &json!({"clock_rate":1.0,"wall_clock_offset_ms":-5000}));
+    }
+    cluster.leader();
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+}
+
+#[test]
+fn a_torn_power_loss_leaves_a_torn_record_and_nothing_acknowledged_is_lost() {
+    type Record = <nodes::protocol::raft::Raft as nodes::protocol::Protocol>::Record;
+    let mut cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    // Something must be under way when the power fails: the disk is slow, and a client does not wait.
+    cluster.set_faults(0, &json!({"sync_delay_ms":1000,"torn":true}));
+    std::thread::sleep(Duration::from_millis(100));
+    let url = format!("http://{}/v1/write", cluster.clients[0]);
+    let impatient = cluster.http.post(url).json(&json!({"key":"x","value":2})).timeout(Duration::from_millis(300));
+    assert!(cluster.runtime.block_on(async { impatient.send().await }).is_err());
+    assert_eq!(cluster.end(0, Signal::USR1).code(), Some(75));
+
+    let owner = nodes::storage::files::Owner { cluster: server::DEFAULT_CLUSTER.to_owned(), node: 1 };
+    let opened = nodes::storage::Log::open::<Record>(&cluster.data_dir(0), &owner).unwrap();
+    assert!(opened.recovery.cut.is_some(), "{:?}", opened.recovery);
+    drop(opened);
+    cluster.set_faults(0, &json!({}));
+    cluster.spawn(0);
+    assert_eq!(cluster.insist(0, "read", &json!({"key":"x"})), json!({"value":1}));
 }
 
 /// Not a check: prints what three nodes and 32 clients on one machine manage. Run it with `--release -- --ignored --nocapture`.

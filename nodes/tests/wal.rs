@@ -347,6 +347,38 @@ fn a_recovery_without_checksums_takes_torn_records() {
 }
 
 #[test]
+fn a_torn_power_loss_always_tears_a_record() {
+    let mut kept = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let dir = TempDir::new().unwrap();
+        let Opened { mut log, .. } = open(dir.path()).unwrap();
+        // Every second time the batch begins its segment.
+        let synced = seed as usize % 2;
+        if synced == 1 {
+            log.append(&record(0)).unwrap();
+            log.sync().unwrap();
+        }
+        for number in synced..8 {
+            log.append(&record(number)).unwrap();
+        }
+        let (unsynced, survive) = log.lose_power_torn(seed).unwrap();
+        assert!(0 < survive && survive < unsynced);
+        let Opened { stored, recovery, .. } = open(dir.path()).unwrap();
+        assert!(recovery.cut.is_some(), "seed {seed} tore nothing");
+        assert_prefix(&stored.records, synced);
+        assert!(stored.records.len() < 8);
+        kept.insert(stored.records.len());
+    }
+    assert!(kept.len() > 3, "{kept:?}");
+
+    let dir = TempDir::new().unwrap();
+    let Opened { mut log, .. } = open(dir.path()).unwrap();
+    log.append(&record(0)).unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.lose_power_torn(1).unwrap(), (0, 0), "what is synced stays whole");
+}
+
+#[test]
 fn a_directory_serves_one_process_and_one_node() {
     let dir = TempDir::new().unwrap();
     let first = open(dir.path()).unwrap();

@@ -25,11 +25,13 @@ use crate::{generator::Invocation, kind::WorkloadKind, record::MISMATCH};
 
 pub mod etcd;
 mod http;
+mod membership;
 pub mod native;
 mod status;
 
 pub use etcd::{EtcdClient, EtcdReads};
 pub use http::ClientError;
+pub use membership::change_membership;
 pub use native::{NativeClient, RETRY_TIMEOUTS};
 pub use status::{NodeStatus, Role, StatusError, status, status_etcd};
 

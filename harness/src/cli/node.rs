@@ -10,13 +10,14 @@ use nodes::{
 };
 use serde_json::json;
 
-const EXAMPLES: &str = "\
-Example, a cluster of one:
-  trueline node --protocol raft --id 1 --peers 1=127.0.0.1:7002 --listen-peer 127.0.0.1:7002 \\
+const EXAMPLES: &str = r#"Example, a cluster of one:
+  trueline node --protocol raft --id 1 --peers 1=127.0.0.1:7002 --listen-peer 127.0.0.1:7002 \
       --listen-client 127.0.0.1:7001 --data-dir /tmp/node1
 
 SIGUSR1 is a power loss: a part of what was not synced is written, and the process ends at once.
-What a node must take and answer to be tested is documented in docs/node-contract.md.";
+SIGUSR2 makes it read --faults-file again: {"sync_delay_ms":50,"clock_rate":0.5,"wall_clock_offset_ms":-1000,
+"sync_error":false,"torn":false}; what is left out is not wrong.
+What a node must take and answer to be tested is documented in docs/node-contract.md."#;
 
 /// `trueline node`: a node, or the list of mutants.
 #[derive(Args, Clone, Debug)]
@@ -81,6 +82,9 @@ pub struct NodeFlags {
     /// How reads are answered: quorum, log, lease, quorum-read or local; not every protocol offers every way
     #[arg(long, default_value = "quorum", value_parser = parse_reads, value_name = "MODE")]
     pub reads: ReadMode,
+    /// What is wrong with this node on purpose: a file, read at start and again at SIGUSR2
+    #[arg(long, value_name = "PATH")]
+    pub faults_file: Option<PathBuf>,
     /// Switch one correctness bug on
     #[arg(long, value_name = "ID", requires = "allow_mutants")]
     pub mutant: Option<String>,
@@ -125,6 +129,7 @@ pub fn execute(args: NodeCommandArgs) -> ExitCode {
         mutant: args.mutant,
         allow_mutants: args.allow_mutants,
         seed: args.seed,
+        faults_file: args.faults_file,
         power_loss_seed: args.seed,
     });
     outcome.unwrap_or_else(|error| {

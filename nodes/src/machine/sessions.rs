@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Answer, MachineError, Stamp,
     digest::{hash_of, mix},
+    transaction::bytes_of,
 };
 
 /// At most this many sessions at a time; opening one more evicts the one whose last command lies furthest back in the log.
@@ -62,6 +63,19 @@ pub(super) struct Sessions {
     digest: u64,
 }
 
+impl Session {
+    /// About how many bytes it takes in a message.
+    pub(super) fn weight(&self) -> usize {
+        const FIXED: usize = 24;
+        FIXED
+            + match &self.answer {
+                Some(Answer::NotEqual { observed: value } | Answer::Taken(value)) => bytes_of(value),
+                Some(Answer::Txn(values)) => values.iter().map(bytes_of).sum(),
+                Some(Answer::Done | Answer::Session(_) | Answer::Rejected(_)) | None => 0,
+            }
+    }
+}
+
 fn session_hash(id: u64, session: &Session) -> u64 {
     mix(id ^ hash_of(session))
 }
@@ -111,6 +125,19 @@ impl Sessions {
         self.digest = self.digest.wrapping_add(session_hash(index, &session));
         self.table.insert(index, session);
         self.by_use.insert(index, index);
+    }
+
+    /// A session is as this says, whatever it was.
+    pub(super) fn put(&mut self, id: u64, session: Session) {
+        if !self.table.contains_key(&id) {
+            self.open(id);
+        }
+        let old = self.table.insert(id, session).expect("it is open");
+        let new = &self.table[&id];
+        self.by_use.remove(&old.used);
+        self.by_use.insert(new.used, id);
+        let digest = self.digest.wrapping_sub(session_hash(id, &old));
+        self.digest = digest.wrapping_add(session_hash(id, new));
     }
 
     /// What is known of a command with this stamp; the command at `index` counts as a use of its session whatever it says.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Answer, MachineError, Operation, TxnStep, Value, WEIGHT_MAX,
     digest::{hash_of, mix},
+    transaction::{Change, Touched},
 };
 
 /// Every key that holds something. A key that was overwritten with `Nil` is absent.
@@ -13,6 +14,8 @@ pub(super) struct Store {
     slots: BTreeMap<String, Slot>,
     /// The sum of the hashes of all slots.
     digest: u64,
+    /// What was touched since [`Store::note_touched`]; nothing is noted when there is none.
+    touched: Option<Touched>,
 }
 
 /// What a key holds.
@@ -104,6 +107,41 @@ impl Store {
 
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.slots.get(key).map(|slot| &slot.value)
+    }
+
+    /// From now on, notes which keys are touched.
+    pub(super) fn note_touched(&mut self) {
+        self.touched = Some(Touched::new());
+    }
+
+    /// What was touched; notes no more.
+    pub(super) fn touched(&mut self) -> Touched {
+        self.touched.take().unwrap_or_default()
+    }
+
+    /// Makes a key what a transaction says. Says whether that fitted; if not, it is left as it is.
+    pub(super) fn put(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Set { key, value } => {
+                self.set(key, value.clone());
+                true
+            }
+            Change::Extend { key, at, elements } => {
+                elements.iter().zip(*at..).filter(|(element, at)| !self.put_element(key, *at, element)).count() == 0
+            }
+        }
+    }
+
+    fn put_element(&mut self, key: &str, at: u64, element: &Value) -> bool {
+        let Some(Value::List(there)) = self.get(key) else { return false };
+        let (length, at) = (there.len(), usize::try_from(at).unwrap_or(usize::MAX));
+        if at < length {
+            return there[at] == *element;
+        }
+        if at == length {
+            self.push(key, element.clone());
+        }
+        at == length
     }
 
     /// Decides and does one operation. Whatever it refuses has no effect.
@@ -198,6 +236,9 @@ impl Store {
     }
 
     fn set(&mut self, key: &str, value: Value) {
+        if let Some(touched) = &mut self.touched {
+            touched.insert(key.to_owned(), None);
+        }
         let (hash, weight) = (value_hash(&value), weight_of(&value));
         let old = if value == Value::Nil {
             self.slots.remove(key)
@@ -218,6 +259,9 @@ impl Store {
         let Value::List(elements) = &mut slot.value else {
             unreachable!("the caller looked: {key:?} holds a list");
         };
+        if let Some(touched) = &mut self.touched {
+            touched.entry(key.to_owned()).or_insert(Some(elements.len()));
+        }
         let hash = extended(slot.hash, &element);
         slot.weight += weight_of(&element);
         elements.push(element);

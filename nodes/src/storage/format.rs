@@ -92,6 +92,24 @@ pub fn put_record<R: Serialize>(buffer: &mut Vec<u8>, record: &R) -> Result<(), 
     }
 }
 
+/// Where the records of an unsynced batch lie in its buffer, headers included and the mark left out.
+///
+/// # Panics
+/// When the bytes were not made by [`begin_batch`] and [`put_record`].
+#[must_use]
+pub fn batch_records(buffer: &[u8]) -> Vec<Range<usize>> {
+    let mut at = if buffer.starts_with(&SEGMENT_MAGIC) { SEGMENT_MAGIC.len() } else { 0 };
+    let mut records = Vec::new();
+    while at < buffer.len() {
+        let record = record_at(buffer, at).expect("a whole record was put here");
+        if record.kind == KIND_RECORD {
+            records.push(at..record.payload.end);
+        }
+        at = record.payload.end;
+    }
+    records
+}
+
 /// A whole base file.
 ///
 /// # Errors

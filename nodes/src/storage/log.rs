@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -189,6 +189,12 @@ impl Log {
         Ok(format::put_record(&mut self.buffer, record)?)
     }
 
+    /// The file that the next sync writes to.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.segment(self.segment.generation, self.segment.number)
+    }
+
     /// Bytes that would be lost now.
     #[must_use]
     pub fn unsynced_bytes(&self) -> usize {
@@ -248,10 +254,37 @@ impl Log {
     ///
     /// # Errors
     /// When the prefix cannot be written.
-    pub fn lose_power(mut self, seed: u64) -> Result<(usize, usize), StorageError> {
+    pub fn lose_power(self, seed: u64) -> Result<(usize, usize), StorageError> {
+        let survive = self.power_loss_random(seed).random_range(0..=self.buffer.len());
+        self.lose_all_but(survive)
+    }
+
+    /// The power fails, and tears a record: the prefix that survives, chosen by `seed`, ends inside one.
+    ///
+    /// Returns the same as [`Log::lose_power`]; both numbers are zero when nothing was unsynced.
+    ///
+    /// # Errors
+    /// As for [`Log::lose_power`].
+    pub fn lose_power_torn(self, seed: u64) -> Result<(usize, usize), StorageError> {
+        let records = format::batch_records(&self.buffer);
+        let mut random = self.power_loss_random(seed);
+        let survive = match records.len() {
+            0 => 0,
+            count => {
+                let record = records[random.random_range(0..count)].clone();
+                random.random_range(record.start + 1..record.end)
+            }
+        };
+        self.lose_all_but(survive)
+    }
+
+    /// Another one at each place in the log.
+    fn power_loss_random(&self, seed: u64) -> Pcg64Mcg {
+        Pcg64Mcg::seed_from_u64(seed.wrapping_add(self.segment.start + self.offset))
+    }
+
+    fn lose_all_but(mut self, survive: usize) -> Result<(usize, usize), StorageError> {
         let unsynced = self.buffer.len();
-        let survive =
-            Pcg64Mcg::seed_from_u64(seed.wrapping_add(self.segment.start + self.offset)).random_range(0..=unsynced);
         if survive > 0 {
             self.write_out(survive)?;
         }

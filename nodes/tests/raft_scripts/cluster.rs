@@ -76,6 +76,7 @@ pub fn config(id: u64, voters: u64) -> Config {
         max_append_bytes: 64 * 1024,
         max_inflight: 8,
         max_pending: 100,
+        incarnation: id,
         reads: ReadMode::default(),
         mutant: None,
     }

@@ -260,6 +260,19 @@ fn a_spare_hears_and_elects_whom_it_does_not_know_as_member() {
     assert_eq!((status.voters, status.learners), (vec![NodeId(2)], vec![]));
 }
 
+/// A read waits for an answer that nobody needs any more: no other answer may ever come, so it is answered by the change.
+#[test]
+fn a_read_does_not_wait_for_a_voter_that_left() {
+    let mut cluster = Cluster::new(2, None, |_| {});
+    cluster.elect(1);
+    cluster.split(&[2]);
+    let read = cluster.request(NodeId(1), Request::Read { key: "x".to_owned() });
+    assert_eq!(cluster.reply(read), None);
+    let change = cluster.change(1, &[1], &[]);
+    assert_eq!(cluster.reply(change), Some(&Reply::MembershipChanged));
+    assert!(matches!(cluster.reply(read), Some(Reply::Value(_))));
+}
+
 /// Members of whom nobody knows where they are: a leader that says so is not believed.
 #[test]
 fn members_outside_the_address_book_are_dropped_with_their_message() {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use nodes::{
     machine::Command,
-    protocol::{Protocol, Request},
+    protocol::{Protocol, ReadMode, Request},
 };
 
-use crate::schedule::Generator;
+use crate::schedule::{Generator, Schedule};
 
 /// One committed entry, told exactly once and in order of the log.
 #[derive(Clone, Debug)]
@@ -73,4 +73,17 @@ pub trait Checks<P: Protocol> {
     fn memberships(&self) -> (u64, u64) {
         (0, 0)
     }
+
+    /// How the nodes of this schedule answer reads.
+    fn read_mode(schedule: &Schedule) -> ReadMode {
+        if schedule.leases && P::READ_MODES.contains(&ReadMode::Lease) { ReadMode::Lease } else { ReadMode::default() }
+    }
+
+    /// Whether this node may lose its whole disk now, and the protocol still has to keep its promises.
+    fn may_lose_disk(&self, _node: usize) -> bool {
+        false
+    }
+
+    /// It did: what it promised is forgotten.
+    fn disk_lost(&mut self, _node: usize) {}
 }

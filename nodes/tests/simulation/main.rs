@@ -26,11 +26,13 @@ use crate::{
 mod checks;
 mod client;
 mod disk;
+mod multi_paxos;
 mod network;
 mod oracle;
 mod raft;
 mod schedule;
 mod world;
+mod zab;
 
 /// How many schedules of each protocol a plain test run tries.
 const SCHEDULES: u64 = 10_000;
@@ -64,6 +66,7 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.crashes_before_sync += one.crashes_before_sync;
     sum.crashes_before_send += one.crashes_before_send;
     sum.crashes_before_told += one.crashes_before_told;
+    sum.disks_lost += one.disks_lost;
     sum.restarts += one.restarts;
     sum.pauses += one.pauses;
     sum.partitions += one.partitions;

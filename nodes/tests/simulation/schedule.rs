@@ -89,6 +89,8 @@ pub struct Schedule {
     pub hasty_changes: f64,
     /// How long a node is down, at most.
     pub down_max: u64,
+    /// How likely a crash costs a node its disk, where the protocol can bear that.
+    pub disk_loss: f64,
     /// Clocks run wrong by this many parts in a million, at most.
     pub drift_ppm: u64,
 
@@ -167,6 +169,7 @@ impl Schedule {
             reads: pick(rng, &[0.1, 0.4, 0.7]),
             transfers: pick(rng, &[0.0, 0.03, 0.1]),
             stamped: pick(rng, &[0.0, 0.3, 1.0]),
+            disk_loss: pick(rng, &[0.0, 0.0, 0.05, 0.3]),
             leases: pick(rng, &[false, false, true]),
             wall_clock: pick(rng, &[0.0, 0.05, 0.3]),
             blind: false,

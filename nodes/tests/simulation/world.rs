@@ -18,7 +18,7 @@ use std::{
 
 use nodes::{
     machine::{Command, Operation, Value},
-    protocol::{Config, Input, NodeId, Outputs, Protocol, ReadMode, Reply, Request, RequestId, Ticket, Time},
+    protocol::{Config, Input, NodeId, Outputs, Protocol, Reply, Request, RequestId, Ticket, Time},
 };
 use rand::RngExt;
 
@@ -55,6 +55,7 @@ pub struct Stats {
     pub steps: u64,
     pub kills: u64,
     pub power_losses: u64,
+    pub disks_lost: u64,
     pub crashes_before_sync: u64,
     pub crashes_before_send: u64,
     pub crashes_before_told: u64,

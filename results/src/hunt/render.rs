@@ -50,7 +50,8 @@ fn table(text: &mut String, report: &HuntReport) {
             false => format!("alarms {detected} of {of}"),
         };
         let fired = match fired {
-            0 if target.quarry.is_mutant() => "never".to_owned(),
+            // Where it was found at once, nobody may have asked the nodes since.
+            0 if target.quarry.is_mutant() && detected == 0 => "never".to_owned(),
             count => grouped(count),
         };
         let (median, worst, rating) = (time(median_ms), time(worst_ms), target.quarry.name());

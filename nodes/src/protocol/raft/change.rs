@@ -151,6 +151,8 @@ impl Raft {
         {
             change.begun = true;
         }
+        // Those whose answers a round still lacks may count no more.
+        self.confirm_reads(out);
     }
 
     /// Gives up a change that takes too long. A joint membership is left all the same.

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogIndex, Raft, election::Role, replication::Progress};
+use super::{Entry, LogIndex, Payload, Raft, election::Role, replication::Progress};
 use crate::protocol::NodeId;
 
 /// The members of the cluster. Every list ascends; no node is twice in one.
@@ -89,8 +89,15 @@ pub(super) struct Memberships {
 }
 
 impl Memberships {
-    pub fn new(index: LogIndex, membership: Membership) -> Self {
-        Self { in_force: membership.clone(), base: (index, membership), later: Vec::new() }
+    /// Those of a snapshot that covers everything up to `index`, or of the founding, and of these entries, as far as they are behind it.
+    pub fn new(index: LogIndex, membership: Membership, entries: &[Entry]) -> Self {
+        let mut memberships = Self { in_force: membership.clone(), base: (index, membership), later: Vec::new() };
+        for entry in entries {
+            if let Payload::Membership(membership) = &entry.payload {
+                memberships.push(entry.index, membership.clone());
+            }
+        }
+        memberships
     }
 
     /// The membership to go by.
@@ -138,12 +145,6 @@ impl Memberships {
         self.base = (index, self.at(index).clone());
         self.later.retain(|(at, _)| *at > index);
     }
-
-    /// A snapshot of another's takes the place of everything up to `index`, and of all that followed where the log was not its own.
-    pub fn install(&mut self, index: LogIndex, membership: Membership, keeps_entries: bool) {
-        self.base = (index, membership);
-        self.later.retain(|(at, _)| keeps_entries && *at > index);
-    }
 }
 
 impl Raft {
@@ -178,7 +179,7 @@ impl Raft {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Term, *};
 
     fn of(voters: &[u64]) -> Membership {
         Membership::new(voters.iter().copied().map(NodeId).collect(), Vec::new())
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_log_decides_and_a_cut_brings_the_one_before_back() {
-        let mut memberships = Memberships::new(LogIndex(0), of(&[1, 2, 3]));
+        let mut memberships = Memberships::new(LogIndex(0), of(&[1, 2, 3]), &[]);
         memberships.push(LogIndex(4), of(&[1, 2]));
         memberships.push(LogIndex(6), of(&[1]));
         assert_eq!(memberships.latest(), (LogIndex(6), &of(&[1])));
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_keeps_what_it_covers() {
-        let mut memberships = Memberships::new(LogIndex(0), of(&[1, 2, 3]));
+        let mut memberships = Memberships::new(LogIndex(0), of(&[1, 2, 3]), &[]);
         memberships.push(LogIndex(4), of(&[1, 2]));
         memberships.push(LogIndex(6), of(&[1]));
         memberships.compact_to(LogIndex(5));
@@ -209,12 +210,14 @@ mod tests {
         memberships.truncate_from(LogIndex(6));
         assert_eq!(memberships.latest(), (LogIndex(5), &of(&[1, 2])));
         // Entries that the snapshot covers may still be in the log.
-        memberships.push(LogIndex(4), of(&[9]));
-        assert_eq!(memberships.latest(), (LogIndex(5), &of(&[1, 2])));
-        memberships.push(LogIndex(9), of(&[2]));
-        memberships.install(LogIndex(8), of(&[3]), true);
-        assert_eq!(memberships.latest(), (LogIndex(9), &of(&[2])));
-        memberships.install(LogIndex(8), of(&[3]), false);
+        let entry = |index, membership| {
+            let payload = Payload::Membership(membership);
+            Entry { term: Term(1), index: LogIndex(index), payload }
+        };
+        let entries = [entry(4, of(&[9])), entry(9, of(&[2]))];
+        let memberships = Memberships::new(LogIndex(8), of(&[3]), &entries);
+        assert_eq!((memberships.previous(), memberships.latest()), (Some(&of(&[3])), (LogIndex(9), &of(&[2]))));
+        let memberships = Memberships::new(LogIndex(8), of(&[3]), &entries[..1]);
         assert_eq!(memberships.latest(), (LogIndex(8), &of(&[3])));
     }
 

@@ -431,6 +431,7 @@ impl Raft {
         let reached = self.rules.reached(self.memberships.in_force(), matched);
         if self.rules.may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
             self.commit_to(reached, out);
+            self.confirm_reads(out);
             self.start_read_round(out);
             self.advance_change(out);
         }

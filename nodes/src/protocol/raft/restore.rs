@@ -8,7 +8,7 @@ use std::{
 use rand_pcg::Pcg64;
 
 use super::{
-    Entry, HardState, LogIndex, Payload, Raft, Record, Term,
+    Entry, HardState, LogIndex, Raft, Record, Term,
     election::Role,
     log::Log,
     membership::{Membership, Memberships},
@@ -45,7 +45,7 @@ impl Raft {
         };
         let covered = snapshot.as_ref().map_or((LogIndex(0), Term(0)), |s| (s.index, s.term));
         let replayed = replay(covered, stored.records, &config.nodes, &rules)?;
-        let memberships = memberships((covered.0, membership), &replayed.log);
+        let memberships = Memberships::new(covered.0, membership, replayed.log.entries());
         let hard = rules.restored_hard_state(replayed.hard);
         let votes_from = match config.reads {
             ReadMode::Lease => Time(now.0.saturating_add(config.election_timeout_ns)),
@@ -120,17 +120,6 @@ fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membershi
     let machine = Machine::restore(&image.machine)
         .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
     Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, image.membership, machine))
-}
-
-/// The memberships of the snapshot and of the log behind it.
-fn memberships(base: (LogIndex, Membership), log: &Log) -> Memberships {
-    let mut memberships = Memberships::new(base.0, base.1);
-    for entry in log.entries() {
-        if let Payload::Membership(membership) = &entry.payload {
-            memberships.push(entry.index, membership.clone());
-        }
-    }
-    memberships
 }
 
 /// Adds the records up. What contradicts itself stops the node; with a mutant, what does not fit is left out instead, for the bug

@@ -17,6 +17,7 @@ use super::{
     AppendOutcome, LogIndex, Message, Out, Raft, Record, SnapshotChunk, Term,
     election::Role,
     log::Log,
+    membership::Memberships,
     replication::Flow,
     rules::{Arrival, Install},
     types::{Snapshot, SnapshotImage},
@@ -168,7 +169,7 @@ impl Raft {
         }
         let known = self.memberships.latest().1.clone();
         let membership = self.rules.membership_of_snapshot(image.membership, known);
-        self.memberships.install(image.index, membership, how == Install::KeepSuffix);
+        self.memberships = Memberships::new(image.index, membership, self.log.entries());
         self.machine = machine.in_place_of(&self.machine);
         self.commit = image.index;
         self.applied = image.index;

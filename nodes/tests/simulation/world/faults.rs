@@ -137,6 +137,10 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         } else {
             state.disk.lose_process();
         }
+        if !self.healed && self.schedule.crash_at.is_none() && self.checks.may_lose_disk(node) {
+            self.lose_disk(node);
+        }
+        let state = &mut self.nodes[node];
         state.held.clear();
         state.paused_until = 0;
         let mut waiting: Vec<Asker> = state.asked.drain().map(|(_, asker)| asker).collect();
@@ -156,6 +160,16 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let down = self.rng.random_range(0..=self.schedule.down_max);
         self.after(down, Event::Restart { node });
         Ok(())
+    }
+
+    /// Now and then a node that is down loses everything it ever stored.
+    fn lose_disk(&mut self, node: usize) {
+        if self.rng.random_bool(self.schedule.disk_loss) {
+            trace!(self, "node {} LOSES ITS DISK", node + 1);
+            self.stats.disks_lost += 1;
+            self.nodes[node].disk = Disk::default();
+            self.checks.disk_lost(node);
+        }
     }
 
     pub(super) fn start(&mut self, node: usize) -> Outcome {
@@ -198,11 +212,8 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             max_append_bytes: self.schedule.max_append_bytes,
             max_inflight: self.schedule.max_inflight,
             max_pending: self.schedule.max_pending,
-            reads: if self.schedule.leases && P::READ_MODES.contains(&ReadMode::Lease) {
-                ReadMode::Lease
-            } else {
-                ReadMode::default()
-            },
+            incarnation: self.nodes[node].life,
+            reads: C::read_mode(&self.schedule),
             mutant: self.schedule.mutant,
         }
     }
