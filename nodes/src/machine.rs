@@ -239,6 +239,11 @@ impl Machine {
         self
     }
 
+    /// Forgets the sessions last used behind this index: entries with other commands may be applied there now. For mutants.
+    pub fn forget_sessions_after(&mut self, index: u64) {
+        self.sessions.forget_after(index);
+    }
+
     /// How often a repeated command took effect again, with [`Dedup::Off`].
     #[must_use]
     pub fn repeats(&self) -> u64 {

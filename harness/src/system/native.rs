@@ -10,6 +10,7 @@ use nodes::{
         Protocol, ProtocolKind, ReadMode,
         multi_paxos::MultiPaxos,
         raft::{Message, Raft},
+        zab::Zab,
     },
     server::{DEFAULT_ELECTION_TIMEOUT_MS, frame::decode},
 };
@@ -125,11 +126,15 @@ impl System for Native {
         self.suffers(kind).is_ok() && !(self.is_foreign && (kind.needs_relay() || kind.needs_node_faults()))
     }
 
+    fn reads_faults(&self) -> bool {
+        !self.is_foreign
+    }
+
     fn message_kinds(&self) -> &'static [&'static str] {
         match self.protocol {
             ProtocolKind::Raft => Raft::MESSAGE_KINDS,
             ProtocolKind::MultiPaxos => MultiPaxos::MESSAGE_KINDS,
-            ProtocolKind::Zab => &[],
+            ProtocolKind::Zab => Zab::MESSAGE_KINDS,
         }
     }
 
@@ -141,7 +146,7 @@ impl System for Native {
         match self.protocol {
             ProtocolKind::Raft => is_vote,
             ProtocolKind::MultiPaxos => |body| is_kind(MultiPaxos::MESSAGE_KINDS, "promise", body),
-            ProtocolKind::Zab => |_| false,
+            ProtocolKind::Zab => |body| is_kind(Zab::MESSAGE_KINDS, "ack-epoch", body),
         }
     }
 
@@ -190,6 +195,7 @@ mod tests {
     #[test]
     fn kinds_are_told_by_their_place() {
         assert!(MultiPaxos::MESSAGE_KINDS.contains(&"promise"));
+        assert!(Zab::MESSAGE_KINDS.contains(&"ack-epoch"));
         assert!(is_kind(&["a", "b"], "b", &[1, 7]));
         assert!(!is_kind(&["a", "b"], "b", &[0, 1]) && !is_kind(&["a"], "a", &[]) && !is_kind(&["a"], "a", &[9]));
     }

@@ -162,6 +162,14 @@ impl Sessions {
         verdict
     }
 
+    /// Forgets the sessions last used behind this index, as if the log were about to be applied from there once more. For mutants.
+    pub(super) fn forget_after(&mut self, index: u64) {
+        for session in self.by_use.split_off(&(index + 1)).into_values() {
+            let forgotten = self.table.remove(&session).expect("the two maps agree");
+            self.digest = self.digest.wrapping_sub(session_hash(session, &forgotten));
+        }
+    }
+
     /// Keeps the answer for retries of this stamp. Only after [`Sessions::look_up`] said [`Verdict::New`].
     pub(super) fn remember(&mut self, stamp: Stamp, answer: &Answer) {
         let session = self.table.get_mut(&stamp.session).expect("it was looked up just now");

@@ -63,7 +63,7 @@ fn a_node_that_lost_its_disk_is_let_in_again() {
         assert!(solo.receive(2, message.clone()).is_silent(), "{message:?}");
     }
     solo.wait(10 * T_MS);
-    assert_eq!(solo.status().role, "follower", "it does not stand");
+    assert_eq!(solo.status().role, "learner", "it does not stand");
 
     let said = solo.receive_durably(2, heartbeat(ballot(4, 2), 1, 1));
     assert!(said.has(|m| *m == Message::Unfit { ballot: ballot(4, 2), floor: ballot(5, 3) }));

@@ -194,17 +194,13 @@ fn survives_a_crash_at_every_persist_point<P: Protocol, C: Checks<P>>() {
 
 /// Looks for a schedule that exposes the bug in one of these words, and says how.
 fn hunt<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str]) {
-    hunt_among::<P, C>(Schedule::of, mutant, words);
+    hunt_in::<P, C>(mutant, words, |seed, mutant| Schedule::of(seed, Some(mutant)));
 }
 
-/// The same, among schedules of one kind.
-fn hunt_among<P: Protocol, C: Checks<P>>(
-    kind: impl Fn(u64, Option<Mutant>) -> Schedule,
-    mutant: Mutant,
-    words: &[&str],
-) {
+/// The same, in schedules of this kind.
+fn hunt_in<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str], schedule: impl Fn(u64, Mutant) -> Schedule) {
     for seed in 0..SCHEDULES_FOR_MUTANT {
-        let Err(violation) = run::<P, C>(kind(seed, Some(mutant)), false) else { continue };
+        let Err(violation) = run::<P, C>(schedule(seed, mutant), false) else { continue };
         if words.iter().any(|words| violation.what.contains(words)) {
             eprintln!("{}: seed {seed}: {}", mutant.id, violation.what);
             return;

@@ -107,6 +107,8 @@ pub struct Schedule {
     pub stamped: f64,
     /// Whether leaders answer reads under a lease, where the protocol offers that.
     pub leases: bool,
+    /// How likely a fault sets a node's wall clock.
+    pub wall_clock: f64,
     /// Nothing is checked; only a node that stops is a violation. For mutants, whose harm must not be the end of their process.
     pub blind: bool,
 }
@@ -169,6 +171,7 @@ impl Schedule {
             stamped: pick(rng, &[0.0, 0.3, 1.0]),
             disk_loss: pick(rng, &[0.0, 0.0, 0.05, 0.3]),
             leases: pick(rng, &[false, false, true]),
+            wall_clock: pick(rng, &[0.0, 0.05, 0.3]),
             blind: false,
         }
     }

@@ -186,6 +186,7 @@ impl Raft {
         if index < start {
             // A snapshot cannot be taken back: the machine keeps what it holds, and goes wrong from here on.
             (self.applied, self.commit) = (index, index);
+            self.machine.forget_sessions_after(index.0);
             return;
         }
         let machine = self.snapshot.as_ref().map_or_else(Machine::new, |s| {

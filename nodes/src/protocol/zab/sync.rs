@@ -146,7 +146,8 @@ impl Zab {
         }
         // What this leader proposed itself is behind its initial history, and no dead tail.
         let next = self.history.zxid_at(last.position.next());
-        if self.is_in_synchronization() && next.is_some_and(|zxid| zxid.epoch < epoch) {
+        let is_kept = last.position >= self.history.base().position;
+        if is_kept && self.is_in_synchronization() && next.is_some_and(|zxid| zxid.epoch < epoch) {
             self.cut_behind(last.position, out);
         }
         if self.rules.may_adopt_epoch(true) {

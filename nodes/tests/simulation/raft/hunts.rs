@@ -1,7 +1,6 @@
 //! The mutants of Raft in the simulation: each that it can expose, it does; none stops its node; decoys break no promise.
 //!
-//! Two are the storage's, which the simulation replaces: `nodes/tests/wal.rs` has them. One stays hidden here, whatever the schedule
-//! (`raft-ack-stale-replies`: an acknowledgement would have to outlive two leaderships); its script shows its harm.
+//! Two are the storage's, which the simulation replaces: `nodes/tests/wal.rs` has them.
 
 use nodes::{
     mutants::{Mutant, Rating},
@@ -10,7 +9,7 @@ use nodes::{
 
 use super::invariants::{HarmChecks, RaftChecks};
 use crate::{
-    goes_on_running, is_harmless, run_all,
+    goes_on_running, hunt_in, is_harmless, run_all,
     schedule::{MILLISECOND, Schedule},
 };
 
@@ -19,7 +18,7 @@ fn hunt(mutant: Mutant, words: &[&str]) {
 }
 
 fn hunt_among(mutant: Mutant, words: &[&str], change: impl Fn(Schedule) -> Schedule) {
-    crate::hunt_among::<Raft, RaftChecks>(|seed, mutant| change(Schedule::of(seed, mutant)), mutant, words);
+    hunt_in::<Raft, RaftChecks>(mutant, words, |seed, mutant| change(Schedule::of(seed, Some(mutant))));
 }
 
 /// Three nodes, and many clients who ask all the time and wait long: for reads at leaders that are none any more.
@@ -41,6 +40,34 @@ fn busy(schedule: Schedule) -> Schedule {
     }
 }
 
+/// Leases and quick answers, so that another may lead before one is over.
+fn leases(schedule: Schedule) -> Schedule {
+    Schedule { leases: true, delay_max: MILLISECOND, sync_max: MILLISECOND, ..busy(schedule) }
+}
+
+/// Five nodes whose leaders seldom last, so that one leads again while what it learnt in an earlier leadership is about.
+fn short_reigns(schedule: Schedule) -> Schedule {
+    Schedule {
+        nodes: 5,
+        spares: 0,
+        storm: 12_000 * MILLISECOND,
+        snapshot_every: 1000,
+        max_append_bytes: 1,
+        max_pending: 64,
+        loss: 0.0,
+        delay_max: 30 * MILLISECOND,
+        sync_max: MILLISECOND,
+        crash: 0.0,
+        fault_every: 150 * MILLISECOND,
+        deposition: 0.9,
+        clients: 8,
+        think_max: 20 * MILLISECOND,
+        reads: 0.1,
+        transfers: 0.0,
+        ..schedule
+    }
+}
+
 const STALE: &[&str] = &["stale read"];
 
 #[test]
@@ -55,16 +82,9 @@ fn wrong_reads_are_found_out() {
 #[test]
 fn wrong_leases_are_found_out() {
     hunt_among(mutants::LEASE_NO_BOUND, STALE, |schedule| Schedule { leases: true, ..busy(schedule) });
-    hunt_among(mutants::LEASE_WALL_CLOCK, STALE, |schedule| Schedule { leases: true, ..schedule });
-    let quick = |schedule| Schedule {
-        leases: true,
-        transfers: 0.1,
-        delay_max: MILLISECOND,
-        sync_max: MILLISECOND,
-        fault_every: 60 * MILLISECOND,
-        ..busy(schedule)
-    };
-    hunt_among(mutants::LEASE_SURVIVES_TRANSFER, STALE, quick);
+    hunt_among(mutants::LEASE_WALL_CLOCK, STALE, |schedule| Schedule { wall_clock: 0.8, ..leases(schedule) });
+    let handed_on = |schedule| Schedule { transfers: 0.1, fault_every: 60 * MILLISECOND, ..leases(schedule) };
+    hunt_among(mutants::LEASE_SURVIVES_TRANSFER, STALE, handed_on);
 }
 
 #[test]
@@ -90,14 +110,16 @@ fn wrong_replication_is_found_out() {
     hunt(mutants::APPEND_NO_PREV_CHECK, DIFFERENT);
     hunt(mutants::TRUNCATE_ALWAYS, &["commit went back", "the leader of term"]);
     hunt(mutants::COMMIT_NO_MIN, DIFFERENT);
-    let five = |schedule| Schedule {
-        nodes: 5,
-        max_append_bytes: 1,
-        fault_every: 60 * MILLISECOND,
-        deposition: 0.9,
-        ..schedule
+    hunt_among(mutants::MATCHINDEX_NOT_RESET, LOST, short_reigns);
+    let with_stragglers = |schedule| Schedule {
+        delay_max: MILLISECOND,
+        straggle: 0.3,
+        straggle_max: 1000 * MILLISECOND,
+        deposition: 0.5,
+        transfers: 0.1,
+        ..short_reigns(schedule)
     };
-    hunt_among(mutants::MATCHINDEX_NOT_RESET, LOST, five);
+    hunt_among(mutants::ACK_STALE_REPLIES, LOST, with_stragglers);
 }
 
 #[test]
@@ -135,7 +157,8 @@ fn a_learner_in_a_quorum_is_found_out() {
 
 #[test]
 fn a_change_before_a_commit_of_the_own_term_is_found_out() {
-    crate::hunt_among::<Raft, HarmChecks>(Schedule::with_hasty_changes, mutants::MEMBER_NO_TERM_COMMIT, &HARM);
+    let hasty = |seed, mutant| Schedule::with_hasty_changes(seed, Some(mutant));
+    hunt_in::<Raft, HarmChecks>(mutants::MEMBER_NO_TERM_COMMIT, &HARM, hasty);
 }
 
 /// Where that bug is found, the correct build keeps its promises.

@@ -14,9 +14,9 @@ fn hunt(mutant: Mutant, words: &[&str]) {
 /// What is committed is in no later leader's history, or something else is committed in its place.
 const LOST: &[&str] = &["; the leader of Epoch", "is committed as"];
 /// A machine is not where the committed commands lead.
-const DIVERGED: &[&str] = &["its machine at index"];
+const DIVERGED: &[&str] = &["its machine at index", "it applied up to"];
 const STALE: &[&str] = &["stale read"];
-const TWO_LEADERS: &[&str] = &["has two leaders", "two transactions are named"];
+const TWO_LEADERS: &[&str] = &["has two leaders", "two transactions are named", "it told others of epochs"];
 
 #[test]
 fn a_read_at_any_server_is_found_out() {
