@@ -83,7 +83,8 @@ pub async fn conduct(
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
     let relayed = kinds.chosen.iter().any(|kind| kind.needs_relay());
     let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
-    let takes_faults = |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
+    let takes_faults =
+        |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
     let node_faults = kinds.chosen.iter().any(takes_faults);
     let cluster = ClusterPlan {
         system,
