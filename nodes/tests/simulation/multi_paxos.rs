@@ -7,7 +7,7 @@ use nodes::{
 
 use self::invariants::PaxosChecks;
 use crate::{
-    hunt, keeps_its_promises, run_all, same_seed_same_schedule,
+    hunt, hunt_in, keeps_its_promises, run_all, same_seed_same_schedule,
     schedule::{MILLISECOND, Schedule},
     survives_a_crash_at_every_persist_point,
 };
