@@ -221,6 +221,11 @@ impl<'h> Numbers<'h> {
         *self.0.entry(value).or_insert(next)
     }
 
+    /// The numbers of these values, one by one.
+    pub(crate) fn all(&mut self, values: &'h [Value]) -> Arc<[u32]> {
+        values.iter().map(|value| self.of(value)).collect()
+    }
+
     /// The numbers of these values in ascending order, each once.
     pub(crate) fn ascending(&mut self, values: &'h [Value]) -> Arc<[u32]> {
         let mut numbers: Vec<u32> = values.iter().map(|value| self.of(value)).collect();

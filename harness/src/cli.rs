@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod hunt;
 pub mod node;
 pub mod reading;
 pub mod run;
@@ -34,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a cluster, work it, break it, and judge what its clients saw
     Run(Box<run::RunArgs>),
+    /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
+    Hunt(hunt::HuntArgs),
     /// Judge a history file
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently

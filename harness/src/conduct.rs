@@ -7,6 +7,7 @@
 use std::{
     fs,
     io::BufReader,
+    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -36,16 +37,19 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{Cluster, ClusterPaths},
+    cluster::{Cluster, ClusterPaths, ClusterPlan},
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
     ladder,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
-    network::{Kind, Network, NetworkPlan},
+    network::{
+        Kind, Network, NetworkPlan,
+        relay::{Relay, RelayPlan},
+    },
     progress::Progress,
-    run::{Halt, Run},
+    run::{Halt, Kinds, Run},
     system::System,
     watchdog::Watchdog,
 };
@@ -57,7 +61,7 @@ use crate::{
 pub async fn conduct(
     config: &RunConfig,
     system: Box<dyn System>,
-    kinds: &[NemesisKind],
+    kinds: &Kinds,
     network: Kind,
     progress: &Progress,
 ) -> anyhow::Result<(Summary, ExitCode)> {
@@ -67,7 +71,7 @@ pub async fn conduct(
     let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
     let begin = Instant::now();
     let plan = NetworkPlan {
-        nodes: config.nodes,
+        nodes: config.nodes + config.spares,
         peer_port: system.peer_port(),
         client_port: system.client_port(),
         seed: config.seed,
@@ -77,7 +81,22 @@ pub async fn conduct(
     // The servers are started in directories of their own, so relative paths would lead elsewhere.
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
-    let cluster = Arc::new(Cluster::new(system, network, config.nodes, config.seed, dir.id().as_str(), &paths)?);
+    let relayed = kinds.chosen.iter().any(|kind| kind.needs_relay());
+    let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
+    let takes_faults =
+        |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
+    let node_faults = kinds.chosen.iter().any(takes_faults);
+    let cluster = ClusterPlan {
+        system,
+        network,
+        relay,
+        nodes: config.nodes,
+        spares: config.spares,
+        node_faults,
+        seed: config.seed,
+        name: dir.id().to_string(),
+    };
+    let cluster = Arc::new(Cluster::new(cluster, &paths)?);
     let model = config.workload.kind.model();
     let (watchdog, follower) = config.fail_fast.then(|| Watchdog::start(&model, halter)).transpose()?.unzip();
     let sink = HistorySink::start_followed(dir.create_history()?, &model, begin, follower)?;
@@ -92,7 +111,7 @@ pub async fn conduct(
         halt,
         logs: paths.logs.clone(),
     };
-    let phases = run.phases(kinds).await;
+    let phases = run.phases(&kinds.chosen).await;
     cluster.stop();
     // Whatever happened, what was recorded is made durable first.
     let finished = sink.finish();
@@ -125,6 +144,25 @@ pub async fn conduct(
     summarised.summary.notes = beside.notes;
     summarised.summary.fail_fast = watched;
     write_down(config, &dir, summarised, &paths.data)
+}
+
+/// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn message_relay(network: &Network, plan: &NetworkPlan, system: &dyn System) -> anyhow::Result<Relay> {
+    let (listen, dial_from) = network.relay_place().context("cannot give the message relay its address")?;
+    let target = |node| SocketAddr::new(network.node_address(node), plan.peer_port);
+    let plan = RelayPlan {
+        listen,
+        dial_from,
+        targets: (1..=plan.nodes).map(target).collect(),
+        kinds: system.message_kinds(),
+        in_order: system.is_in_order(),
+        is_word: system.is_word(),
+        seed: plan.seed,
+    };
+    Relay::start(&plan, network.links().clone()).context("cannot make the message relay")
 }
 
 /// Writes down what came out, the verdict first.
@@ -251,13 +289,14 @@ fn broken_off(config: &RunConfig, dir: &RunDir, judgement: &Judgement, failure: 
     Summarised { summary, exit, latencies: None }
 }
 
-fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &[NemesisKind]) -> Summarised {
+fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &Kinds) -> Summarised {
     let Found { observed, carried, judgement } = found;
     let mut summary = outline(config, dir, judgement);
     summary.duration_ms = millis(observed.load_time);
-    summary.checks = checks(config, found, !kinds.is_empty());
+    summary.checks = checks(config, found, !kinds.chosen.is_empty());
     summary.operations = observed.tally.operations.clone();
     summary.faults = carried.faults.clone();
+    summary.focus = kinds.focused.then(|| kinds.chosen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     summary.leader_changes = observed.leader_changes;
     summary.throughput = observed.tally.throughput.summary(observed.load_time);
     summary.latencies = observed.tally.latencies.table();

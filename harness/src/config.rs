@@ -2,8 +2,12 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
+use nodes::protocol::{ProtocolKind, ReadMode};
 use serde::{Deserialize, Serialize};
-use workloads::{client::EtcdReads, generator::WorkloadSpec};
+use workloads::{
+    client::{EtcdReads, RETRY_TIMEOUTS},
+    generator::WorkloadSpec,
+};
 
 use crate::nemesis::Nemeses;
 
@@ -20,16 +24,25 @@ pub struct RunConfig {
     pub nodes: u32,
     /// What clients do.
     pub workload: WorkloadSpec,
-    /// How reads are asked for.
-    pub reads: EtcdReads,
+    /// How reads are answered.
+    pub reads: Reads,
+    /// What the nodes in the box are told beside.
+    #[serde(default)]
+    pub node_options: NodeOptions,
     /// Closed loop: how many clients. With a rate: how many share it.
     pub concurrency: u32,
     /// Open loop: operations a second over all clients.
     pub rate: Option<u32>,
-    /// A client gives up an operation after this.
+    /// A client gives up an operation after this; one that retries, a try.
     pub timeout: Duration,
+    /// Clients send what was not answered again, under a stamp that makes it take effect once.
+    #[serde(default)]
+    pub retry: bool,
     /// What is broken.
     pub nemeses: Nemeses,
+    /// Nodes that may join while the membership changes.
+    #[serde(default)]
+    pub spares: u32,
     /// Load without faults, before them.
     pub warm_up: Duration,
     /// How long faults go on.
@@ -54,6 +67,13 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// The longest that one operation of a client can take.
+    #[must_use]
+    pub fn operation_max(&self) -> Duration {
+        // Opening a session comes before the tries.
+        if self.retry { self.timeout * (RETRY_TIMEOUTS + 1) } else { self.timeout }
+    }
+
     /// The command line that means this run.
     #[must_use]
     pub fn command(&self) -> String {
@@ -69,10 +89,15 @@ impl RunConfig {
         add("workload", Some(self.workload.kind.to_string()));
         add("keys", Some(self.workload.keys.to_string()));
         add("ops-per-key", Some(self.workload.ops_per_key.to_string()));
-        add("reads", (self.reads != EtcdReads::Linearizable).then(|| self.reads.to_string()));
+        add("reads", (!self.reads.is_default()).then(|| self.reads.to_string()));
+        let NodeOptions { snapshot_every, heartbeat_ms, election_timeout_ms } = self.node_options;
+        add("snapshot-every", snapshot_every.map(|every| every.to_string()));
+        add("heartbeat-ms", heartbeat_ms.map(|ms| ms.to_string()));
+        add("election-timeout-ms", election_timeout_ms.map(|ms| ms.to_string()));
         add("concurrency", Some(self.concurrency.to_string()));
         add("rate", self.rate.map(|rate| rate.to_string()));
         add("nemesis", Some(self.nemeses.to_string()));
+        add("spares", (self.spares > 0).then(|| self.spares.to_string()));
         for (flag, duration) in [
             ("timeout", self.timeout),
             ("warm-up", self.warm_up),
@@ -83,6 +108,9 @@ impl RunConfig {
         }
         add("network", Some(self.network.to_string()));
         add("seed", Some(self.seed.to_string()));
+        if self.retry {
+            words.push("--retry".to_owned());
+        }
         if self.fail_fast {
             words.push("--fail-fast".to_owned());
         }
@@ -100,26 +128,105 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// How reads are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// By the nodes in the box, in one of their ways.
+    Nodes(ReadMode),
+    /// By etcd, as it was asked to.
+    Etcd(EtcdReads),
+}
+
+impl Reads {
+    /// What a system does when it is not told otherwise.
+    #[must_use]
+    pub fn of(system: SystemKind) -> Self {
+        match system.protocol() {
+            Some(_) => Self::Nodes(ReadMode::default()),
+            None => Self::Etcd(EtcdReads::Linearizable),
+        }
+    }
+
+    /// The way that is called `name` with this system.
+    ///
+    /// # Errors
+    /// A sentence with the names there are.
+    pub fn parse(system: SystemKind, name: &str) -> Result<Self, String> {
+        if system.protocol().is_none() {
+            let reads = [EtcdReads::Linearizable, EtcdReads::Serializable].into_iter().find(|r| r.to_string() == name);
+            let unknown = || format!("--reads {name}: {system} offers linearizable and serializable");
+            return reads.map(Self::Etcd).ok_or_else(unknown);
+        }
+        let reads = ReadMode::ALL.into_iter().find(|mode| mode.name() == name);
+        let names = ReadMode::ALL.map(ReadMode::name).join(", ");
+        reads.map(Self::Nodes).ok_or_else(|| {
+            format!("--reads {name}: the nodes in the box offer {names}, and not every protocol all of them; linearizable and serializable are for --system etcd")
+        })
+    }
+
+    fn is_default(self) -> bool {
+        matches!(self, Self::Nodes(ReadMode::Quorum) | Self::Etcd(EtcdReads::Linearizable))
+    }
+}
+
+impl fmt::Display for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nodes(mode) => f.write_str(mode.name()),
+            Self::Etcd(reads) => reads.fmt(f),
+        }
+    }
+}
+
+/// What the nodes in the box are told; what is left out is their own choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeOptions {
+    /// Entries applied between two snapshots.
+    pub snapshot_every: Option<u64>,
+    /// Between two heartbeats of a leader, milliseconds.
+    pub heartbeat_ms: Option<u64>,
+    /// The shortest election timeout, milliseconds.
+    pub election_timeout_ms: Option<u64>,
+}
+
 /// The systems that are known by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SystemKind {
     /// The Raft nodes in the box, or another build with the same contract.
     Raft,
+    /// The Multi-Paxos nodes in the box.
+    MultiPaxos,
+    /// The Zab nodes in the box.
+    Zab,
     /// An unmodified etcd server.
     Etcd,
 }
 
 impl SystemKind {
     /// Every system.
-    pub const ALL: [Self; 2] = [Self::Raft, Self::Etcd];
+    pub const ALL: [Self; 4] = [Self::Raft, Self::MultiPaxos, Self::Zab, Self::Etcd];
 
     /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Raft => "raft",
+            Self::Raft => ProtocolKind::Raft.name(),
+            Self::MultiPaxos => ProtocolKind::MultiPaxos.name(),
+            Self::Zab => ProtocolKind::Zab.name(),
             Self::Etcd => "etcd",
+        }
+    }
+
+    /// The protocol that the nodes in the box speak for it.
+    #[must_use]
+    pub fn protocol(self) -> Option<ProtocolKind> {
+        match self {
+            Self::Raft => Some(ProtocolKind::Raft),
+            Self::MultiPaxos => Some(ProtocolKind::MultiPaxos),
+            Self::Zab => Some(ProtocolKind::Zab),
+            Self::Etcd => None,
         }
     }
 }
@@ -137,7 +244,7 @@ impl FromStr for SystemKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == text)
-            .ok_or_else(|| format!("no system is called {text:?}; there are raft and etcd"))
+            .ok_or_else(|| format!("no system is called {text:?}; there are raft, multi-paxos, zab and etcd"))
     }
 }
 

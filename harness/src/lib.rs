@@ -7,6 +7,7 @@
 //!                            ├── monitor                       who leads
 //!                            ├── watchdog                      ends it at the first violation
 //!                            └── judge ──> results             verdict, summary, files
+//!   cli ──> hunt ──> many runs, each a process     which mutants are found, how fast
 //! ```
 
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod conduct;
 pub mod config;
 pub mod failure;
 pub mod history_file;
+pub mod hunt;
 pub mod journal;
 pub mod judge;
 pub mod ladder;

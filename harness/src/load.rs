@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use checkers::history::{Action, Completion, ProcessId};
+use checkers::history::{Action, Completion, ProcessId, Value};
 use results::{
     latency::{Ending, Latencies, Throughput},
     sink::{Recorder, SinkError},
@@ -111,17 +111,12 @@ impl Worker {
         }
         let function = invocation.action.function();
         self.tally.operations.add(function, &outcome.completion, outcome.reason.as_deref());
-        let ending = if answered(outcome) { Ending::Answered } else { Ending::Unanswered };
+        let ending = if outcome.is_answer() { Ending::Answered } else { Ending::Unanswered };
         self.tally.latencies.record(function, ending, intended, sent, done);
         if matches!(outcome.completion, Completion::Ok(_)) {
             self.tally.throughput.record(done.saturating_sub(self.shared.load_start));
         }
     }
-}
-
-/// Whether the server did what was asked, or said why a condition did not hold.
-fn answered(outcome: &Outcome) -> bool {
-    matches!(outcome.completion, Completion::Ok(_) | Completion::Mismatch { .. })
 }
 
 /// When a client issues its operations.
@@ -160,7 +155,7 @@ pub async fn work(
         generator.observe(&invocation, &outcome);
         wait = match pace {
             Pace::Open { interval, .. } => wait + interval,
-            Pace::Closed if answered(&outcome) => Duration::ZERO,
+            Pace::Closed if outcome.is_answer() => Duration::ZERO,
             Pace::Closed => start.elapsed() + BACK_OFF,
         };
     }
@@ -180,7 +175,7 @@ pub async fn probe(
         let invocation = generator.next(worker.shared.begun.load(Ordering::Relaxed));
         let outcome = worker.perform(&invocation, None).await?;
         generator.observe(&invocation, &outcome);
-        if !answered(&outcome) {
+        if !outcome.is_answer() {
             tokio::time::sleep(BACK_OFF).await;
         } else if invocation.action != Action::Read {
             return Ok((Some(Instant::now()), worker.tally));
@@ -200,12 +195,23 @@ pub struct FinalReads {
     pub left_out: usize,
 }
 
-/// Reads every key until it was answered, at most `each` long, and all of them at most until `deadline`.
+impl FinalReads {
+    /// Adds those through another node.
+    pub fn add(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.unanswered += other.unanswered;
+        self.left_out += other.left_out;
+    }
+}
+
+/// Reads every key, or takes from it until nothing is left, until it was answered, at most `each` long, and all of them at most
+/// until `deadline`.
 ///
 /// # Errors
 /// When the history can no longer be kept.
 pub async fn read_all(
     mut worker: Worker,
+    action: Action,
     keys: Arc<BTreeSet<String>>,
     each: Duration,
     deadline: Instant,
@@ -217,9 +223,12 @@ pub async fn read_all(
             reads.left_out += 1;
             continue;
         }
-        let invocation = Invocation { key: key.clone(), action: Action::Read };
+        let invocation = Invocation { key: key.clone(), action: action.clone() };
         loop {
-            if answered(&worker.perform(&invocation, None).await?) {
+            let outcome = worker.perform(&invocation, None).await?;
+            // What was taken away may not have been the last.
+            let more = action == Action::Dequeue && outcome.completion != Completion::Ok(Some(Value::Nil));
+            if outcome.is_answer() && !more {
                 reads.answered += 1;
                 break;
             }
@@ -227,7 +236,9 @@ pub async fn read_all(
                 reads.unanswered += 1;
                 break;
             }
-            tokio::time::sleep(BACK_OFF).await;
+            if !outcome.is_answer() {
+                tokio::time::sleep(BACK_OFF).await;
+            }
         }
     }
     Ok(reads)

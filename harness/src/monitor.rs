@@ -6,20 +6,20 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 use workloads::client::{NodeStatus, Role};
 
-use crate::{
-    cluster::Cluster,
-    nemesis::fault::{NodeNumber, Roles},
-};
+use crate::{cluster::Cluster, nemesis::fault::NodeNumber};
 
-/// Pause between two rounds of questions.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// Pause between two questions to one node. Faults are to hit the roles of the moment.
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// What the nodes have said of themselves so far.
 #[derive(Debug, Default)]
 struct Seen {
+    /// Who says of itself that it leads, and in which term.
+    leading: BTreeMap<NodeNumber, u64>,
+    /// The last one that was known to lead.
     leader: Option<(u64, NodeNumber)>,
     leaders_by_term: BTreeMap<u64, NodeNumber>,
     fired: BTreeMap<NodeNumber, u64>,
@@ -32,14 +32,26 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Keeps asking until `stop` says so.
-    pub async fn watch(self, cluster: Arc<Cluster>, mut stop: watch::Receiver<bool>) {
+    /// Keeps asking until `stop` says so; each node for itself, so that one that does not answer holds up nothing.
+    pub async fn watch(self, cluster: Arc<Cluster>, stop: watch::Receiver<bool>) {
+        let mut nodes = JoinSet::new();
+        for id in 1..=cluster.places() {
+            nodes.spawn(self.clone().watch_node(Arc::clone(&cluster), id, stop.clone()));
+        }
+        while nodes.join_next().await.is_some() {}
+    }
+
+    async fn watch_node(self, cluster: Arc<Cluster>, id: NodeNumber, mut stop: watch::Receiver<bool>) {
         loop {
-            let statuses = cluster.statuses().await;
-            self.take(&statuses);
+            let status = cluster.status(id).await;
+            self.take(id, status.as_ref());
+            // Asked once more after the stop: what fired last counts, too.
+            if *stop.borrow() {
+                return;
+            }
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {},
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => {},
             }
         }
     }
@@ -48,27 +60,42 @@ impl Monitor {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn take(&self, statuses: &[Option<NodeStatus>]) {
+    fn take(&self, id: NodeNumber, status: Option<&NodeStatus>) {
         let mut seen = self.seen();
-        let mut leader = None;
-        for (id, status) in (1..).zip(statuses) {
-            let Some(status) = status else { continue };
-            if status.role == Role::Leader {
-                seen.leaders_by_term.entry(status.term).or_insert(id);
-                leader = leader.max(Some((status.term, id)));
-            }
+        if let Some(status) = status {
             // A restarted node counts from zero again.
             let fired = seen.fired.entry(id).or_default();
             *fired = (*fired).max(status.fired);
         }
+        match status.filter(|status| status.role == Role::Leader) {
+            Some(status) => {
+                seen.leaders_by_term.entry(status.term).or_insert(id);
+                seen.leading.insert(id, status.term);
+            }
+            None => {
+                seen.leading.remove(&id);
+            }
+        }
         // While no node leads, the last leader is still the one to aim at.
-        seen.leader = leader.or(seen.leader);
+        seen.leader = seen.leading.iter().map(|(id, term)| (*term, *id)).max().or(seen.leader);
     }
 
-    /// Who leads, as far as is known, among `nodes` nodes.
+    /// Who leads, or led last, as far as is known.
     #[must_use]
-    pub fn roles(&self, nodes: u32) -> Roles {
-        Roles { nodes, leader: self.seen().leader.map(|(_, id)| id) }
+    pub fn leader(&self) -> Option<NodeNumber> {
+        self.seen().leader.map(|(_, id)| id)
+    }
+
+    /// The highest term in which a leader was seen.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.seen().leaders_by_term.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// Whether a node leads now, in a later term than this one.
+    #[must_use]
+    pub fn is_led_after(&self, term: u64) -> bool {
+        self.seen().leading.values().any(|leading| *leading > term)
     }
 
     /// How often leadership passed on: one less than the terms in which a leader was seen.
@@ -95,11 +122,19 @@ mod tests {
     #[test]
     fn the_leader_of_the_highest_term_counts() {
         let monitor = Monitor::default();
-        monitor.take(&[status(Role::Leader, 3), status(Role::Leader, 5), None]);
-        assert_eq!(monitor.roles(3).leader, Some(2));
+        monitor.take(1, status(Role::Leader, 3).as_ref());
+        monitor.take(2, status(Role::Leader, 5).as_ref());
+        monitor.take(3, None);
+        assert_eq!((monitor.leader(), monitor.term()), (Some(2), 5));
         assert_eq!(monitor.leader_changes(), 1);
-        monitor.take(&[status(Role::Follower, 5), None, status(Role::Candidate, 6)]);
-        assert_eq!(monitor.roles(3).leader, Some(2));
+        assert!(monitor.is_led_after(4) && !monitor.is_led_after(5));
+        monitor.take(2, None);
+        assert!(monitor.is_led_after(2) && !monitor.is_led_after(3));
+        assert_eq!(monitor.leader(), Some(1), "the other one still says that it leads");
+        monitor.take(1, status(Role::Follower, 5).as_ref());
+        monitor.take(3, status(Role::Candidate, 6).as_ref());
+        assert_eq!(monitor.leader(), Some(1));
+        assert!(!monitor.is_led_after(0));
         assert_eq!(monitor.leader_changes(), 1);
     }
 }

@@ -9,6 +9,8 @@
 //!            +--------- LinkTable ----------+
 //! ```
 //!
+//! With either kind, the traffic between nodes may pass the message relay too, which follows the same table.
+//!
 //! Both kinds answer the same questions, so the rest of the harness does not ask which one it has, except through
 //! [`Capabilities`] when it chooses faults.
 
@@ -17,9 +19,10 @@ pub mod fabric;
 pub mod kernel;
 pub mod links;
 pub mod proxy;
+pub mod relay;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use self::enter::Entered;
@@ -121,6 +124,21 @@ impl Network {
         match self {
             Network::Fabric(fabric) => SocketAddr::new(fabric.address(to).into(), port),
             Network::Proxy(proxy) => proxy.peer_address(from, to, port),
+        }
+    }
+
+    /// Where a relay between the nodes may listen, and the address that its own connections must come from: its traffic passes the
+    /// network untouched, as the relay itself follows the rules of the links that it carries.
+    ///
+    /// # Errors
+    /// When the system refuses the address.
+    pub fn relay_place(&self) -> io::Result<(IpAddr, Option<IpAddr>)> {
+        match self {
+            Network::Fabric(fabric) => {
+                let address = fabric.take_relay_address()?.into();
+                Ok((address, Some(address)))
+            }
+            Network::Proxy(_) => Ok((Ipv4Addr::LOCALHOST.into(), None)),
         }
     }
 

@@ -242,6 +242,11 @@ impl NodeProcess {
         self.kill().map(PowerLoss::HadToBeKilled)
     }
 
+    /// Tells the node to read its file of faults again (SIGUSR2). One that is paused does so when it goes on.
+    pub fn faults_changed(&self) -> Result<(), ProcessError> {
+        self.signal(Signal::USR2, None, kill_process)
+    }
+
     fn must_exit_within(&self, timeout: Duration) -> Result<ExitInfo, ProcessError> {
         self.wait(timeout)?.ok_or_else(|| {
             let source = io::Error::new(io::ErrorKind::TimedOut, format!("it is still there after {timeout:?}"));

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 #[derive(Clone, Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    quiet: bool,
 }
 
 impl Progress {
@@ -24,7 +25,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         };
-        Self { bar }
+        Self { bar, quiet }
     }
 
     /// Begins a phase.
@@ -36,6 +37,13 @@ impl Progress {
     /// Says what is going on in it.
     pub fn say(&self, message: String) {
         self.bar.set_message(message);
+    }
+
+    /// Says something that stays, above the line; nothing where the progress is quiet.
+    pub fn note(&self, line: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
     }
 
     /// Takes the line away.

@@ -15,10 +15,10 @@ use std::{
     time::Duration,
 };
 
-use checkers::history::ProcessId;
+use checkers::history::{Action, ProcessId};
 use results::sink::{Recorder, SinkCounts, SinkError};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
-use workloads::{client::ClientError, generator::Generator};
+use workloads::{client::ClientError, generator::Generator, kind::Ending};
 
 use crate::{
     cluster::{Cluster, ClusterError, Crash},
@@ -28,7 +28,7 @@ use crate::{
     nemesis::{
         Nemeses, NemesisKind,
         lane::{self, Journal, LaneContext},
-        plan::plan,
+        plan::{focus, plan},
     },
     progress::Progress,
     system::System,
@@ -42,6 +42,9 @@ const CLIENTS_END_SLACK: Duration = Duration::from_secs(5);
 
 /// How often the progress line is renewed.
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Between two attempts to make the founders the voters again.
+const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(50);
 
 /// The final reads together take no longer than this.
 const FINAL_READS_MAX: Duration = Duration::from_secs(60);
@@ -122,19 +125,33 @@ pub struct Run<'a> {
     pub logs: PathBuf,
 }
 
+/// The kinds of faults of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// In the order of the catalogue or of the command line.
+    pub chosen: Vec<NemesisKind>,
+    /// Whether they are a few of the mix of all, for this seed.
+    pub focused: bool,
+}
+
 /// The kinds of faults that a run asks for and its system can suffer.
 ///
 /// # Errors
-/// The kind asked for by name that the system cannot suffer.
-pub fn kinds(nemeses: &Nemeses, system: &dyn System) -> Result<Vec<NemesisKind>, NemesisKind> {
-    let can = system.faults();
+/// A sentence about the kind asked for by name that the system cannot suffer.
+pub fn kinds(nemeses: &Nemeses, system: &dyn System, seed: u64) -> Result<Kinds, String> {
     match nemeses {
-        Nemeses::None => Ok(Vec::new()),
-        Nemeses::All => Ok(NemesisKind::MIX.into_iter().filter(|kind| can.contains(kind)).collect()),
-        Nemeses::These(kinds) => match kinds.iter().find(|kind| !can.contains(kind)) {
-            Some(kind) => Err(*kind),
-            None => Ok(kinds.clone()),
-        },
+        Nemeses::None => Ok(Kinds { chosen: Vec::new(), focused: false }),
+        Nemeses::All => {
+            let mix: Vec<_> = NemesisKind::mix().filter(|kind| system.is_mixed(*kind)).collect();
+            let (chosen, focused) = focus(&mix, seed);
+            Ok(Kinds { chosen, focused })
+        }
+        Nemeses::These(kinds) => {
+            for kind in kinds {
+                system.suffers(*kind).map_err(|why| format!("cannot suffer the nemesis {kind}: {why}"))?;
+            }
+            Ok(Kinds { chosen: kinds.clone(), focused: false })
+        }
     }
 }
 
@@ -161,7 +178,11 @@ impl Run<'_> {
 
     fn worker(&self, node: u32, process: u64, shared: &Shared) -> Result<Worker, RunError> {
         Ok(Worker {
-            client: self.cluster.system().client(self.cluster.client_address(node))?,
+            client: self
+                .cluster
+                .system()
+                .client(self.cluster.client_address(node))?
+                .working(self.config.workload.kind, self.config.retry),
             process: ProcessId(process),
             stride: self.stride(),
             shared: shared.clone(),
@@ -229,7 +250,7 @@ impl Run<'_> {
                 () = tokio::time::sleep(SHOW_INTERVAL) => {
                     self.show(start.elapsed(), shared);
                     // Without a history there is nothing to go on for; the clients, who stop at it, say why.
-                    if self.recorder.failed().is_some() || !self.cluster.network().is_running() {
+                    if self.recorder.failed().is_some() || !self.cluster.is_connected() {
                         break;
                     }
                 },
@@ -259,6 +280,9 @@ impl Run<'_> {
     async fn recover(&self, shared: &Shared, tally: &mut Tally) -> Result<(Option<Duration>, Vec<u32>), RunError> {
         let healed = Instant::now();
         let deadline = healed + self.config.recovery_bound;
+        if self.config.spares > 0 {
+            self.take_founders_back(deadline).await;
+        }
         let mut probes = Vec::new();
         for node in 1..=self.cluster.count() {
             let client = self.config.concurrency + node - 1;
@@ -279,29 +303,48 @@ impl Run<'_> {
         Ok((slowest, silent))
     }
 
-    /// Reads every key through every node that has answered.
+    /// After changes of the membership, the founders are to be the voters again: those that are not serve nobody.
+    async fn take_founders_back(&self, deadline: Instant) {
+        let founders: Vec<u32> = (1..=self.cluster.count()).collect();
+        // Whether they are is seen by the probes that follow.
+        while Instant::now() < deadline {
+            let through = self.monitor.leader().unwrap_or(1);
+            if self.cluster.change_membership(through, &founders, &[]).await {
+                return;
+            }
+            tokio::time::sleep(MEMBERSHIP_PAUSE).await;
+        }
+    }
+
+    /// Reads every key through every node that has answered; queues are emptied, through one node after the other.
     async fn final_reads(&self, shared: &Shared, keys: &Tally, silent: &[u32]) -> Result<FinalReads, RunError> {
+        let (action, in_turn) = match self.config.workload.kind.ending() {
+            Ending::Read => (Action::Read, false),
+            Ending::Drain => (Action::Dequeue, true),
+            Ending::Leave => return Ok(FinalReads::default()),
+        };
         let keys = Arc::new(keys.keys.clone());
         let deadline = Instant::now() + FINAL_READS_MAX;
-        let mut readers = Vec::new();
+        let mut readers = JoinSet::new();
+        let mut all = FinalReads::default();
         for node in (1..=self.cluster.count()).filter(|node| !silent.contains(node)) {
             let process = self.config.concurrency + self.cluster.count() + node - 1;
             let worker = self.worker(node, u64::from(process), shared)?;
-            readers.push(tokio::spawn(read_all(worker, Arc::clone(&keys), self.config.recovery_bound, deadline)));
+            let (action, keys) = (action.clone(), Arc::clone(&keys));
+            readers.spawn(read_all(worker, action, keys, self.config.recovery_bound, deadline));
+            while in_turn && let Some(reads) = readers.join_next().await {
+                all.add(reads.expect("a reader does not panic")?);
+            }
         }
-        let mut all = FinalReads::default();
-        for reader in readers {
-            let reads = reader.await.expect("a reader does not panic")?;
-            all.answered += reads.answered;
-            all.unanswered += reads.unanswered;
-            all.left_out += reads.left_out;
+        while let Some(reads) = readers.join_next().await {
+            all.add(reads.expect("a reader does not panic")?);
         }
         Ok(all)
     }
 
     /// Waits for the clients to finish the operation they are at.
     async fn gather(&self, clients: &mut JoinSet<Result<Tally, SinkError>>, tally: &mut Tally) -> Result<(), RunError> {
-        let bound = self.config.timeout + CLIENTS_END_SLACK;
+        let bound = self.config.operation_max() + CLIENTS_END_SLACK;
         let all = async {
             while let Some(ended) = clients.join_next().await {
                 tally.merge(ended.expect("a client does not panic")?);
@@ -317,7 +360,7 @@ impl Run<'_> {
     /// When nodes, clients or history cannot be handled; nothing is known about the system then.
     pub async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
         self.progress.phase("set-up");
-        self.cluster.revive()?;
+        self.cluster.revive(None)?;
         self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
 
         let (stop_clients, clients_stopped) = watch::channel(false);
@@ -358,7 +401,7 @@ impl Run<'_> {
         let _ = stop_monitor.send(true);
         monitor.await.expect("the monitor does not panic");
         let crashes = self.cluster.crashes()?;
-        if !self.cluster.network().is_running() {
+        if !self.cluster.is_connected() {
             return Err(RunError::NetworkDown);
         }
         self.cluster.stop();

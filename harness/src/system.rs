@@ -3,7 +3,7 @@
 //! ```text
 //!   SystemKind ──> System ── program, arguments(node) ──> a process
 //!                        ├── client(node)               ──> a client pinned to it
-//!                        └── faults()                   ──> what it can suffer
+//!                        └── suffers(nemesis)           ──> what it can suffer
 //! ```
 
 use std::{
@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nodes::protocol::ProtocolKind;
 use workloads::client::{AnyClient, ClientError, NodeStatus};
 
 use crate::{
@@ -32,6 +33,10 @@ pub struct NodePlace {
     pub listen_peer: SocketAddr,
     /// Under which address it reaches each node for peer traffic, itself included.
     pub peers: Vec<(u32, SocketAddr)>,
+    /// With spare nodes: how many nodes, the first ones, found the cluster.
+    pub founders: Option<u32>,
+    /// Where it finds the faults that it is to have, if it is to have any.
+    pub faults_file: Option<PathBuf>,
     /// Its own directory.
     pub data_dir: PathBuf,
     /// Names this run's cluster.
@@ -63,8 +68,44 @@ pub trait System: Send + Sync {
     /// What the node at this address says of itself; none if it does not answer soon.
     fn status(&self, address: SocketAddr) -> StatusFuture;
 
-    /// The faults it can suffer and still be held to its promises.
-    fn faults(&self) -> &'static [NemesisKind];
+    /// Whether it can suffer these faults and still be held to its promises.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn suffers(&self, kind: NemesisKind) -> Result<(), String>;
+
+    /// Whether these faults are part of the mix of all: some can be suffered only by builds that take optional parts of the contract.
+    fn is_mixed(&self, kind: NemesisKind) -> bool {
+        self.suffers(kind).is_ok()
+    }
+
+    /// Whether its nodes are known to read files of faults.
+    fn reads_faults(&self) -> bool {
+        false
+    }
+
+    /// What messages between its nodes are called, where the relay knows them.
+    fn message_kinds(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether its links must be first in, first out.
+    fn is_in_order(&self) -> bool {
+        false
+    }
+
+    /// Tells whether a message gives a word that its sender must remember.
+    fn is_word(&self) -> fn(&[u8]) -> bool {
+        |_| false
+    }
+
+    /// The shortest election timeout, milliseconds.
+    fn election_timeout_ms(&self) -> u64;
+
+    /// Asks for another membership through the node at this address; whether the cluster agreed.
+    fn change_membership(&self, _address: SocketAddr, _voters: Vec<u32>, _learners: Vec<u32>) -> AgreedFuture {
+        Box::pin(std::future::ready(false))
+    }
 
     /// Whether it can be tested over this network; the reason if not.
     ///
@@ -77,6 +118,9 @@ pub trait System: Send + Sync {
 
 /// What [`System::status`] gives.
 pub type StatusFuture = std::pin::Pin<Box<dyn Future<Output = Option<NodeStatus>> + Send>>;
+
+/// What [`System::change_membership`] gives.
+pub type AgreedFuture = std::pin::Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// The executable is not there.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +149,9 @@ pub enum MissingBinary {
 /// When its executable is not there.
 pub fn system(config: &RunConfig) -> Result<Box<dyn System>, MissingBinary> {
     match config.system {
-        SystemKind::Raft => Ok(Box::new(native::Native::new(config)?)),
+        SystemKind::Raft => Ok(Box::new(native::Native::new(config, ProtocolKind::Raft)?)),
+        SystemKind::MultiPaxos => Ok(Box::new(native::Native::new(config, ProtocolKind::MultiPaxos)?)),
+        SystemKind::Zab => Ok(Box::new(native::Native::new(config, ProtocolKind::Zab)?)),
         SystemKind::Etcd => Ok(Box::new(etcd::Etcd::new(config)?)),
     }
 }

@@ -68,6 +68,23 @@ fn a_stale_read_is_named() {
 }
 
 #[test]
+fn a_certificate_is_verified_and_of_another_history_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (valid, stale, proof) = (path("valid.jsonl"), path("stale.jsonl"), path("proof.json"));
+    std::fs::write(&valid, VALID).unwrap();
+    std::fs::write(&stale, VALID.replace(r#""ok","f":"read","value":1"#, r#""ok","f":"read","value":null"#)).unwrap();
+    says(&trueline(&["check", "--certificate", &proof, &valid]), 0, &["valid"]);
+    says(&trueline(&["verify", &valid, &proof]), 0, &["holds", "is linearizable"]);
+    says(&trueline(&["verify", &stale, &proof]), 1, &["does not hold"]);
+    says(&trueline(&["check", "--certificate", &proof, &stale]), 1, &["invalid"]);
+    says(&trueline(&["verify", &stale, &proof]), 0, &["holds", "NOT linearizable"]);
+    says(&trueline(&["verify", &valid, &proof]), 1, &["does not hold"]);
+    std::fs::write(&proof, "{}").unwrap();
+    says(&trueline(&["verify", &stale, &proof]), 254, &["proof.json"]);
+}
+
+#[test]
 fn an_empty_history_is_vacuous() {
     says(&check("", &[]), 3, &["vacuous"]);
 }
@@ -112,8 +129,16 @@ fn impossible_options_are_refused() {
     says(&trueline(&["run", "--reads", "serializable"]), 254, &["etcd"]);
     says(&trueline(&["run", "--mutant", "raft-is-tired"]), 254, &["raft-is-tired", "raft-read-any-node"]);
     says(&trueline(&["run", "--binary", "/nowhere/node"]), 254, &["/nowhere/node", "executable"]);
-    says(&trueline(&["run", "--system", "etcd", "--nemesis", "power"]), 254, &["etcd", "power"]);
-    says(&trueline(&["run", "--system", "etcd", "--network", "proxy"]), 254, &["--network fabric"]);
+    says(
+        &trueline(&["run", "--system", "etcd", "--binary", "/bin/true", "--nemesis", "power"]),
+        254,
+        &["etcd", "power"],
+    );
+    says(
+        &trueline(&["run", "--system", "etcd", "--binary", "/bin/true", "--network", "proxy"]),
+        254,
+        &["--network fabric"],
+    );
     says(&trueline(&["fly"]), 254, &["fly"]);
 }
 

@@ -6,9 +6,12 @@
 //! | `POST /v1/write` | `{"key":"x","value":17}` | `{}` |
 //! | `POST /v1/cas` | `{"key":"x","old":1,"new":2}` | `{"swapped":true}` or `{"swapped":false,"observed":3}` |
 //! | `POST /v1/append` | `{"key":"x","value":4}` | `{}` |
+//! | `POST /v1/add` | `{"key":"x","value":-4}` | `{}` |
+//! | `POST /v1/dequeue` | `{"key":"x"}` | `{"value":17}`; `null` when there was nothing |
 //! | `POST /v1/txn` | `{"ops":[["append","x",1],["r","y",null],["w","z",3]]}` | `{"ops":[["append","x",1],["r","y",[1,2]],["w","z",3]]}` |
 //! | `POST /v1/session` | `{}` | `{"session":7}` |
 //! | `POST /v1/transfer` | `{"to":2}` or `{}` | `{}` |
+//! | `POST /v1/membership` | `{"voters":[1,2,4],"learners":[5]}` | `{}` |
 //! | `GET /v1/status` | | [`Status`](crate::protocol::Status) |
 //!
 //! Requests that change something may carry `"session":7,"seq":3`. Anything else than 200 carries
@@ -25,10 +28,10 @@ pub struct ReadRequest {
     pub key: String,
 }
 
-/// Answer to a read.
+/// Answer to a read, or to a dequeue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadResponse {
-    /// `null` when absent.
+    /// `null` when absent, or when there was nothing to take.
     pub value: Json,
 }
 
@@ -43,13 +46,23 @@ pub struct SessionFields {
     pub seq: Option<u64>,
 }
 
-/// `POST /v1/write` and `POST /v1/append`.
+/// `POST /v1/write`, `POST /v1/append` and `POST /v1/add`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WriteRequest {
     /// Key.
     pub key: String,
-    /// Value or element.
+    /// Value, element, or what is added.
     pub value: Json,
+    /// Exactly-once stamp.
+    #[serde(flatten)]
+    pub stamp: SessionFields,
+}
+
+/// `POST /v1/dequeue`. Unlike a read it changes something.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DequeueRequest {
+    /// Key.
+    pub key: String,
     /// Exactly-once stamp.
     #[serde(flatten)]
     pub stamp: SessionFields,
@@ -102,6 +115,17 @@ pub struct TransferRequest {
     /// The wanted leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
+}
+
+/// `POST /v1/membership`: the members that the cluster is to have.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MembershipRequest {
+    /// Who is to vote.
+    pub voters: Vec<u64>,
+    /// Who is to get the log without a vote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learners: Vec<u64>,
 }
 
 /// Body of every answer that is not 200.

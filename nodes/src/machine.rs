@@ -1,4 +1,4 @@
-//! The replicated state machine: registers and lists by key, conditions, transactions, sessions. Pure and deterministic.
+//! The replicated state machine: registers, numbers and lists by key, conditions, transactions, sessions. Pure and deterministic.
 //!
 //! ```text
 //!   log index, Command ──> sessions: seen already? ──no──> store: conditions decided here ──> Answer
@@ -20,10 +20,12 @@ mod json;
 mod nesting;
 mod sessions;
 mod store;
+mod transaction;
 
 pub use json::{VALUE_DEPTH_MAX, ValueError};
 pub use nesting::STORED_DEPTH_MAX;
-pub use sessions::SESSIONS_MAX;
+pub use sessions::{Dedup, SESSIONS_MAX};
+pub use transaction::Transaction;
 
 use sessions::{Sessions, Verdict};
 use store::Store;
@@ -96,6 +98,18 @@ pub enum Operation {
         /// The steps, in order.
         steps: Vec<TxnStep>,
     },
+    /// Add to a whole number; an absent key is 0.
+    Add {
+        /// Key.
+        key: String,
+        /// What is added; may be negative.
+        delta: i64,
+    },
+    /// Take the first element of a list away; an absent key is an empty list, and a list that has become empty an absent key.
+    Pop {
+        /// Key.
+        key: String,
+    },
 }
 
 /// One step of a transaction.
@@ -125,7 +139,7 @@ pub enum TxnStep {
 /// What the machine says to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
-    /// Written, appended, or swapped.
+    /// Written, appended, added, or swapped.
     Done,
     /// A compare-and-set did not match; this is what the key held.
     NotEqual {
@@ -138,6 +152,8 @@ pub enum Answer {
     Session(u64),
     /// Refused by the machine, without effect: a stable code such as `wrong-type`, `too-large`, `unknown-session`, `stale-sequence`.
     Rejected(String),
+    /// The first element of a list, taken away; `Nil` if there was none.
+    Taken(Value),
 }
 
 impl Answer {
@@ -148,7 +164,7 @@ impl Answer {
     /// A later request of the same session was already applied.
     pub const STALE_SEQUENCE: &str = "stale-sequence";
 
-    /// A list would grow, or a transaction's reads would return, more than [`WEIGHT_MAX`].
+    /// A list would grow, or a transaction's reads would return, more than [`WEIGHT_MAX`]; or a number leave its 64 bits.
     pub const TOO_LARGE: &str = "too-large";
 
     fn rejected(code: &str) -> Self {
@@ -208,6 +224,32 @@ impl Machine {
         Self::default()
     }
 
+    /// The empty state of a machine that treats repeated commands so. Part of how it works, not of its state: no snapshot holds it.
+    #[must_use]
+    pub fn with_dedup(dedup: Dedup) -> Self {
+        let mut machine = Self::default();
+        machine.sessions.set_dedup(dedup, 0);
+        machine
+    }
+
+    /// This state in a machine that works, and has counted, as `other`.
+    #[must_use]
+    pub fn in_place_of(mut self, other: &Self) -> Self {
+        self.sessions.set_dedup(other.sessions.dedup(), other.sessions.repeats());
+        self
+    }
+
+    /// Forgets the sessions last used behind this index: entries with other commands may be applied there now. For mutants.
+    pub fn forget_sessions_after(&mut self, index: u64) {
+        self.sessions.forget_after(index);
+    }
+
+    /// How often a repeated command took effect again, with [`Dedup::Off`].
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.sessions.repeats()
+    }
+
     /// Applies the command at `index` of the log. Indexes ascend; each is applied once.
     pub fn apply(&mut self, index: u64, command: &Command) -> Answer {
         match command {
@@ -241,7 +283,20 @@ impl Machine {
     /// Never: serialising maps of plain data into memory does not fail.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
-        let state = SnapshotRef { values: self.store.iter().collect(), sessions: self.sessions.table() };
+        self.snapshot_with(self.sessions.table())
+    }
+
+    /// As [`Machine::snapshot`], but without the sessions. For mutants.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn snapshot_without_sessions(&self) -> Vec<u8> {
+        self.snapshot_with(&BTreeMap::new())
+    }
+
+    fn snapshot_with(&self, sessions: &BTreeMap<u64, sessions::Session>) -> Vec<u8> {
+        let state = SnapshotRef { values: self.store.iter().collect(), sessions };
         postcard::to_extend(&state, vec![SNAPSHOT_VERSION]).expect("plain data in memory")
     }
 

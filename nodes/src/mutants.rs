@@ -12,7 +12,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::protocol::{ProtocolKind, multi_paxos, raft};
+use crate::protocol::{ProtocolKind, multi_paxos, raft, zab};
 
 /// A mutant of the catalogue. Two are equal when their names are.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Eq for Mutant {}
 
 /// Every mutant, protocol by protocol.
 pub fn all() -> impl Iterator<Item = Mutant> {
-    raft::mutants::ALL.iter().chain(multi_paxos::mutants::ALL).copied()
+    raft::mutants::ALL.iter().chain(multi_paxos::mutants::ALL).chain(zab::mutants::ALL).copied()
 }
 
 /// A name that is no mutant's.

@@ -28,6 +28,7 @@ pub mod multi_paxos;
 pub mod quorum;
 pub mod raft;
 mod weight;
+pub mod zab;
 
 /// The protocols there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +152,13 @@ pub enum Request {
         /// The wanted leader.
         to: Option<NodeId>,
     },
+    /// Make exactly these the members of the cluster. Not every protocol can.
+    ChangeMembership {
+        /// Who is to vote.
+        voters: Vec<NodeId>,
+        /// Who is to get the log without a vote.
+        learners: Vec<NodeId>,
+    },
 }
 
 /// The end of a client request.
@@ -162,6 +170,8 @@ pub enum Reply {
     Value(Value),
     /// Leadership transfer was begun.
     TransferStarted,
+    /// The members are what was asked for; that is committed and applied.
+    MembershipChanged,
     /// Not answered.
     Refused(Refusal),
 }
@@ -177,6 +187,12 @@ pub enum Refusal {
     Overwritten,
     /// Too many requests are waiting here; this one was not taken. Definitely not done.
     Overloaded,
+    /// The protocol has no such request. Definitely not done.
+    Unsupported,
+    /// Another change of membership is under way, or may be as far as a new leader knows. Definitely not done.
+    ChangeUnderWay,
+    /// No cluster can have these members: none votes, one is named twice, or is not among the known nodes. Definitely not done.
+    InvalidMembership,
     /// Leadership was lost after the command entered the log. Unknown.
     LeadershipLost,
     /// It was forwarded, and no answer came back. Unknown.
@@ -189,7 +205,16 @@ impl Refusal {
     /// Whether the request definitely had no effect, now or ever.
     #[must_use]
     pub fn is_definite(self) -> bool {
-        matches!(self, Self::NoLeader | Self::NotLeader | Self::Overwritten | Self::Overloaded)
+        match self {
+            Self::NoLeader
+            | Self::NotLeader
+            | Self::Overwritten
+            | Self::Overloaded
+            | Self::Unsupported
+            | Self::ChangeUnderWay
+            | Self::InvalidMembership => true,
+            Self::LeadershipLost | Self::ForwardLost | Self::Timeout => false,
+        }
     }
 }
 
@@ -263,7 +288,10 @@ impl<R> Default for Stored<R> {
 pub struct Config {
     /// This node.
     pub id: NodeId,
-    /// All voters, this node included.
+    /// Every node that may ever be a member, this one included. Others are not listened to.
+    pub nodes: Vec<NodeId>,
+    /// The voters with which the cluster was founded: some of `nodes`, and for most clusters all. Where the protocol can change
+    /// its members, those that the log and the snapshot name are in force instead.
     pub voters: Vec<NodeId>,
     /// Between two heartbeats of a leader, nanoseconds.
     pub heartbeat_ns: u64,
@@ -307,6 +335,12 @@ pub struct Status {
     pub last_index: u64,
     /// Last index covered by the snapshot; 0 without one.
     pub snapshot_index: u64,
+    /// Who votes, as far as this node knows; while two sets are joint, both.
+    #[serde(default)]
+    pub voters: Vec<NodeId>,
+    /// Who gets the log without a vote.
+    #[serde(default)]
+    pub learners: Vec<NodeId>,
     /// The mutant in this process.
     pub mutant: Option<String>,
     /// How often the mutated rule decided otherwise than the correct one.

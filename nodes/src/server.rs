@@ -1,7 +1,7 @@
 //! One node as a process: arguments, threads, exit codes.
 //!
 //! ```text
-//!   thread `io`      tokio, one thread: HTTP clients, peer links, the power-failure signal
+//!   thread `io`      tokio, one thread: HTTP clients, peer links, signals of power failure and other faults
 //!   thread `core`    the protocol: batches of steps                                          (driver)
 //!   thread `storage` write-ahead log, group commit                                           (storage::writer)
 //! ```
@@ -15,6 +15,7 @@ use std::{
     path::PathBuf,
     process::{self, ExitCode},
     str::FromStr,
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -29,17 +30,27 @@ use tokio::{
 
 use self::{
     driver::{Clock, Driver, Event, INBOX_EVENTS_MAX, Parts},
+    faults::FaultSwitch,
     http::Api,
     links::{Identity, Links},
     logging::Log,
 };
 use crate::{
     mutants::{Mutant, UnknownMutant},
-    protocol::{Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, multi_paxos::MultiPaxos, raft::Raft},
-    storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
+    protocol::{
+        Config, NodeId, Protocol, ReadMode, RestoreError, Ticket,
+        multi_paxos::MultiPaxos,
+        raft::{self, Raft},
+        zab::Zab,
+    },
+    storage::{
+        self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, TornTail, Writer, WriterOptions, files::Owner,
+        writer::End,
+    },
 };
 
 pub mod driver;
+pub mod faults;
 pub mod frame;
 pub mod http;
 pub mod links;
@@ -63,13 +74,16 @@ const REQUESTS_PENDING_MAX: usize = 4096;
 /// Everything `trueline node` takes. The comment of a field begins with its flag.
 #[derive(Clone, Debug)]
 pub struct NodeArgs {
-    /// `--protocol raft`.
+    /// `--protocol raft`, `multi-paxos` or `zab`.
     pub protocol: String,
     /// `--id 1`: this node, counted from 1.
     pub id: NodeId,
     /// `--peers 1=127.0.0.1:7101,2=127.0.0.1:7102`: all nodes, this one included, each with the address under which THIS
     /// node reaches it. That may be a relay's, and may differ from node to node. Its own address here is not used.
     pub peers: Vec<(NodeId, SocketAddr)>,
+    /// `--voters 1,2,3`: the nodes with which the cluster is founded; the same for all of them. Default, and when empty: all of
+    /// `--peers`.
+    pub voters: Vec<NodeId>,
     /// `--listen-peer 127.0.0.1:7101`: where peers connect to.
     pub listen_peer: SocketAddr,
     /// `--listen-client 127.0.0.1:8101`: where clients connect to.
@@ -92,6 +106,8 @@ pub struct NodeArgs {
     pub allow_mutants: bool,
     /// `--seed N`: for election timeouts. Default: the node's number.
     pub seed: u64,
+    /// `--faults-file PATH`: what is wrong with this node on purpose, read at start and at SIGUSR2.
+    pub faults_file: Option<PathBuf>,
     /// Decides which prefix of the unsynced bytes survives SIGUSR1; `trueline node` takes the seed for it.
     pub power_loss_seed: u64,
 }
@@ -119,6 +135,7 @@ impl NodeArgs {
             protocol: "raft".to_owned(),
             id,
             peers,
+            voters: Vec::new(),
             listen_peer,
             listen_client,
             data_dir,
@@ -130,6 +147,7 @@ impl NodeArgs {
             mutant: None,
             allow_mutants: false,
             seed: id.0,
+            faults_file: None,
             power_loss_seed: id.0,
         }
     }
@@ -141,13 +159,22 @@ impl NodeArgs {
 
     fn config(&self) -> Result<Config, RunError> {
         let usage = |what: String| Err(RunError::Usage(what));
-        let mut voters: Vec<NodeId> = self.peers.iter().map(|(peer, _)| *peer).collect();
-        voters.sort_unstable();
-        if voters.windows(2).any(|pair| pair[0] == pair[1]) {
+        let mut nodes: Vec<NodeId> = self.peers.iter().map(|(peer, _)| *peer).collect();
+        nodes.sort_unstable();
+        let names_twice = |nodes: &[NodeId]| nodes.windows(2).any(|pair| pair[0] == pair[1]);
+        if names_twice(&nodes) {
             return usage("--peers names a node twice".to_owned());
         }
-        if !voters.contains(&self.id) || voters.contains(&NodeId(0)) {
+        if !nodes.contains(&self.id) || nodes.contains(&NodeId(0)) {
             return usage(format!("--peers must name node {} too, and nodes are counted from 1", self.id.0));
+        }
+        let mut voters = if self.voters.is_empty() { nodes.clone() } else { self.voters.clone() };
+        voters.sort_unstable();
+        if names_twice(&voters) {
+            return usage("--voters names a node twice".to_owned());
+        }
+        if let Some(stranger) = voters.iter().find(|voter| !nodes.contains(voter)) {
+            return usage(format!("--voters names node {}, which --peers does not", stranger.0));
         }
         if self.heartbeat_ms == 0 || self.heartbeat_ms >= self.election_timeout_ms || self.snapshot_every == 0 {
             return usage(
@@ -165,6 +192,7 @@ impl NodeArgs {
         }
         Ok(Config {
             id: self.id,
+            nodes,
             voters,
             heartbeat_ns: self.heartbeat_ms * 1_000_000,
             election_timeout_ns: self.election_timeout_ms * 1_000_000,
@@ -253,7 +281,8 @@ pub fn run(args: &NodeArgs) -> Result<ExitCode, RunError> {
     let node = match args.protocol.as_str() {
         "raft" => Node::start::<Raft>(args)?,
         "multi-paxos" => Node::start::<MultiPaxos>(args)?,
-        other => return Err(RunError::Usage(format!("--protocol {other:?}: there are raft and multi-paxos"))),
+        "zab" => Node::start::<Zab>(args)?,
+        other => return Err(RunError::Usage(format!("--protocol {other:?}: there are raft, multi-paxos and zab"))),
     };
     let mutant = args.mutant.as_deref().unwrap_or("none");
     println!("ready id={} client={} peer={} mutant={mutant}", args.id.0, node.client_address, node.peer_address);
@@ -313,10 +342,11 @@ impl Node {
         log.line(format_args!("start protocol={} cluster={} mutant={mutant}", args.protocol, args.cluster));
 
         let owner = Owner { cluster: args.cluster.clone(), node: args.id.0 };
-        let Opened { log: wal, stored, recovery } = storage::Log::open::<P::Record>(&args.data_dir, &owner)?;
+        let torn = torn_tail(config.mutant);
+        let Opened { log: wal, stored, recovery } = storage::Log::open_with::<P::Record>(&args.data_dir, &owner, torn)?;
         log_recovery(log, &recovery);
         let clock = Clock::start();
-        let nodes = config.voters.clone();
+        let nodes = config.nodes.clone();
         let protocol = P::restore(config, stored, clock.now(), args.own_seed())?;
 
         let (durable_sender, durable) = watch::channel(Ticket(0));
@@ -328,17 +358,23 @@ impl Node {
         let power = writer.power_switch();
 
         let (inbox_sender, inbox) = mpsc::channel(INBOX_EVENTS_MAX);
-        let (status_sender, status) = watch::channel(protocol.status());
+        let fired_before = recovery.deviations;
+        let mut first_status = protocol.status();
+        first_status.fired += fired_before;
+        let (status_sender, status) = watch::channel(first_status);
         let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
         let api = Api::new(inbox_sender.clone(), status);
-        let seed = args.power_loss_seed;
-        let cut_power = Box::new(move || power.cut(seed));
-        let front = Front { identity, inbox: inbox_sender, api, cut_power };
+        let switch = Arc::new(FaultSwitch::new(args.faults_file.clone(), writer.disk_faults(), log));
+        let faults = switch.subscribe();
+        let (seed, torn) = (args.power_loss_seed, Arc::clone(&switch));
+        let cut_power = Box::new(move || if torn.is_torn() { power.cut_torn(seed) } else { power.cut(seed) });
+        let front = Front { identity, inbox: inbox_sender, api, cut_power, faults: switch };
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("io").enable_all().build();
         let runtime = runtime.map_err(RunError::system("start the I/O thread"))?;
         let Listening { client, peer, links } = runtime.block_on(front.listen(args))?;
 
-        let parts = Parts { protocol, clock, inbox, durable, writer, links, status: status_sender, log };
+        let parts =
+            Parts { protocol, fired_before, clock, inbox, durable, writer, links, status: status_sender, faults, log };
         let core = thread::Builder::new().name("core".to_owned()).spawn(move || run_core(parts));
         let core = core.map_err(RunError::system("start the core thread"))?;
         Ok(Self { client_address: client, peer_address: peer, core, _io: runtime })
@@ -355,13 +391,25 @@ fn run_core<P: Protocol>(parts: Parts<P>) {
     runtime.block_on(Driver::new(parts).run());
 }
 
+/// How this process recovers from a torn tail: some mutants are the storage's.
+fn torn_tail(mutant: Option<Mutant>) -> TornTail {
+    match mutant {
+        Some(mutant) if mutant == raft::mutants::WAL_TAIL_DROP => TornTail::DropSegment,
+        Some(mutant) if mutant == raft::mutants::WAL_NO_CRC => TornTail::Accept,
+        _ => TornTail::Cut,
+    }
+}
+
 fn log_recovery(log: Log, recovery: &storage::Recovery) {
-    let storage::Recovery { generation, snapshot_bytes, records, segments, cut } = recovery;
+    let storage::Recovery { generation, snapshot_bytes, records, segments, cut, deviations } = recovery;
     log.line(format_args!(
         "recovered generation={generation} snapshot-bytes={snapshot_bytes} records={records} segments={segments}"
     ));
     if let Some((bytes, reason)) = cut {
         log.line(format_args!("cut a torn tail of {bytes} bytes: {reason}"));
+    }
+    if *deviations > 0 {
+        log.line(format_args!("mutant fired {deviations} times during recovery"));
     }
 }
 
@@ -386,6 +434,7 @@ struct Front<M> {
     inbox: mpsc::Sender<Event<M>>,
     api: Api,
     cut_power: Box<dyn Fn() + Send>,
+    faults: Arc<FaultSwitch>,
 }
 
 struct Listening<M> {
@@ -411,6 +460,15 @@ where
         tokio::spawn(async move {
             while power.recv().await.is_some() {
                 cut_power();
+            }
+        });
+        let mut changes = signal(SignalKind::user_defined2()).map_err(RunError::system("handle SIGUSR2"))?;
+        // Only now: a change that is told before this is in the file already, and one after it comes as a signal.
+        self.faults.read_at_start();
+        let faults = self.faults;
+        tokio::spawn(async move {
+            while changes.recv().await.is_some() {
+                faults.read();
             }
         });
         let links = Links::start(&self.identity, &args.peers);

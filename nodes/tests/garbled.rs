@@ -5,8 +5,8 @@ use nodes::{
     protocol::{
         Config, Input, NodeId, Outputs, Protocol, ReadMode, Stored, Time,
         raft::{
-            Append, AppendOutcome, AppendReply, Entry, Forward, LogIndex, Message, Payload, Raft, RequestVote,
-            SnapshotChunk, Term, VoteReply,
+            Append, AppendOutcome, AppendReply, Entry, Forward, LogIndex, Membership, Message, Payload, Raft,
+            RequestVote, SnapshotChunk, Term, VoteReply,
         },
     },
 };
@@ -17,6 +17,7 @@ const MS: u64 = 1_000_000;
 fn follower() -> Raft {
     let config = Config {
         id: NodeId(1),
+        nodes: (1..=3).map(NodeId).collect(),
         voters: (1..=3).map(NodeId).collect(),
         heartbeat_ns: 30 * MS,
         election_timeout_ns: 150 * MS,
@@ -95,6 +96,43 @@ fn a_number_that_no_counting_reaches_is_dropped_with_its_message() {
             let status = raft.status();
             assert_eq!((status.term, status.leader, status.last_index), (0, None, 0), "{message:?}");
         }
+    }
+}
+
+#[test]
+fn members_that_no_cluster_can_have_are_dropped_with_their_message() {
+    let ids = |ids: &[u64]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
+    let of = |voters: &[u64], outgoing: &[u64], learners: &[u64]| Membership {
+        voters: ids(voters),
+        outgoing: ids(outgoing),
+        learners: ids(learners),
+    };
+    let sound = of(&[1, 3], &[1, 2, 3], &[2]);
+    let unsound = [
+        of(&[], &[], &[]),
+        of(&[], &[1], &[2]),
+        of(&[3, 1], &[], &[]),
+        of(&[1, 1], &[], &[]),
+        of(&[1, 4], &[], &[]),
+        of(&[1], &[u64::MAX], &[]),
+        of(&[1], &[], &[0]),
+        of(&[1, 2], &[], &[2]),
+    ];
+    for (membership, taken) in [(sound, 1)].into_iter().chain(unsound.map(|membership| (membership, 0))) {
+        let mut raft = follower();
+        let entry = Entry { term: Term(1), index: LogIndex(1), payload: Payload::Membership(membership.clone()) };
+        let message = append(1, 0, 0, 0, vec![entry]);
+        raft.step(Time(2 * MS), Input::Receive { from: PEER, message }, &mut Outputs::default());
+        assert_eq!(raft.status().last_index, taken, "{membership:?}");
+    }
+}
+
+#[test]
+fn nobody_outside_the_address_book_is_heard_not_even_oneself() {
+    for (from, heard) in [(2, 7), (1, 0), (4, 0)] {
+        let mut raft = follower();
+        raft.step(Time(MS), Input::Receive { from: NodeId(from), message: vote(7, 1) }, &mut Outputs::default());
+        assert_eq!(raft.status().term, heard, "{from}");
     }
 }
 

@@ -103,6 +103,68 @@ fn append_takes_an_absent_key_for_an_empty_list_and_refuses_other_types() {
     assert_eq!(log.machine, before);
 }
 
+fn add(k: &str, delta: i64) -> Operation {
+    Operation::Add { key: key(k), delta }
+}
+
+fn pop(k: &str) -> Operation {
+    Operation::Pop { key: key(k) }
+}
+
+#[test]
+fn add_takes_an_absent_key_for_zero_and_refuses_other_types_and_overflow() {
+    let mut log = Log::default();
+    assert_eq!(log.perform(add("n", 5)), Answer::Done);
+    assert_eq!(log.perform(add("n", -7)), Answer::Done);
+    assert_eq!(log.machine.read("n"), int(-2));
+    // A number that is 0 is one, and not absent.
+    log.perform(add("n", 2));
+    assert_eq!(log.machine.read("n"), int(0));
+
+    log.perform(write("max", int(i64::MAX)));
+    log.perform(append("l", 1));
+    let before = log.machine.clone();
+    assert_eq!(log.perform(add("max", 1)), rejected(Answer::TOO_LARGE));
+    assert_eq!(log.perform(add("l", 1)), rejected(Answer::WRONG_TYPE));
+    assert_eq!(log.machine, before);
+}
+
+#[test]
+fn pop_takes_the_first_element_until_nothing_is_left() {
+    let mut log = Log::default();
+    assert_eq!(log.perform(pop("q")), Answer::Taken(Value::Nil));
+    for n in [1, 2, 3] {
+        log.perform(append("q", n));
+    }
+    assert_eq!(log.perform(pop("q")), Answer::Taken(int(1)));
+    assert_eq!(log.machine.read("q"), list(&[2, 3]));
+    let mut other = Log::default();
+    other.perform(write("q", list(&[2, 3])));
+    assert_eq!(log.machine, other.machine, "how a list came to be is no part of the state");
+    assert_eq!(log.machine.digest(), other.machine.digest());
+    assert_eq!(log.perform(pop("q")), Answer::Taken(int(2)));
+    assert_eq!(log.perform(pop("q")), Answer::Taken(int(3)));
+    assert_eq!(log.machine, Machine::new());
+    assert_eq!(log.machine.digest(), Machine::new().digest());
+
+    log.perform(write("x", int(7)));
+    let before = log.machine.clone();
+    assert_eq!(log.perform(pop("x")), rejected(Answer::WRONG_TYPE));
+    assert_eq!(log.machine, before);
+}
+
+#[test]
+fn a_retried_pop_takes_one_element() {
+    let mut log = Log::default();
+    let Answer::Session(session) = log.apply(&Command::OpenSession) else { panic!("a session") };
+    log.perform(append("q", 1));
+    log.perform(append("q", 2));
+    for _ in 0..3 {
+        assert_eq!(log.apply(&stamped(session, 1, pop("q"))), Answer::Taken(int(1)));
+    }
+    assert_eq!(log.machine.read("q"), list(&[2]));
+}
+
 #[test]
 fn a_transaction_sees_its_own_earlier_steps() {
     let mut log = Log::default();
@@ -313,6 +375,8 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         (any_key(), any_value(), any_value()).prop_map(|(key, old, new)| Operation::Cas { key, old, new }),
         (any_key(), any_value()).prop_map(|(key, value)| Operation::Append { key, value }),
         prop::collection::vec(any_step(), 0..5).prop_map(|steps| Operation::Txn { steps }),
+        (any_key(), prop_oneof![-2..3i64, Just(i64::MAX)]).prop_map(|(key, delta)| Operation::Add { key, delta }),
+        any_key().prop_map(|key| Operation::Pop { key }),
     ]
 }
 

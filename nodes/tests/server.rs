@@ -35,6 +35,9 @@ fn node() {
     let mut args = NodeArgs::new(id, peers, address("peer"), address("client"), fields["dir"].clone().into());
     args.mutant = fields.get("mutant").cloned();
     args.allow_mutants = fields.contains_key("allow");
+    let voters = fields.get("voters").map_or("", String::as_str).split_terminator(',');
+    args.voters = voters.map(|id| NodeId(id.parse().unwrap())).collect();
+    args.faults_file = fields.get("faults").map(PathBuf::from);
     if let Some(protocol) = fields.get("protocol") {
         args.protocol.clone_from(protocol);
     }
@@ -99,6 +102,18 @@ impl Cluster {
         self.dir.path().join(format!("n{}", node + 1))
     }
 
+    fn faults_file(&self, node: usize) -> PathBuf {
+        self.dir.path().join(format!("faults-{}.json", node + 1))
+    }
+
+    /// Writes the file of a node's faults, and tells the node if it is up.
+    fn set_faults(&self, node: usize, faults: &Value) {
+        std::fs::write(self.faults_file(node), faults.to_string()).unwrap();
+        if let Some(child) = &self.children[node] {
+            kill_process(Pid::from_child(child), Signal::USR2).unwrap();
+        }
+    }
+
     fn command(&self, node: usize) -> Command {
         let peers: Vec<_> =
             self.peers.iter().enumerate().map(|(at, address)| format!("{}={address}", at + 1)).collect();
@@ -108,6 +123,7 @@ impl Cluster {
         fields.insert("peer", self.peers[node].to_string());
         fields.insert("client", self.clients[node].to_string());
         fields.insert("dir", self.data_dir(node).to_str().unwrap().to_owned());
+        fields.insert("faults", self.faults_file(node).to_str().unwrap().to_owned());
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "node", "--nocapture", "--test-threads=1"]);
         command.env(ENV, serde_json::to_string(&fields).unwrap());
@@ -203,6 +219,14 @@ fn every_request_does_what_it_says() {
     assert_eq!(cas(2, 17, 19), (200, json!({"swapped":false,"observed":18})));
     assert_eq!(cluster.post(0, "append", &json!({"key":"l","value":1})), (200, empty.clone()));
     assert_eq!(cluster.post(1, "append", &json!({"key":"l","value":2})), (200, empty.clone()));
+    for delta in [5, -7] {
+        assert_eq!(cluster.post(1, "add", &json!({"key":"n","value":delta})), (200, empty.clone()));
+    }
+    assert_eq!(cluster.post(2, "read", &json!({"key":"n"})), (200, json!({"value":-2})));
+    cluster.insist(0, "append", &json!({"key":"q","value":"first"}));
+    for taken in [json!("first"), json!(null)] {
+        assert_eq!(cluster.post(2, "dequeue", &json!({"key":"q"})), (200, json!({"value":taken})));
+    }
     let txn = json!({"ops":[["append","l",3],["r","l",null],["w","z","text"]]});
     assert_eq!(
         cluster.post(2, "txn", &txn),
@@ -242,6 +266,8 @@ fn errors_say_what_they_mean() {
         ("write", json!({"key":"x","value":{"a":1}})),
         ("write", json!({"key":"x","value":1,"session":1})),
         ("write", json!({"key":"x","value":1,"session":1,"seq":0})),
+        ("add", json!({"key":"x","value":"one"})),
+        ("dequeue", json!({"key":""})),
         ("txn", json!({"ops":[["delete","x",null]]})),
         ("txn", json!({"ops":[["r","x",1]]})),
     ];
@@ -258,6 +284,7 @@ fn errors_say_what_they_mean() {
         assert_eq!(answer["error"]["outcome"], "fail");
     };
     expect("append", json!({"key":"x","value":1}), 409, "wrong-type");
+    expect("dequeue", json!({"key":"x"}), 409, "wrong-type");
     expect("nothing", json!({}), 404, "bad-request");
     expect("status", json!({}), 405, "bad-request");
     assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
@@ -318,6 +345,72 @@ fn a_large_body_is_refused() {
         assert_eq!(answer.status().as_u16(), 413);
     }
     assert_eq!(cluster.post(0, "read", &json!({"key":"x"})), (200, json!({"value":1})));
+}
+
+#[test]
+fn members_come_and_go() {
+    let mut cluster = Cluster::new(5);
+    cluster.extra.insert("voters", "1,2,3".to_owned());
+    (0..5).for_each(|node| cluster.spawn(node));
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    let leader = cluster.leader();
+    let members = |status: &Status| {
+        let ids = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        (ids(&status.voters), ids(&status.learners))
+    };
+    assert_eq!(members(&cluster.status(leader)), (vec![1, 2, 3], vec![]));
+    let (code, answer) = cluster.post(4, "read", &json!({"key":"x"}));
+    assert_eq!(
+        (code, answer["error"]["code"].as_str()),
+        (503, Some("no-leader")),
+        "it is no member, and nobody talks to it"
+    );
+
+    // Two more voters at once, and then only the two newest and a learner, without the leader.
+    let change = |cluster: &Cluster, body: &Value| {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match cluster.post(cluster.leader(), "membership", body) {
+                (200, answer) => return assert_eq!(answer, json!({})),
+                (503, answer) if answer["error"]["outcome"] == "fail" => std::thread::sleep(Duration::from_millis(20)),
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("not changed in time");
+    };
+    change(&cluster, &json!({"voters":[1,2,3,4,5]}));
+    assert_eq!(cluster.insist(4, "read", &json!({"key":"x"})), json!({"value":1}));
+    let old_leader = cluster.leader() as u64 + 1;
+    let mut voters: Vec<u64> = (1..=5).filter(|&id| id != old_leader).collect();
+    let learner = voters.pop().unwrap();
+    change(&cluster, &json!({"voters":voters,"learners":[learner]}));
+    cluster.insist(usize::try_from(learner).unwrap() - 1, "write", &json!({"key":"x","value":2}));
+    let new_leader = cluster.leader();
+    assert!(voters.contains(&(new_leader as u64 + 1)), "a leader that is no voter steps down");
+    assert_eq!(members(&cluster.status(new_leader)), (voters.clone(), vec![learner]));
+
+    for (body, code) in [
+        (json!({"voters":[]}), "invalid-membership"),
+        (json!({"voters":[1,9]}), "invalid-membership"),
+        (json!({"voters":[1,1]}), "invalid-membership"),
+        (json!({"learners":[1]}), "bad-request"),
+        (json!({"voters":[1],"observers":[2]}), "bad-request"),
+    ] {
+        let (status, answer) = cluster.post(new_leader, "membership", &body);
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"], &error["outcome"]), (400, &json!(code), &json!("fail")), "{body}");
+    }
+    let follower = (0..5).find(|&node| node != new_leader).unwrap();
+    let (status, answer) = cluster.post(follower, "membership", &json!({"voters":[1,2,3]}));
+    assert!(status == 503 && answer["error"]["outcome"] == "fail", "{answer}");
+
+    // A restart of everything remembers who the members are, whatever it was founded with.
+    (0..5).for_each(|node| {
+        cluster.end(node, Signal::KILL);
+    });
+    (0..5).for_each(|node| cluster.spawn(node));
+    assert_eq!(cluster.insist(new_leader, "read", &json!({"key":"x"})), json!({"value":2}));
+    assert_eq!(members(&cluster.status(cluster.leader())), (voters, vec![learner]));
 }
 
 #[test]
@@ -439,6 +532,100 @@ fn a_failed_write_ends_the_process() {
         assert!(Instant::now() < deadline, "the node lives on with a disk that does not work");
     };
     assert_eq!(status.code(), Some(74));
+}
+
+/// Waits for a named condition.
+#[track_caller]
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_slow_disk_makes_writes_slow_until_it_is_healed() {
+    const DELAY: Duration = Duration::from_millis(300);
+    let mut cluster = Cluster::new(1);
+    cluster.set_faults(0, &json!({"sync_delay_ms":DELAY.as_millis() as u64}));
+    cluster.spawn(0);
+    let write = |cluster: &Cluster| {
+        let begin = Instant::now();
+        cluster.insist(0, "write", &json!({"key":"x","value":1}));
+        begin.elapsed()
+    };
+    write(&cluster);
+    for _ in 0..3 {
+        assert!(write(&cluster) >= DELAY);
+    }
+    // What is not understood changes nothing.
+    cluster.set_faults(0, &json!({"sync_delay":0}));
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(write(&cluster) >= DELAY);
+    cluster.set_faults(0, &json!({}));
+    wait_for("a fast write", || write(&cluster) < DELAY);
+}
+
+#[test]
+fn a_failed_sync_ends_the_process_and_loses_nothing() {
+    let mut cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    cluster.set_faults(0, &json!({"sync_error":true}));
+    let url = format!("http://{}/v1/write", cluster.clients[0]);
+    let mut child = cluster.children[0].take().unwrap();
+    wait_for("the end of the node", || {
+        let body = json!({"key":"x","value":2});
+        let _may_be_cut_off = cluster.runtime.block_on(async { cluster.http.post(&url).json(&body).send().await });
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(74));
+    cluster.set_faults(0, &json!({}));
+    cluster.spawn(0);
+    let read = cluster.insist(0, "read", &json!({"key":"x"}));
+    assert!([json!({"value":1}), json!({"value":2})].contains(&read), "{read}");
+}
+
+/// The clock decides when a node stands for election.
+#[test]
+fn nodes_with_slow_clocks_are_slow_to_elect() {
+    let mut cluster = Cluster::new(3);
+    for node in 0..3 {
+        cluster.set_faults(node, &json!({"clock_rate":0.01}));
+        cluster.spawn(node);
+    }
+    // Thirty seconds and more on these clocks, instead of 0.3 to 0.6.
+    std::thread::sleep(Duration::from_secs(2));
+    for node in 0..3 {
+        assert_eq!((cluster.status(node).role.as_str(), cluster.status(node).term), ("follower", 0));
+    }
+    for node in 0..3 {
+        cluster.set_faults(node, &json!({"clock_rate":1.0,"wall_clock_offset_ms":-5000}));
+    }
+    cluster.leader();
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+}
+
+#[test]
+fn a_torn_power_loss_leaves_a_torn_record_and_nothing_acknowledged_is_lost() {
+    type Record = <nodes::protocol::raft::Raft as nodes::protocol::Protocol>::Record;
+    let mut cluster = Cluster::start(1);
+    cluster.insist(0, "write", &json!({"key":"x","value":1}));
+    // Something must be under way when the power fails: the disk is slow, and a client does not wait.
+    cluster.set_faults(0, &json!({"sync_delay_ms":1000,"torn":true}));
+    std::thread::sleep(Duration::from_millis(100));
+    let url = format!("http://{}/v1/write", cluster.clients[0]);
+    let impatient = cluster.http.post(url).json(&json!({"key":"x","value":2})).timeout(Duration::from_millis(300));
+    assert!(cluster.runtime.block_on(async { impatient.send().await }).is_err());
+    assert_eq!(cluster.end(0, Signal::USR1).code(), Some(75));
+
+    let owner = nodes::storage::files::Owner { cluster: server::DEFAULT_CLUSTER.to_owned(), node: 1 };
+    let opened = nodes::storage::Log::open::<Record>(&cluster.data_dir(0), &owner).unwrap();
+    assert!(opened.recovery.cut.is_some(), "{:?}", opened.recovery);
+    drop(opened);
+    cluster.set_faults(0, &json!({}));
+    cluster.spawn(0);
+    assert_eq!(cluster.insist(0, "read", &json!({"key":"x"})), json!({"value":1}));
 }
 
 /// Not a check: prints what three nodes and 32 clients on one machine manage. Run it with `--release -- --ignored --nocapture`.

@@ -11,8 +11,10 @@
 
 pub mod check;
 pub mod exit;
+pub mod hunt;
 pub mod latency;
 pub mod sink;
+pub mod statistics;
 pub mod store;
 pub mod summary;
 pub mod tally;

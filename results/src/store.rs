@@ -30,9 +30,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::latency::Latencies;
 
 mod error;
+mod hunt;
 mod machine;
 
 pub use error::StoreError;
+pub use hunt::{HuntDir, now_in_words};
 pub use machine::{Machine, git_revision};
 
 /// Where runs go unless told otherwise.
@@ -127,7 +129,7 @@ impl Manifest {
             format: STORE_FORMAT,
             trueline: env!("CARGO_PKG_VERSION").to_owned(),
             directory_revision: std::env::current_dir().ok().as_deref().and_then(git_revision),
-            started: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            started: now_in_words(),
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             seed,
             config,
@@ -188,7 +190,7 @@ impl Store {
         let run = RunDir { id, path };
         let nodes = run.path.join("nodes");
         fs::create_dir(&nodes).map_err(|error| StoreError::io("create the run", &nodes, error))?;
-        run.write_json("manifest.json", manifest)?;
+        write_json(&run.path, "manifest.json", manifest)?;
         Ok(run)
     }
 
@@ -275,7 +277,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written; then there is no such file, or the one from before.
     pub fn write_certificate(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write_whole("certificate.json", bytes)
+        write_whole(&self.path, "certificate.json", bytes)
     }
 
     /// A new file for the history.
@@ -308,7 +310,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written; then there is no such file, or the one from before.
     pub fn write_verdict(&self, verdict: &impl Serialize) -> Result<(), StoreError> {
-        self.write_json("verdict.json", verdict)
+        write_json(&self.path, "verdict.json", verdict)
     }
 
     /// Writes whole histograms and the readable table.
@@ -318,8 +320,8 @@ impl RunDir {
     pub fn write_latencies(&self, latencies: &Latencies, duration: Duration) -> Result<(), StoreError> {
         let mut log = Vec::new();
         latencies.write_log(&mut log, duration).expect("memory takes everything");
-        self.write_whole("latencies.hdr", &log)?;
-        self.write_json("latencies.json", &latencies.table())
+        write_whole(&self.path, "latencies.hdr", &log)?;
+        write_json(&self.path, "latencies.json", &latencies.table())
     }
 
     /// The manifest.
@@ -345,31 +347,31 @@ impl RunDir {
         let path = self.verdict_path();
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
+}
 
-    fn write_json(&self, name: &'static str, value: &impl Serialize) -> Result<(), StoreError> {
-        let mut text = serde_json::to_vec_pretty(value)
-            .map_err(|source| StoreError::Json { path: self.path.join(name), source })?;
-        text.push(b'\n');
-        self.write_whole(name, &text)
-    }
+/// Readers see the whole file or none, also after a power failure.
+fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = directory.join(name);
+    let beside = directory.join(format!("{name}.tmp"));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, &path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|error| {
+        // It may not be there; and what is reported is the first error.
+        _ = fs::remove_file(&beside);
+        StoreError::io("write", &path, error)
+    })
+}
 
-    /// Readers see the whole file or none, also after a power failure.
-    fn write_whole(&self, name: &'static str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.path.join(name);
-        let beside = self.path.join(format!("{name}.tmp"));
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().map_err(|error| {
-            // It may not be there; and what is reported is the first error.
-            _ = fs::remove_file(&beside);
-            StoreError::io("write", &path, error)
-        })
-    }
+fn write_json(directory: &Path, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|source| StoreError::Json { path: directory.join(name), source })?;
+    text.push(b'\n');
+    write_whole(directory, name, &text)
 }
 
 /// A file of one JSON object a line. Each line is with the kernel when `write` returns.

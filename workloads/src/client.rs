@@ -11,6 +11,7 @@
 //! | no connection came about: nothing was sent | `fail` | `fail` |
 //! | the server says "definitely not done" | `fail` | `fail` |
 //! | "not equal" to a compare-and-set | mismatch | |
+//! | the same, where it stands for a lock's acquisition or release | `fail`, refused | |
 //! | no answer in time, a broken connection, an answer that makes no sense | `info` | `fail` |
 //!
 //! A write is `fail` only where it is certain that it had no effect and never will. A connection that is used again and
@@ -20,20 +21,25 @@ use std::time::Duration;
 
 use checkers::history::{Action, Completion, Value};
 
-use crate::{generator::Invocation, record::MISMATCH};
+use crate::{generator::Invocation, kind::WorkloadKind, record::MISMATCH};
 
 pub mod etcd;
 mod http;
+mod membership;
 pub mod native;
 mod status;
 
 pub use etcd::{EtcdClient, EtcdReads};
 pub use http::ClientError;
-pub use native::NativeClient;
+pub use membership::change_membership;
+pub use native::{NativeClient, RETRY_TIMEOUTS};
 pub use status::{NodeStatus, Role, StatusError, status, status_etcd};
 
 /// The reason of an operation that a client has no request for. Nothing was sent.
 pub const UNSUPPORTED: &str = "unsupported";
+
+/// The reason of an acquisition of a lock that another one holds, and of a release by one that does not hold it. The lock was asked.
+pub const REFUSED: &str = "refused";
 
 /// How an operation ended, and why if it did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +75,16 @@ impl Outcome {
         Self { completion: Completion::Mismatch { observed }, reason: Some(MISMATCH.to_owned()) }
     }
 
+    /// Whether the server did what was asked, or said why a condition did not hold.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self.completion {
+            Completion::Ok(_) | Completion::Mismatch { .. } => true,
+            Completion::Fail => self.reason.as_deref() == Some(REFUSED),
+            Completion::Info => false,
+        }
+    }
+
     /// What an operation is whose answer did not come, or made no sense: a read constrains nothing, anything else may have happened.
     #[must_use]
     pub fn unanswered(action: &Action, reason: impl Into<String>) -> Self {
@@ -76,9 +92,9 @@ impl Outcome {
     }
 }
 
-/// One client's connection to the one server it is pinned to. No redirects, no retries.
+/// One client's connection to the one server it is pinned to. No redirects, and no retries but those of a client that was told to.
 pub trait Client: Send {
-    /// Does one operation, and takes no longer than `timeout`.
+    /// Does one operation, and takes no longer than `timeout`; where it retries, [`RETRY_TIMEOUTS`] times as long.
     ///
     /// A write whose answer did not come is `Info`, never `Fail`; a read whose answer did not come is `Fail`.
     fn invoke(&mut self, invocation: &Invocation, timeout: Duration) -> impl Future<Output = Outcome> + Send;
@@ -91,6 +107,18 @@ pub enum AnyClient {
     Native(NativeClient),
     /// Of etcd.
     Etcd(EtcdClient),
+}
+
+impl AnyClient {
+    /// The same client, to do the operations of this workload; with `retries` it sends what was not answered again, under a stamp
+    /// that makes it take effect once. Not with etcd, which knows no stamps.
+    #[must_use]
+    pub fn working(self, workload: WorkloadKind, retries: bool) -> Self {
+        match self {
+            Self::Native(client) => Self::Native(client.working(workload, retries)),
+            Self::Etcd(client) => Self::Etcd(client),
+        }
+    }
 }
 
 impl Client for AnyClient {

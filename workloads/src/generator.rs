@@ -14,7 +14,8 @@
 //! [`Generator::observe`], for a guess would hardly ever match.
 //!
 //! Values are distinct over the run because that is what makes a register's history decidable in O(n log n): a read
-//! then names the write it saw (P. B. Gibbons and E. Korach, "Testing Shared Memories", SIAM J. Comput. 26(4), 1997).
+//! then names the write it saw (P. B. Gibbons and E. Korach, "Testing Shared Memories", SIAM J. Comput. 26(4), 1997). So are
+//! the numbers that are added, the elements of sets, the values that pass through queues, and the owners of locks.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,10 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use crate::{client::Outcome, kind::WorkloadKind};
+use crate::{
+    client::{Outcome, REFUSED},
+    kind::{Ending, WorkloadKind},
+};
 
 /// An operation to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +42,9 @@ pub struct Invocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
-    /// Reads.
+    /// Reads; of a queue dequeues.
     pub reads: u32,
-    /// Writes, or appends.
+    /// Writes, appends, additions, enqueues; of a lock acquisitions and releases.
     pub writes: u32,
     /// Compare-and-sets; 0 where the workload has none.
     pub cas: u32,
@@ -50,7 +54,7 @@ pub struct Mix {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSpec {
-    /// Registers or lists.
+    /// Which workload.
     pub kind: WorkloadKind,
     /// How many clients there are. Part of the specification: key rotation and values count over all of them.
     pub clients: u32,
@@ -71,21 +75,21 @@ pub enum SpecError {
     /// Percentages that are not a whole.
     #[error("the mix of operations adds up to {0} %: make it 100")]
     MixNotWhole(u64),
-    /// Compare-and-set asked of lists.
-    #[error("the append workload has no compare-and-set: set its share to 0")]
-    CasOfLists,
+    /// A share of operations that the workload does not have.
+    #[error("the {workload} workload has no {operations}: set their share to 0")]
+    NotItsOperation {
+        /// The workload.
+        workload: WorkloadKind,
+        /// What it lacks.
+        operations: &'static str,
+    },
 }
 
 impl WorkloadSpec {
     /// The defaults of a workload for so many clients.
     #[must_use]
     pub fn new(kind: WorkloadKind, clients: u32) -> Self {
-        // Lists are read whole, so that reads of a key cost the square of its operations: fewer of them.
-        let ops_per_key = match kind {
-            WorkloadKind::Register => 1_000,
-            WorkloadKind::Append => 300,
-        };
-        Self { kind, clients, keys: 5, ops_per_key, mix: kind.mix() }
+        Self { kind, clients, keys: 5, ops_per_key: kind.ops_per_key(), mix: kind.mix() }
     }
 
     /// Whether a generator can be made from this.
@@ -104,8 +108,13 @@ impl WorkloadSpec {
         if sum != 100 {
             return Err(SpecError::MixNotWhole(sum));
         }
-        if self.kind == WorkloadKind::Append && cas > 0 {
-            return Err(SpecError::CasOfLists);
+        let [read, change, compare] = self.kind.operations();
+        for (operation, share, operations) in
+            [(read, reads, "reads"), (change, writes, "writes"), (compare, cas, "compare-and-sets")]
+        {
+            if operation.is_empty() && share > 0 {
+                return Err(SpecError::NotItsOperation { workload: self.kind, operations });
+            }
         }
         Ok(())
     }
@@ -113,13 +122,25 @@ impl WorkloadSpec {
     /// The kinds of operations that are to be issued: of each one at least must succeed, or the run says little.
     #[must_use]
     pub fn functions(&self) -> Vec<Function> {
-        let change = match self.kind {
-            WorkloadKind::Register => Function::Write,
-            WorkloadKind::Append => Function::Append,
-        };
         let Mix { reads, writes, cas } = self.mix;
-        let shares = [(Function::Read, reads), (change, writes), (Function::Cas, cas)];
-        shares.into_iter().filter(|&(_, share)| share > 0).map(|(function, _)| function).collect()
+        let shares = self.kind.operations().into_iter().zip([reads, writes, cas]);
+        shares.filter(|&(_, share)| share > 0).flat_map(|(functions, _)| functions.iter().copied()).collect()
+    }
+}
+
+impl WorkloadKind {
+    /// The functions that the three shares of a [`Mix`] stand for; none where the workload has no such share.
+    fn operations(self) -> [&'static [Function]; 3] {
+        const READ: &[Function] = &[Function::Read];
+        const CAS: &[Function] = &[Function::Cas];
+        match self {
+            Self::Register => [READ, &[Function::Write], CAS],
+            Self::Append => [READ, &[Function::Append], &[]],
+            Self::Counter | Self::Set => [READ, &[Function::Add], &[]],
+            Self::CasChain => [READ, &[], CAS],
+            Self::Queue => [&[Function::Dequeue], &[Function::Enqueue], &[]],
+            Self::Lock => [&[], &[Function::Acquire, Function::Release], &[]],
+        }
     }
 }
 
@@ -137,6 +158,8 @@ pub struct Generator {
     last_key: Option<u64>,
     /// What this client last saw in each key of this generation.
     seen: HashMap<String, Value>,
+    /// The lock that this client holds, or may hold: its key and the owner.
+    held: Option<(String, Value)>,
 }
 
 impl Generator {
@@ -164,14 +187,18 @@ impl Generator {
             generation: 0,
             last_key: None,
             seen: HashMap::new(),
+            held: None,
         }
     }
 
     /// The same client, but it only reads. A client waits for each answer, so one that writes stands still at a server that has
-    /// lost its majority; whether such a server still answers reads is seen only by one that never writes.
+    /// lost its majority; whether such a server still answers reads is seen only by one that never writes. Where nothing is
+    /// read, the client stays as it is.
     #[must_use]
     pub fn reads_only(mut self) -> Self {
-        self.spec.mix = Mix { reads: 100, writes: 0, cas: 0 };
+        if self.spec.kind.ending() == Ending::Read {
+            self.spec.mix = Mix { reads: 100, writes: 0, cas: 0 };
+        }
         self
     }
 
@@ -186,12 +213,18 @@ impl Generator {
         let fresh = self.generation * u64::from(self.spec.keys) + self.rng.random_range(0..u64::from(self.spec.keys));
         let kind = self.rng.random_range(0..100_u32);
         let Mix { reads, writes, .. } = self.spec.mix;
+        // Who holds a lock, or may, gives it back before anything else: no other client can.
+        if let Some((key, owner)) = self.held.clone() {
+            return Invocation { key, action: Action::Release(owner) };
+        }
         let (key, action) = if kind < reads {
-            (fresh, Action::Read)
+            (fresh, if self.spec.kind == WorkloadKind::Queue { Action::Dequeue } else { Action::Read })
         } else if kind < reads + writes {
             (fresh, self.change(value_at(place)))
         } else {
-            let key = self.last_key.unwrap_or(fresh);
+            // In a chain all go for the same links; else a compare-and-set goes where this client's knowledge is freshest.
+            let chain = self.spec.kind == WorkloadKind::CasChain;
+            let key = if chain { fresh } else { self.last_key.unwrap_or(fresh) };
             // Never seen: expect the initial state. On a fresh key that is right.
             let old = self.seen.get(&key_name(key)).cloned().unwrap_or_default();
             (key, Action::Cas { old, new: value_at(place) })
@@ -200,8 +233,11 @@ impl Generator {
         Invocation { key: key_name(key), action }
     }
 
-    /// Tells how an operation ended, so that a later compare-and-set expects what this client last saw.
+    /// Tells how an operation ended, so that a later compare-and-set expects what this client last saw, and locks are given back.
     pub fn observe(&mut self, invocation: &Invocation, outcome: &Outcome) {
+        if self.spec.kind == WorkloadKind::Lock {
+            return self.observe_lock(invocation, outcome);
+        }
         if self.spec.mix.cas == 0 {
             return;
         }
@@ -212,6 +248,19 @@ impl Generator {
             _ => return,
         };
         self.seen.insert(invocation.key.clone(), value.clone());
+    }
+
+    /// After an unknown outcome of either, the lock may be held: it is released until that is done, or there is nothing to release.
+    fn observe_lock(&mut self, invocation: &Invocation, outcome: &Outcome) {
+        let refused = outcome.reason.as_deref() == Some(REFUSED);
+        match (&invocation.action, &outcome.completion) {
+            (Action::Acquire(owner), Completion::Ok(_) | Completion::Info) => {
+                self.held = Some((invocation.key.clone(), owner.clone()));
+            }
+            (Action::Release(_), Completion::Ok(_)) => self.held = None,
+            (Action::Release(_), Completion::Fail) if refused => self.held = None,
+            _ => {}
+        }
     }
 
     fn enter(&mut self, generation: u64) {
@@ -225,8 +274,12 @@ impl Generator {
 
     fn change(&self, value: Value) -> Action {
         match self.spec.kind {
-            WorkloadKind::Register => Action::Write(value),
+            WorkloadKind::Register | WorkloadKind::CasChain => Action::Write(value),
             WorkloadKind::Append => Action::Append(value),
+            WorkloadKind::Counter | WorkloadKind::Set => Action::Add(value),
+            WorkloadKind::Queue => Action::Enqueue(value),
+            // A fresh owner each time: a late copy of a request can then do nothing to anybody else's hold.
+            WorkloadKind::Lock => Action::Acquire(value),
         }
     }
 }

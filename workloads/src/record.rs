@@ -4,7 +4,8 @@
 //! |---|---|
 //! | read, ok | `ok` with the value read |
 //! | read, ok without a value | `fail`: it observed nothing, so it constrains nothing |
-//! | write, append, cas, ok | `ok` with the argument |
+//! | dequeue, ok | `ok` with the value taken, nil when there was none |
+//! | anything else, ok | `ok` with the argument |
 //! | definitely not done | `fail` with `reason` |
 //! | cas answered "not equal" | `fail` with `reason: mismatch`, and `observed` where the server said it |
 //! | unknown | `info` with `reason` |
@@ -28,7 +29,7 @@ pub fn complete(process: ProcessId, invocation: &Invocation, outcome: &Outcome) 
     let mut event = event(process, invocation, EventKind::Ok);
     event.reason.clone_from(&outcome.reason);
     match (&outcome.completion, &invocation.action) {
-        (Completion::Ok(Some(value)), Action::Read) => event.value = value.clone(),
+        (Completion::Ok(Some(value)), Action::Read | Action::Dequeue) => event.value = value.clone(),
         (Completion::Ok(None), Action::Read) => {
             event.kind = EventKind::Fail;
             event.reason.get_or_insert_with(|| "no-value".to_owned());
@@ -85,9 +86,18 @@ mod tests {
         operation.clone()
     }
 
-    fn changes() -> [Action; 3] {
+    fn changes() -> [Action; 8] {
         let (one, two) = (Value::Int(1), Value::Int(2));
-        [Action::Write(one.clone()), Action::Append(two.clone()), Action::Cas { old: one, new: two }]
+        [
+            Action::Write(one.clone()),
+            Action::Append(two.clone()),
+            Action::Cas { old: one.clone(), new: two.clone() },
+            Action::Add(one.clone()),
+            Action::Enqueue(two),
+            Action::Dequeue,
+            Action::Acquire(one.clone()),
+            Action::Release(one),
+        ]
     }
 
     #[test]
@@ -98,6 +108,9 @@ mod tests {
                 Action::Read => {
                     let list = Value::List(vec![Value::Int(1), Value::Int(2)]);
                     outcomes.extend([Value::Nil, Value::Int(1), list].map(|value| Outcome::ok(Some(value))));
+                }
+                Action::Dequeue => {
+                    outcomes.extend([Value::Nil, Value::Int(1)].map(|value| Outcome::ok(Some(value))));
                 }
                 Action::Cas { .. } => {
                     let observed = [None, Some(Value::Nil), Some(Value::Int(3))];

@@ -12,7 +12,7 @@ use crate::fast::register::{Calls, Numbers};
 use crate::fast::set::Sets;
 use crate::fit::impossible_read;
 use crate::key::KeyHistory;
-use crate::model::{Model, ModelKind, ModelSpec, counter, lock, multi_register, queue, set, text};
+use crate::model::{Model, ModelKind, ModelSpec, counter, list, lock, multi_register, queue, set, text};
 use crate::search::{Found, Limits, Problem, Searches, decide};
 use crate::verdict::Anomaly;
 
@@ -42,7 +42,7 @@ impl<'a> Judge<'a> {
             ModelKind::Register | ModelKind::CasRegister => unreachable!("judged above"),
             ModelKind::ListAppend => {
                 let lists = Lists::of(key, initial);
-                self.either(key, limits, || (lists.judge(&limits), "list-order"), || lists.problem())
+                self.either(key, limits, || (lists.judge(&limits), "list-order"), || list::problem(key, initial))
             }
             ModelKind::Set => {
                 let sets = Sets::of(key, initial);

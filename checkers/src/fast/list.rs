@@ -11,15 +11,13 @@
 //! there. An append of unknown outcome that no read holds is dropped. The groups one after the other are the order that proves a valid
 //! verdict. Where an element is appended twice, the searches decide.
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
 use super::Decision;
 use crate::history::{Action, Completion, OpIndex, Operation, Value, ValueId};
 use crate::key::KeyHistory;
-use crate::model::{elements, entry, list};
-use crate::search::{Entry, Limits, Problem};
+use crate::model::elements;
+use crate::search::Limits;
 use crate::verdict::Anomaly;
 
 /// Bytes for each operation at most: places by length and by element, and the order.
@@ -169,31 +167,6 @@ impl<'h> Lists<'h> {
         // Indexes are in order of invocation.
         *latest = group.chain(*latest).max();
         Ok(())
-    }
-
-    /// For the searches.
-    pub(crate) fn problem(&self) -> Problem<list::List> {
-        let mut numbers: FxHashMap<&Value, u32> = FxHashMap::default();
-        let mut number = |element: &'h Value| {
-            let next = u32::try_from(numbers.len()).expect("elements are counted in u32");
-            *numbers.entry(element).or_insert(next)
-        };
-        let initial: Arc<[u32]> = self.initial.iter().map(&mut number).collect();
-        let mut entries: Vec<Entry<list::Call>> = Vec::with_capacity(self.key.places.len());
-        let mut read = rustc_hash::FxHashSet::default();
-        for &(index, operation, list) in &self.reads {
-            let list: Arc<[u32]> = list.iter().map(&mut number).collect();
-            read.extend(list.iter().copied());
-            entries.push(entry(index, operation, list::Call::Read(list)));
-        }
-        for &(index, operation, element) in &self.appends {
-            let element = number(element);
-            // A list only grows: what no read holds was appended after all of them, or never.
-            if !operation.is_unknown() || read.contains(&element) {
-                entries.push(entry(index, operation, list::Call::Append(element)));
-            }
-        }
-        Problem::new(list::List { initial }, entries)
     }
 
     fn append_of(&self, element: &Value) -> Option<OpIndex> {

@@ -8,7 +8,7 @@
 //! acknowledged change of any key had returned, for each key the last of each session. (A run of the harness ends with a
 //! read of every key at every node.) It fails when two final reads of a key differ, and no operation of unknown outcome can be why:
 //! - a register: two values that no unknown outcome can have brought, or such a value seen after another one;
-//! - a list: two lists that differ in more than elements of unknown appends;
+//! - a list or a set: two that differ in more than elements of unknown appends or additions;
 //! - any other object: an unknown outcome on its key explains everything.
 //!
 //! Where nobody can compare (no key was read by two sessions at the end), or an unknown outcome explains a difference, the answer is
@@ -28,11 +28,7 @@ const READS_SHOWN: usize = 4;
 
 /// Judges the final reads. O(n log n).
 pub(super) fn judge(history: &History, spec: &ModelSpec) -> Answer {
-    if spec.model == ModelKind::Set {
-        // Servers list a set's elements in any order, and lists are compared here as they are.
-        return Answer::Unknown("the final reads of sets are not compared".to_owned());
-    }
-    let states = States { history, spec };
+    let mut states = States { history, spec, sets: FxHashMap::default() };
     let changes = |operation: &&Operation<ValueId>| {
         !matches!(operation.action, Action::Read) && matches!(operation.completion, Completion::Ok(_))
     };
@@ -45,7 +41,7 @@ pub(super) fn judge(history: &History, spec: &ModelSpec) -> Answer {
                 key.finals.insert(operation.process.0, number);
             }
             (Action::Read, _) => {}
-            (_, Completion::Info) => key.unknown(operation, &states),
+            (_, Completion::Info) => key.unknown(operation, &mut states),
             _ => {}
         }
     }
@@ -53,7 +49,7 @@ pub(super) fn judge(history: &History, spec: &ModelSpec) -> Answer {
     let mut explained = None;
     for (key, reads) in keys {
         compared += usize::from(reads.finals.len() > 1);
-        match reads.judge(&states) {
+        match reads.judge(&mut states) {
             Agreement::Agree => {}
             Agreement::Explained => {
                 explained.get_or_insert(key);
@@ -114,30 +110,46 @@ struct Spell {
 struct States<'a> {
     history: &'a History,
     spec: &'a ModelSpec,
+    /// Sets by their elements in order, each with the first value that listed them: servers list a set's elements in any order.
+    sets: FxHashMap<Vec<&'a Value>, ValueId>,
 }
 
-impl States<'_> {
-    /// An absent list is an empty one, and so is a text where texts start empty.
-    fn of(&self, value: ValueId) -> ValueId {
+impl<'a> States<'a> {
+    /// An absent list or set is an empty one, and so is a text where texts start empty.
+    fn of(&mut self, value: ValueId) -> ValueId {
+        if let (ModelKind::Set, Value::List(elements)) = (self.spec.model, self.history.value(value))
+            && !elements.is_empty()
+        {
+            let mut elements: Vec<&Value> = elements.iter().collect();
+            elements.sort_unstable();
+            return *self.sets.entry(elements).or_insert(value);
+        }
         let same = match (self.spec.model, self.history.value(value)) {
-            (ModelKind::ListAppend, Value::List(list)) => list.is_empty(),
+            (ModelKind::ListAppend | ModelKind::Set, Value::List(list)) => list.is_empty(),
             (ModelKind::KeyValue, Value::Text(text)) => text.is_empty() && self.spec.initial == Value::from(""),
             _ => false,
         };
         if same { ValueId::NIL } else { value }
     }
 
-    /// The elements that no unknown append can have brought.
-    fn without<'h>(&'h self, value: ValueId, unknown: &FxHashSet<&Value>) -> Vec<&'h Value> {
+    /// The elements that no unknown append or addition can have brought; those of a set in order.
+    fn without(&self, value: ValueId, unknown: &FxHashSet<&Value>) -> Vec<&'a Value> {
         let Value::List(elements) = self.history.value(value) else { return Vec::new() };
-        elements.iter().filter(|element| !unknown.contains(element)).collect()
+        let mut certain: Vec<&Value> = elements.iter().filter(|element| !unknown.contains(element)).collect();
+        if self.spec.model == ModelKind::Set {
+            certain.sort_unstable();
+        }
+        certain
     }
 }
 
 impl Key {
-    fn unknown(&mut self, operation: &Operation<ValueId>, states: &States<'_>) {
+    fn unknown(&mut self, operation: &Operation<ValueId>, states: &mut States<'_>) {
         match operation.action {
             Action::Append(element) if states.spec.model == ModelKind::ListAppend => {
+                self.unknown.insert(element);
+            }
+            Action::Add(element) if states.spec.model == ModelKind::Set => {
                 self.unknown.insert(element);
             }
             Action::Write(new) | Action::Cas { new, .. } => {
@@ -150,7 +162,7 @@ impl Key {
         }
     }
 
-    fn judge(&self, states: &States<'_>) -> Agreement {
+    fn judge(&self, states: &mut States<'_>) -> Agreement {
         let mut spells: FxHashMap<ValueId, Spell> = FxHashMap::default();
         for &number in self.finals.values() {
             let operation = &states.history.operations()[number as usize];
@@ -164,7 +176,7 @@ impl Key {
             return Agreement::Agree;
         }
         let apart = match states.spec.model {
-            ModelKind::ListAppend => {
+            ModelKind::ListAppend | ModelKind::Set => {
                 let unknown: FxHashSet<&Value> = self.unknown.iter().map(|id| states.history.value(*id)).collect();
                 let lists: Vec<_> = spells.keys().map(|value| states.without(*value, &unknown)).collect();
                 lists.windows(2).any(|pair| pair[0] != pair[1])

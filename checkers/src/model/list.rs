@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Model;
+use rustc_hash::FxHashSet;
+
+use super::{Model, Numbers, elements, entry};
+use crate::history::{Action, Completion, Value};
+use crate::key::KeyHistory;
+use crate::search::Problem;
 
 /// A list, by the elements it starts with.
 #[derive(Clone, Debug)]
@@ -52,4 +57,31 @@ impl Model for List {
     fn heap_bytes(&self, state: &Arc<[u32]>) -> usize {
         16 + size_of_val::<[u32]>(state)
     }
+}
+
+/// One key's operations on a list.
+///
+/// An append of unknown outcome whose element no read holds is left out: a list only grows, so in any order that has it, it comes
+/// after all reads.
+pub(crate) fn problem(key: KeyHistory<'_>, initial: &Value) -> Problem<List> {
+    let mut numbers = Numbers::default();
+    let initial = numbers.all(elements(initial));
+    let mut entries = Vec::with_capacity(key.places.len());
+    let mut read = FxHashSet::default();
+    for (index, operation) in key.operations() {
+        if let (Action::Read, Completion::Ok(Some(seen))) = (operation.action, operation.completion) {
+            let list = numbers.all(elements(key.value(seen)));
+            read.extend(list.iter().copied());
+            entries.push(entry(index, operation, Call::Read(list)));
+        }
+    }
+    for (index, operation) in key.operations() {
+        if let (Action::Append(new), Completion::Ok(_) | Completion::Info) = (operation.action, operation.completion) {
+            let element = numbers.of(key.value(new));
+            if !operation.is_unknown() || read.contains(&element) {
+                entries.push(entry(index, operation, Call::Append(element)));
+            }
+        }
+    }
+    Problem::new(List { initial }, entries)
 }

@@ -8,16 +8,20 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use nodes::mutants::{self, Mutant, UnknownMutant};
+use nodes::{
+    mutants::{self, Mutant, UnknownMutant},
+    server::{DEFAULT_ELECTION_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS},
+};
 use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
-use workloads::{client::EtcdReads, generator::WorkloadSpec, kind::WorkloadKind};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use workloads::{client::EtcdClient, generator::WorkloadSpec, kind::WorkloadKind};
 
 use super::parse_duration;
 use crate::{
     conduct::conduct,
-    config::{NetworkKind, RunConfig, SystemKind},
+    config::{NetworkKind, NodeOptions, Reads, RunConfig, SystemKind},
     failure::Failure,
-    nemesis::Nemeses,
+    nemesis::{Nemeses, NemesisKind},
     network::{Kind, enter::enter},
     progress::Progress,
     run::kinds,
@@ -31,7 +35,11 @@ Examples:
   trueline run --workload append --nodes 3 --rate 500
   trueline run --mutant raft-read-any-node --fail-fast  ends within seconds, at the first violation
   trueline run --binary ./target/debug/mynode           your own build (docs/node-contract.md)
-  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH";
+  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH
+
+Nemeses (docs/nemeses.md): partition, leader-cut (n1), bridge (n3), one-follower (n14), stale-candidate (n2), lagging (n12),
+kill, kill-leader (n4), pause, pause-leader (n6), power (n5), torn (n13), voter-bounce (n9), disk-error, wipe, slow-sync (n10),
+clock (n8), wall-clock, messages (n7), mute-answers (n15), loss, membership (n11).";
 
 /// Flags of `trueline run`.
 #[derive(Args, Clone, Debug)]
@@ -49,18 +57,27 @@ pub struct RunArgs {
     /// How many nodes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub nodes: u32,
-    /// What clients do: register (read, write, compare-and-set) or append (lists)
+    /// What clients do: register, append (lists), counter, set, cas-chain, queue or lock (docs/workloads.md)
     #[arg(long, default_value = "register", value_name = "NAME")]
     pub workload: WorkloadKind,
     /// How many keys are in use at a time [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub keys: Option<u32>,
-    /// After about this many operations a key is left and a fresh one taken [default: 1000, append: 300]
+    /// After about this many operations a key is left and a fresh one taken [default: 1000; append, set and cas-chain: 300; others: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ops_per_key: Option<u32>,
-    /// Reads: linearizable, or serializable (etcd only: stale by design)
-    #[arg(long, default_value = "linearizable", value_name = "KIND")]
-    pub reads: EtcdReads,
+    /// How reads are answered: quorum, log, lease, quorum-read or local by the nodes in the box (not every protocol offers all), linearizable or serializable by etcd [default: quorum, linearizable]
+    #[arg(long, value_name = "KIND")]
+    pub reads: Option<String>,
+    /// The nodes in the box take a snapshot after this many entries [default: 10000; with the nemesis lagging 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_every: Option<u64>,
+    /// Between two heartbeats of a leader in the box, milliseconds [default: 50]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub heartbeat_ms: Option<u64>,
+    /// Shortest election timeout of the nodes in the box, milliseconds [default: 300]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(2..=600_000))]
+    pub election_timeout_ms: Option<u64>,
     /// How many clients, each pinned to one node [default: two for every node]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
@@ -70,9 +87,15 @@ pub struct RunArgs {
     /// A client gives up an operation after this
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     pub timeout: Duration,
-    /// What to break: none, all (partition, kill, pause and power mixed), or a list of those and stale-candidate
+    /// Clients send what was not answered again, in a session that makes it take effect once, for up to three timeouts
+    #[arg(long)]
+    pub retry: bool,
+    /// What to break: none, all (a mix of what the system can suffer), or a list of names, below
     #[arg(long, default_value = "all", value_name = "LIST")]
     pub nemesis: Nemeses,
+    /// With the nemesis membership: nodes that may join beside --nodes [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub spares: Option<u32>,
     /// How long to work the cluster under faults
     #[arg(long, default_value = "30s", value_parser = parse_duration)]
     pub time: Duration,
@@ -106,17 +129,38 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
+    #[arg(long, value_name = "PID", hide = true)]
+    pub parent: Option<i32>,
 }
 
 /// Flags that do not go together.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// Reads that the system does not offer.
-    #[error("--reads serializable is for --system etcd; {0} answers every read linearizably")]
-    Reads(SystemKind),
+    #[error("{0}")]
+    Reads(String),
     /// A mutant of somebody else's binary.
-    #[error("--mutant switches a bug on in the built-in nodes; it goes with --system raft")]
+    #[error("--mutant switches a bug on in the nodes in the box; it goes with --system raft, multi-paxos or zab")]
     Mutant,
+    /// A workload that etcd's interface cannot do.
+    #[error("{0} needs what etcd's gateway does not offer; with --system etcd the workloads are {list}", list = EtcdClient::WORKLOADS.map(WorkloadKind::name).join(", "))]
+    EtcdWorkload(WorkloadKind),
+    /// Retries without sessions.
+    #[error("--retry needs sessions, which etcd does not have: an operation that was sent twice could be done twice")]
+    EtcdRetry,
+    /// A mutant of another protocol.
+    #[error("--mutant {0} is one of {1}; it goes with --system {1}")]
+    OtherMutant(&'static str, &'static str),
+    /// A choice that only the nodes in the box are given.
+    #[error("--{0} is for the nodes in the box; --system etcd does not take it")]
+    NodeOption(&'static str),
+    /// Spare nodes that nobody takes.
+    #[error("--spares is for --nemesis membership")]
+    Spares,
+    /// Timers that no leader could keep.
+    #[error("--heartbeat-ms must be below --election-timeout-ms: {0} is not below {1}")]
+    Timers(u64, u64),
     /// A workload that cannot be.
     #[error(transparent)]
     Workload(#[from] workloads::generator::SpecError),
@@ -134,16 +178,18 @@ impl RunArgs {
     /// # Errors
     /// When flags contradict each other.
     pub fn config(self) -> Result<RunConfig, UsageError> {
-        if self.reads == EtcdReads::Serializable && self.system != SystemKind::Etcd {
-            return Err(UsageError::Reads(self.system));
+        let reads = match &self.reads {
+            None => Reads::of(self.system),
+            Some(name) => Reads::parse(self.system, name).map_err(UsageError::Reads)?,
+        };
+        if self.system == SystemKind::Etcd && !EtcdClient::WORKLOADS.contains(&self.workload) {
+            return Err(UsageError::EtcdWorkload(self.workload));
         }
-        if self.mutant.is_some() && self.system != SystemKind::Raft {
-            return Err(UsageError::Mutant);
+        if self.system == SystemKind::Etcd && self.retry {
+            return Err(UsageError::EtcdRetry);
         }
-        // Another build may have mutants of its own.
-        if let (Some(mutant), None) = (&self.mutant, &self.binary) {
-            mutant.parse::<Mutant>()?;
-        }
+        self.check_mutant()?;
+        let (node_options, spares) = (self.node_options()?, self.spares()?);
         for (name, value) in [("time", self.time), ("timeout", self.timeout), ("recovery-bound", self.recovery_bound)] {
             if value.is_zero() {
                 return Err(UsageError::Zero(name));
@@ -161,11 +207,14 @@ impl RunArgs {
             mutant: self.mutant,
             nodes: self.nodes,
             workload,
-            reads: self.reads,
+            reads,
+            node_options,
             concurrency,
             rate: self.rate,
             timeout: self.timeout,
+            retry: self.retry,
             nemeses: self.nemesis,
+            spares,
             warm_up: self.warm_up,
             time: self.time,
             recovery_bound: self.recovery_bound,
@@ -181,19 +230,80 @@ impl RunArgs {
     }
 }
 
+/// Snapshots so often that a node which was away a moment needs one.
+const LAGGING_SNAPSHOT_EVERY: u64 = 30;
+/// Nodes that may join, unless it is said otherwise.
+const DEFAULT_SPARES: u32 = 2;
+
+impl RunArgs {
+    fn check_mutant(&self) -> Result<(), UsageError> {
+        let Some(mutant) = &self.mutant else { return Ok(()) };
+        let protocol = self.system.protocol().ok_or(UsageError::Mutant)?;
+        // Another build may have mutants of its own.
+        if self.binary.is_some() {
+            return Ok(());
+        }
+        let mutant = mutant.parse::<Mutant>()?;
+        match mutant.protocol == protocol {
+            true => Ok(()),
+            false => Err(UsageError::OtherMutant(mutant.id, mutant.protocol.name())),
+        }
+    }
+
+    fn node_options(&self) -> Result<NodeOptions, UsageError> {
+        let given = [
+            ("snapshot-every", self.snapshot_every),
+            ("heartbeat-ms", self.heartbeat_ms),
+            ("election-timeout-ms", self.election_timeout_ms),
+        ];
+        if let (None, Some((name, _))) = (self.system.protocol(), given.iter().find(|(_, value)| value.is_some())) {
+            return Err(UsageError::NodeOption(name));
+        }
+        let heartbeat_ms = self.heartbeat_ms.unwrap_or(DEFAULT_HEARTBEAT_MS);
+        let election_timeout_ms = self.election_timeout_ms.unwrap_or(DEFAULT_ELECTION_TIMEOUT_MS);
+        if heartbeat_ms >= election_timeout_ms {
+            return Err(UsageError::Timers(heartbeat_ms, election_timeout_ms));
+        }
+        Ok(NodeOptions {
+            snapshot_every: self.snapshot_every,
+            heartbeat_ms: self.heartbeat_ms,
+            election_timeout_ms: self.election_timeout_ms,
+        })
+    }
+
+    fn spares(&self) -> Result<u32, UsageError> {
+        match (self.nemesis.names(NemesisKind::Membership), self.spares) {
+            (true, spares) => Ok(spares.unwrap_or(DEFAULT_SPARES)),
+            (false, None | Some(0)) => Ok(0),
+            (false, Some(_)) => Err(UsageError::Spares),
+        }
+    }
+}
+
 /// Carries a run out from set-up to summary, and prints it.
 ///
 /// # Errors
 /// When flags make no sense, or the harness fails.
 pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
+    if let Some(parent) = args.parent {
+        end_with(parent).map_err(Failure::harness)?;
+    }
     let quiet = args.quiet;
-    let config = args.config().map_err(Failure::usage)?;
+    let mut config = args.config().map_err(Failure::usage)?;
+    let kinds = kinds(&config.nemeses, &*system(&config).map_err(Failure::usage)?, config.seed)
+        .map_err(|why| Failure::usage(anyhow!("{} {why}", config.system)))?;
+    if kinds.chosen.contains(&NemesisKind::Lagging) {
+        config.node_options.snapshot_every.get_or_insert(LAGGING_SNAPSHOT_EVERY);
+    }
     let system = system(&config).map_err(Failure::usage)?;
-    let kinds = kinds(&config.nemeses, &*system)
-        .map_err(|kind| Failure::usage(anyhow!("{} cannot suffer the nemesis {kind}", config.system)))?;
     system.check_network(config.network).map_err(|why| Failure::usage(anyhow!(why)))?;
     // Before there is any thread: the process forks into its namespaces.
     let network = choose_network(&config, &*system)?;
+    if matches!(network, Kind::Proxy) && kinds.chosen.contains(&NemesisKind::Loss) {
+        let why =
+            "the nemesis loss needs --network fabric: relays carry streams of bytes, and cannot lose packets of them";
+        return Err(Failure::usage(anyhow!(why)));
+    }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime").map_err(Failure::harness)?;
     let progress = Progress::new(quiet);
     let conducted = runtime.block_on(conduct(&config, system, &kinds, network, &progress));
@@ -207,6 +317,16 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
         // A violation stays one, whoever listens.
         Err(error) if exit != ExitCode::Invalid => Err(Failure::harness(error)),
         _ => Ok(exit),
+    }
+}
+
+/// Asks the kernel to end this process when its parent ends.
+fn end_with(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be ended with the hunt")?;
+    // It may have ended before.
+    match getppid().map(Pid::as_raw_nonzero) {
+        Some(pid) if pid.get() == parent => Ok(()),
+        _ => Err(anyhow!("the process {parent}, which this one was to end with, is not its parent")),
     }
 }
 

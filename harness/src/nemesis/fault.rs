@@ -4,42 +4,58 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod garble;
+mod shape;
+
+pub use shape::Shape;
+
+use crate::network::relay::MessageRule;
+
 /// A node's number, from 1.
 pub type NodeNumber = u32;
 
-/// What is known of the nodes at the moment a step is carried out.
+/// What is known of the run and its nodes at the moment a step is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Roles {
-    /// How many nodes there are, numbered from 1.
+pub struct Scene {
+    /// How many places for nodes there are, numbered from 1; spare ones included.
     pub nodes: u32,
+    /// How many of them, the first ones, founded the cluster.
+    pub founders: u32,
     /// The node that leads in the highest term seen, if any does.
     pub leader: Option<NodeNumber>,
+    /// Who led when the fault began.
+    pub first: Option<NodeNumber>,
+    /// Whom the fault has hit already, links aside.
+    pub struck: Vec<NodeNumber>,
+    /// The node whose word was overheard last.
+    pub caught: Option<NodeNumber>,
+    /// What messages between nodes are called.
+    pub message_kinds: &'static [&'static str],
+    /// Messages of one link must stay in order, and none of them may be lost alone or doubled.
+    pub in_order: bool,
+    /// The shortest election timeout, milliseconds.
+    pub election_timeout_ms: u64,
+    /// Whether nodes read files of faults; without, a story leaves out what needs them.
+    pub can_spoil: bool,
 }
 
-/// How the nodes are split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shape {
-    /// A majority and the rest.
-    Halves,
-    /// One node against all others.
-    One,
-    /// Each node sees only its two neighbours.
-    Ring,
-    /// Two groups that see each other only through one node between them.
-    Bridge,
-    /// The leader against all others; clients still reach it.
-    Leader,
-    /// The leader's messages do not arrive, but it hears the others.
-    LeaderMute,
-    /// The leader hears nothing, but its messages arrive.
-    LeaderDeaf,
-}
-
-impl Shape {
-    /// Every shape.
-    pub const ALL: [Self; 7] =
-        [Self::Halves, Self::One, Self::Ring, Self::Bridge, Self::Leader, Self::LeaderMute, Self::LeaderDeaf];
+impl Scene {
+    /// A scene at the beginning: nobody leads, nothing was done.
+    #[must_use]
+    pub fn of(nodes: u32) -> Self {
+        Self {
+            nodes,
+            founders: nodes,
+            leader: None,
+            first: None,
+            struck: Vec::new(),
+            caught: None,
+            message_kinds: &[],
+            in_order: false,
+            election_timeout_ms: 300,
+            can_spoil: true,
+        }
+    }
 }
 
 /// Who suffers a process fault.
@@ -48,6 +64,8 @@ impl Shape {
 pub enum Target {
     /// The leader of the moment (any node, if there is none).
     Leader,
+    /// The node that led when the fault began (any node, if there was none).
+    First,
     /// One node that does not lead.
     Follower,
     /// As many followers as the cluster tolerates to lose.
@@ -56,17 +74,94 @@ pub enum Target {
     Majority,
     /// Every node.
     All,
+    /// Those that this fault has hit already.
+    Struck,
+    /// The node whose word was overheard; nobody, if none was.
+    Caught,
+}
+
+impl Target {
+    /// For names of faults.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leader | Self::First => "leader",
+            Self::Follower => "follower",
+            Self::FollowerMinority => "minority",
+            Self::Majority => "majority",
+            Self::All => "all",
+            Self::Struck => "the same",
+            Self::Caught => "caught",
+        }
+    }
+}
+
+/// What is wrong with a node, as its file of faults says it (`docs/node-contract.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeFaults {
+    /// Each sync takes so much longer, milliseconds.
+    pub sync_delay_ms: u64,
+    /// The clock runs at so many hundredths of its rate.
+    pub clock_percent: u32,
+    /// The wall clock is off by so much, milliseconds.
+    pub wall_clock_offset_ms: i64,
+    /// The next sync fails.
+    pub sync_error: bool,
+    /// A power loss tears a record.
+    pub torn: bool,
+}
+
+impl Default for NodeFaults {
+    fn default() -> Self {
+        Self { sync_delay_ms: 0, clock_percent: 100, wall_clock_offset_ms: 0, sync_error: false, torn: false }
+    }
+}
+
+impl NodeFaults {
+    /// Both at once; where they contradict each other, `other` counts.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let healthy = Self::default();
+        Self {
+            sync_delay_ms: self.sync_delay_ms.max(other.sync_delay_ms),
+            clock_percent: match other.clock_percent == healthy.clock_percent {
+                true => self.clock_percent,
+                false => other.clock_percent,
+            },
+            wall_clock_offset_ms: self.wall_clock_offset_ms.saturating_add(other.wall_clock_offset_ms),
+            sync_error: self.sync_error || other.sync_error,
+            torn: self.torn || other.torn,
+        }
+    }
+
+    /// The node's file.
+    #[must_use]
+    pub fn file(self) -> String {
+        let NodeFaults { sync_delay_ms, clock_percent, wall_clock_offset_ms, sync_error, torn } = self;
+        let clock_rate = f64::from(clock_percent) / 100.0;
+        serde_json::json!({"sync_delay_ms": sync_delay_ms, "clock_rate": clock_rate,
+            "wall_clock_offset_ms": wall_clock_offset_ms, "sync_error": sync_error, "torn": torn})
+        .to_string()
+    }
 }
 
 /// One step of a fault's script, its targets still by role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     /// Split the network.
     Partition(Shape),
     /// Cut these off from the leader, but not from each other: they miss its writes and can still be elected.
     CutOffFromLeader(Target),
-    /// Mend all links.
+    /// Cut these off from every other node.
+    CutOff(Target),
+    /// Lose the answers of these to clients.
+    Mute(Target),
+    /// Lose so many of a hundred packets between nodes.
+    Lose(u8),
+    /// Lose, delay, double, reorder messages between nodes.
+    Garble,
+    /// Undo what this fault has done to links and messages.
     Mend,
     /// SIGKILL.
     Kill(Target),
@@ -74,8 +169,20 @@ pub enum Aim {
     Pause(Target),
     /// Power loss.
     PowerOff(Target),
-    /// Resume what is paused, start what is down.
+    /// SIGKILL, and the data directory is removed.
+    Wipe(Target),
+    /// Give nodes faults of their own.
+    Spoil(Target, NodeFaults),
+    /// Resume what this fault has paused, start what it has ended, and take away the faults that it gave.
     Revive,
+    /// Start these, if this fault has ended them.
+    Start(Target),
+    /// Wait until some node leads, at most so long, milliseconds.
+    AwaitLeader(u64),
+    /// Wait until a node gives its word (a vote, a promise), at most so long, milliseconds. It is then *caught*.
+    AwaitWord(u64),
+    /// Ask for another set of voters; the number tells one change of a fault from another.
+    ChangeMembership(u32),
 }
 
 /// A step with the pause before it.
@@ -94,8 +201,33 @@ pub struct Fault {
     pub name: String,
     /// What is done.
     pub script: Vec<ScriptStep>,
-    /// Decides, together with the roles of the moment, which nodes are hit.
+    /// Decides, together with the scene of the moment, which nodes are hit.
     pub pick: u64,
+}
+
+impl Fault {
+    /// How long it takes, if nothing has to be waited for.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.script.iter().map(|step| step.after).sum()
+    }
+
+    /// Whether it is meant for the leader, so that there had better be one.
+    #[must_use]
+    pub fn wants_leader(&self) -> bool {
+        self.script.first().is_some_and(|step| match step.aim {
+            Aim::Partition(shape) => shape.is_about_the_leader(),
+            Aim::CutOffFromLeader(_) | Aim::ChangeMembership(_) => true,
+            Aim::CutOff(target)
+            | Aim::Mute(target)
+            | Aim::Kill(target)
+            | Aim::Pause(target)
+            | Aim::PowerOff(target)
+            | Aim::Wipe(target)
+            | Aim::Spoil(target, _) => matches!(target, Target::Leader | Target::First),
+            _ => false,
+        })
+    }
 }
 
 /// A step as it is carried out, its targets named.
@@ -104,7 +236,13 @@ pub struct Fault {
 pub enum Step {
     /// Block these directed links, from and to.
     Cut(Vec<(NodeNumber, NodeNumber)>),
-    /// Mend all links.
+    /// Lose what these answer to clients.
+    Mute(Vec<NodeNumber>),
+    /// Lose so many of a hundred packets on every link between nodes.
+    Lose(u8),
+    /// What the relay does to messages.
+    Garble(Vec<MessageRule>),
+    /// Undo what the fault has done to links and messages; without a fault, what all have done.
     Mend,
     /// SIGKILL.
     Kill(Vec<NodeNumber>),
@@ -112,34 +250,83 @@ pub enum Step {
     Pause(Vec<NodeNumber>),
     /// Power loss.
     PowerOff(Vec<NodeNumber>),
-    /// Resume what is paused, start what is down.
+    /// SIGKILL, and the data directory is removed.
+    Wipe(Vec<NodeNumber>),
+    /// These have faults of their own.
+    Spoil(Vec<NodeNumber>, NodeFaults),
+    /// Resume what the fault has paused, start what it has ended, take away the faults it gave; without a fault, everything.
     Revive,
+    /// Start these, if the fault has ended them.
+    Start(Vec<NodeNumber>),
+    /// The voters and the learners that are asked for.
+    ChangeMembership {
+        /// All voters.
+        voters: Vec<NodeNumber>,
+        /// Nodes that only listen.
+        learners: Vec<NodeNumber>,
+        /// Whether the cluster said that it is so.
+        agreed: bool,
+    },
 }
 
-/// Names the nodes and links that a step hits. Pure: the same roles and pick give the same step.
+/// Names the nodes and links that a step hits. Pure: the same scene and pick give the same step. None for what is only waited for or
+/// cannot be done here.
 #[must_use]
-pub fn resolve(aim: Aim, roles: &Roles, pick: u64) -> Step {
-    match aim {
-        Aim::Partition(shape) => Step::Cut(cut(shape, roles, pick)),
-        Aim::CutOffFromLeader(target) => {
-            Step::Cut(between(&targets(target, roles, pick), &[leader_or_any(roles, pick)]))
-        }
+pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
+    let targets = |target| targets(target, scene, pick);
+    Some(match aim {
+        Aim::Partition(shape) => Step::Cut(shape::cut(shape, scene, pick)),
+        Aim::CutOffFromLeader(target) => Step::Cut(shape::between(&targets(target), &[leader_or_any(scene, pick)])),
+        Aim::CutOff(target) => Step::Cut(shape::between(&targets(target), &shuffled(scene, pick))),
+        Aim::Mute(target) => Step::Mute(targets(target)),
+        Aim::Lose(percent) => Step::Lose(percent),
+        Aim::Garble => Step::Garble(garble::rules(scene, pick)),
         Aim::Mend => Step::Mend,
-        Aim::Kill(target) => Step::Kill(targets(target, roles, pick)),
-        Aim::Pause(target) => Step::Pause(targets(target, roles, pick)),
-        Aim::PowerOff(target) => Step::PowerOff(targets(target, roles, pick)),
+        Aim::Kill(target) => Step::Kill(targets(target)),
+        Aim::Pause(target) => Step::Pause(targets(target)),
+        Aim::PowerOff(target) => Step::PowerOff(targets(target)),
+        Aim::Wipe(target) => Step::Wipe(targets(target)),
+        Aim::Spoil(target, faults) if scene.can_spoil => Step::Spoil(targets(target), faults),
         Aim::Revive => Step::Revive,
+        Aim::Start(target) => Step::Start(targets(target)),
+        Aim::ChangeMembership(which) => {
+            let (voters, learners) = shape::membership(scene, pick.rotate_left(17 * which));
+            Step::ChangeMembership { voters, learners, agreed: false }
+        }
+        Aim::Spoil(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
+    })
+}
+
+impl Step {
+    /// The nodes that it hits themselves, links aside.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeNumber] {
+        match self {
+            Self::Kill(nodes)
+            | Self::Pause(nodes)
+            | Self::PowerOff(nodes)
+            | Self::Wipe(nodes)
+            | Self::Mute(nodes)
+            | Self::Spoil(nodes, _) => nodes,
+            Self::Cut(_)
+            | Self::Lose(_)
+            | Self::Garble(_)
+            | Self::Start(_)
+            | Self::Mend
+            | Self::Revive
+            | Self::ChangeMembership { .. } => &[],
+        }
     }
 }
 
-fn all(roles: &Roles) -> Vec<NodeNumber> {
-    (1..=roles.nodes).collect()
+fn all(scene: &Scene) -> Vec<NodeNumber> {
+    (1..=scene.nodes).collect()
 }
 
 /// The nodes in an order that `pick` decides: a rotation, and its reverse for odd picks.
-fn shuffled(roles: &Roles, pick: u64) -> Vec<NodeNumber> {
-    let mut nodes = all(roles);
-    let turn = usize::try_from((pick >> 1) % u64::from(roles.nodes)).unwrap_or(0);
+fn shuffled(scene: &Scene, pick: u64) -> Vec<NodeNumber> {
+    let mut nodes = all(scene);
+    let turn = usize::try_from((pick >> 1) % u64::from(scene.nodes)).unwrap_or(0);
     nodes.rotate_left(turn);
     if pick & 1 == 1 {
         nodes.reverse();
@@ -147,13 +334,13 @@ fn shuffled(roles: &Roles, pick: u64) -> Vec<NodeNumber> {
     nodes
 }
 
-fn leader_or_any(roles: &Roles, pick: u64) -> NodeNumber {
-    roles.leader.unwrap_or_else(|| shuffled(roles, pick)[0])
+fn leader_or_any(scene: &Scene, pick: u64) -> NodeNumber {
+    scene.leader.unwrap_or_else(|| shuffled(scene, pick)[0])
 }
 
-fn followers(roles: &Roles, pick: u64) -> Vec<NodeNumber> {
-    let leader = leader_or_any(roles, pick);
-    let mut nodes = shuffled(roles, pick);
+fn followers(scene: &Scene, pick: u64) -> Vec<NodeNumber> {
+    let leader = leader_or_any(scene, pick);
+    let mut nodes = shuffled(scene, pick);
     if nodes.len() > 1 {
         nodes.retain(|node| *node != leader);
     }
@@ -164,114 +351,38 @@ fn majority(nodes: u32) -> usize {
     nodes as usize / 2 + 1
 }
 
-fn targets(target: Target, roles: &Roles, pick: u64) -> Vec<NodeNumber> {
+fn targets(target: Target, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
     match target {
-        Target::Leader => vec![leader_or_any(roles, pick)],
-        Target::Follower => followers(roles, pick).into_iter().take(1).collect(),
+        Target::Leader => vec![leader_or_any(scene, pick)],
+        Target::First => vec![scene.first.unwrap_or_else(|| leader_or_any(scene, pick))],
+        Target::Follower => followers(scene, pick).into_iter().take(1).collect(),
         Target::FollowerMinority => {
-            let tolerated = (roles.nodes as usize - 1) / 2;
-            followers(roles, pick).into_iter().take(tolerated.max(1)).collect()
+            let tolerated = (scene.nodes as usize - 1) / 2;
+            followers(scene, pick).into_iter().take(tolerated.max(1)).collect()
         }
         Target::Majority => {
-            let mut nodes = shuffled(roles, pick);
-            nodes.truncate(majority(roles.nodes));
+            let mut nodes = shuffled(scene, pick);
+            nodes.truncate(majority(scene.nodes));
             nodes
         }
-        Target::All => all(roles),
-    }
-}
-
-/// Both directions between every node of `left` and every other node of `right`, but not inside `left`.
-fn between(left: &[NodeNumber], right: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumber)> {
-    let mut links = Vec::new();
-    for a in left {
-        for b in right.iter().filter(|b| !left.contains(b)) {
-            links.push((*a, *b));
-            links.push((*b, *a));
-        }
-    }
-    links
-}
-
-fn cut(shape: Shape, roles: &Roles, pick: u64) -> Vec<(NodeNumber, NodeNumber)> {
-    let nodes = shuffled(roles, pick);
-    let leader = leader_or_any(roles, pick);
-    match shape {
-        Shape::Halves => between(&nodes[..majority(roles.nodes)], &nodes),
-        Shape::One => between(&nodes[..1], &nodes),
-        Shape::Leader => between(&[leader], &nodes),
-        Shape::LeaderMute => between(&[leader], &nodes).into_iter().filter(|(from, _)| *from == leader).collect(),
-        Shape::LeaderDeaf => between(&[leader], &nodes).into_iter().filter(|(_, to)| *to == leader).collect(),
-        Shape::Bridge => {
-            let rest = &nodes[1..];
-            let (left, right) = rest.split_at(rest.len() / 2);
-            between(left, right)
-        }
-        Shape::Ring => {
-            let count = nodes.len();
-            let neighbours = |a: usize, b: usize| (a + 1) % count == b || (b + 1) % count == a;
-            let mut links = Vec::new();
-            for a in 0..count {
-                for b in (0..count).filter(|b| *b != a && !neighbours(a, *b)) {
-                    links.push((nodes[a], nodes[b]));
-                }
-            }
-            links
-        }
+        Target::All => all(scene),
+        Target::Struck => scene.struck.clone(),
+        Target::Caught => scene.caught.into_iter().collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
-    const FIVE: Roles = Roles { nodes: 5, leader: Some(3) };
-
-    fn links(shape: Shape) -> BTreeSet<(u32, u32)> {
-        match resolve(Aim::Partition(shape), &FIVE, 6) {
-            Step::Cut(links) => links.into_iter().collect(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_leader_partition_cuts_only_the_leader() {
-        let cut = links(Shape::Leader);
-        assert_eq!(cut.len(), 8);
-        assert!(cut.iter().all(|(a, b)| *a == 3 || *b == 3));
-        assert!(links(Shape::LeaderMute).iter().all(|(from, _)| *from == 3));
-        assert!(links(Shape::LeaderDeaf).iter().all(|(_, to)| *to == 3));
-    }
-
-    #[test]
-    fn halves_leave_a_majority_together() {
-        let cut = links(Shape::Halves);
-        assert_eq!(cut.len(), 2 * 3 * 2);
-    }
-
-    #[test]
-    fn in_a_ring_every_node_keeps_two_neighbours() {
-        let cut = links(Shape::Ring);
-        for node in 1..=5 {
-            assert_eq!(cut.iter().filter(|(from, _)| *from == node).count(), 2);
-        }
-        assert!(cut.iter().all(|(a, b)| cut.contains(&(*b, *a))));
-    }
-
-    #[test]
-    fn a_bridge_leaves_one_node_that_sees_all() {
-        let cut = links(Shape::Bridge);
-        let uncut: Vec<u32> = (1..=5).filter(|node| cut.iter().all(|(a, b)| a != node && b != node)).collect();
-        assert_eq!(uncut.len(), 1);
-        assert_eq!(cut.len(), 2 * 2 * 2);
+    fn five() -> Scene {
+        Scene { leader: Some(3), ..Scene::of(5) }
     }
 
     #[test]
     fn followers_are_cut_off_from_the_leader_only() {
-        match resolve(Aim::CutOffFromLeader(Target::FollowerMinority), &FIVE, 6) {
-            Step::Cut(links) => {
+        match resolve(Aim::CutOffFromLeader(Target::FollowerMinority), &five(), 6) {
+            Some(Step::Cut(links)) => {
                 assert_eq!(links.len(), 4);
                 assert!(links.iter().all(|(a, b)| (*a == 3) != (*b == 3)));
             }
@@ -281,28 +392,53 @@ mod tests {
 
     #[test]
     fn targets_follow_roles() {
-        assert_eq!(targets(Target::Leader, &FIVE, 0), [3]);
+        let five = five();
+        assert_eq!(targets(Target::Leader, &five, 0), [3]);
         for pick in 0..20 {
-            assert!(!targets(Target::Follower, &FIVE, pick).contains(&3));
-            assert_eq!(targets(Target::FollowerMinority, &FIVE, pick).len(), 2);
-            assert!(!targets(Target::FollowerMinority, &FIVE, pick).contains(&3));
-            assert_eq!(targets(Target::Majority, &FIVE, pick).len(), 3);
-            assert_eq!(targets(Target::All, &FIVE, pick).len(), 5);
+            assert!(!targets(Target::Follower, &five, pick).contains(&3));
+            assert_eq!(targets(Target::FollowerMinority, &five, pick).len(), 2);
+            assert!(!targets(Target::FollowerMinority, &five, pick).contains(&3));
+            assert_eq!(targets(Target::Majority, &five, pick).len(), 3);
+            assert_eq!(targets(Target::All, &five, pick).len(), 5);
         }
+    }
+
+    #[test]
+    fn a_fault_remembers_whom_it_has_hit() {
+        let scene = Scene { first: Some(2), struck: vec![4, 5], caught: Some(1), ..five() };
+        assert_eq!(targets(Target::First, &scene, 0), [2]);
+        assert_eq!(targets(Target::Struck, &scene, 0), [4, 5]);
+        assert_eq!(targets(Target::Caught, &scene, 0), [1]);
+        assert_eq!(targets(Target::Caught, &five(), 0), [0; 0]);
+    }
+
+    #[test]
+    fn without_files_of_faults_nobody_is_spoiled() {
+        let aim = Aim::Spoil(Target::All, NodeFaults::default());
+        assert!(resolve(aim, &five(), 0).is_some());
+        assert_eq!(resolve(aim, &Scene { can_spoil: false, ..five() }, 0), None);
     }
 
     #[test]
     fn without_a_leader_some_node_is_hit() {
-        let roles = Roles { nodes: 3, leader: None };
-        assert_eq!(targets(Target::Leader, &roles, 4).len(), 1);
+        assert_eq!(targets(Target::Leader, &Scene::of(3), 4).len(), 1);
+        assert_eq!(targets(Target::First, &Scene::of(3), 4).len(), 1);
     }
 
     #[test]
-    fn a_cluster_of_one_has_no_links_but_can_be_killed() {
-        let roles = Roles { nodes: 1, leader: Some(1) };
-        for shape in Shape::ALL {
-            assert_eq!(resolve(Aim::Partition(shape), &roles, 3), Step::Cut(vec![]), "{shape:?}");
-        }
-        assert_eq!(targets(Target::Follower, &roles, 0), [1]);
+    fn a_cluster_of_one_can_be_killed() {
+        let scene = Scene { leader: Some(1), ..Scene::of(1) };
+        assert_eq!(targets(Target::Follower, &scene, 0), [1]);
+    }
+
+    #[test]
+    fn faults_of_a_node_add_up_and_read_as_the_contract_has_them() {
+        let slow = NodeFaults { sync_delay_ms: 50, clock_percent: 50, ..NodeFaults::default() };
+        let both = slow.and(NodeFaults { sync_delay_ms: 20, torn: true, ..NodeFaults::default() });
+        assert_eq!(both, NodeFaults { torn: true, ..slow });
+        let read = nodes::server::faults::Faults::parse(both.file().as_bytes()).unwrap();
+        assert_eq!((read.sync_delay_ms, read.clock_rate, read.torn, read.sync_error), (50, 0.5, true, false));
+        let healthy = nodes::server::faults::Faults::parse(NodeFaults::default().file().as_bytes()).unwrap();
+        assert_eq!(healthy, nodes::server::faults::Faults::default());
     }
 }

@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{broadcast::error::RecvError, watch},
+    time::Instant,
+};
 
 use super::{
-    fault::{Step, resolve},
+    fault::{Aim, Fault, NodeNumber, Scene, Step, resolve},
     plan::Lane,
     schedule::CarriedOut,
 };
@@ -50,16 +53,52 @@ impl LaneContext {
     /// Does one step and writes it down. It blocks for as long as a process takes to die, a few milliseconds.
     async fn carry_out(&self, fault: Option<u64>, name: &str, step: Step) -> Result<(), ClusterError> {
         let time = self.journal.now();
-        let cluster = Arc::clone(&self.cluster);
-        let (step, result) = tokio::task::spawn_blocking(move || {
-            let result = cluster.carry_out(&step);
-            (step, result)
-        })
-        .await
-        .expect("carrying out a step does not panic");
-        result?;
+        let step = match step {
+            Step::ChangeMembership { voters, learners, .. } => {
+                let leader = self.monitor.leader().unwrap_or(1);
+                let agreed = self.cluster.change_membership(leader, &voters, &learners).await;
+                Step::ChangeMembership { voters, learners, agreed }
+            }
+            step => {
+                let cluster = Arc::clone(&self.cluster);
+                let (step, result) = tokio::task::spawn_blocking(move || {
+                    let result = cluster.carry_out(fault, &step);
+                    (step, result)
+                })
+                .await
+                .expect("carrying out a step does not panic");
+                result?;
+                step
+            }
+        };
         self.journal.note(CarriedOut { time, done: self.journal.now(), fault, name: name.to_owned(), step });
         Ok(())
+    }
+
+    /// Waits until a node leads in a later term than this one.
+    async fn await_leader(&self, after_term: u64, within: Duration) {
+        let look = async {
+            while !self.monitor.is_led_after(after_term) {
+                tokio::time::sleep(LEADER_LOOK).await;
+            }
+        };
+        // Whoever has to do without goes on.
+        let _ = tokio::time::timeout(within, look).await;
+    }
+
+    /// Waits until a node gives its word; which one did.
+    async fn await_word(&self, within: Duration) -> Option<NodeNumber> {
+        let mut heard = self.cluster.relay()?.overhear();
+        let listen = async {
+            loop {
+                match heard.recv().await {
+                    Ok(message) if message.is_word => return Some(message.from),
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        };
+        tokio::time::timeout(within, listen).await.ok().flatten()
     }
 
     /// Undoes every fault there may be.
@@ -71,6 +110,11 @@ impl LaneContext {
         self.carry_out(None, "heal", Step::Revive).await
     }
 }
+
+/// How long a fault that is meant for the leader waits for one.
+const LEADER_WAIT: Duration = Duration::from_millis(600);
+/// How often it is looked whether there is one.
+const LEADER_LOOK: Duration = Duration::from_millis(10);
 
 /// Runs a lane from `start` until its end or until `stop` says so. It may stop in the middle of a fault: the run heals.
 ///
@@ -86,19 +130,53 @@ pub async fn run(
         if !wait_until(start + planned.at, &mut stop).await {
             return Ok(());
         }
-        let number = context.next_number();
-        for step in planned.fault.script {
-            if !wait(step.after, &mut stop).await {
-                return Ok(());
+        inflict(&planned.fault, &context, &mut stop).await?;
+    }
+    Ok(())
+}
+
+/// Carries out one fault, step by step. A step that has been begun is finished, whatever `stop` says.
+async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receiver<bool>) -> Result<(), ClusterError> {
+    if fault.wants_leader() {
+        unless(stop, context.await_leader(0, LEADER_WAIT)).await;
+    }
+    let number = context.next_number();
+    let mut scene = Scene { first: context.monitor.leader(), ..context.cluster.scene() };
+    for step in &fault.script {
+        if !wait_until(Instant::now() + step.after, stop).await {
+            return Ok(());
+        }
+        match step.aim {
+            Aim::AwaitLeader(within_ms) => {
+                let after = context.monitor.term();
+                unless(stop, context.await_leader(after, Duration::from_millis(within_ms))).await;
             }
-            let roles = context.monitor.roles(context.cluster.count());
-            let step = resolve(step.aim, &roles, planned.fault.pick);
-            context.carry_out(Some(number), &planned.fault.name, step).await?;
+            Aim::AwaitWord(within_ms) => {
+                scene.caught = unless(stop, context.await_word(Duration::from_millis(within_ms))).await.flatten();
+            }
+            _ => {}
+        }
+        scene.leader = context.monitor.leader();
+        if let Some(step) = resolve(step.aim, &scene, fault.pick).filter(|step| !is_for_nobody(step)) {
+            if scene.struck.is_empty() {
+                scene.struck = step.nodes().to_vec();
+            }
+            context.carry_out(Some(number), &fault.name, step).await?;
         }
     }
     Ok(())
 }
 
-async fn wait(duration: Duration, stop: &mut watch::Receiver<bool>) -> bool {
-    wait_until(Instant::now() + duration, stop).await
+/// Whether nobody was caught whom the step is meant for.
+fn is_for_nobody(step: &Step) -> bool {
+    matches!(step, Step::Kill(nodes) | Step::Start(nodes) if nodes.is_empty())
+}
+
+/// What the future gives, unless the stop comes before.
+async fn unless<T>(stop: &mut watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => None,
+        output = future => Some(output),
+    }
 }

@@ -35,6 +35,8 @@ pub use self::stats::{Lateness, SwitchStats};
 const NETWORK: [u8; 3] = [10, 84, 76];
 /// The last byte of the clients' address; the nodes' is their id.
 const CLIENTS_HOST: u8 = 254;
+/// The last byte of the message relay's address, in the controller's namespace too.
+const RELAY_HOST: u8 = 253;
 /// How many nodes a fabric can have.
 pub const NODES_MAX: u32 = 250;
 
@@ -81,7 +83,7 @@ impl Fabric {
         let stats = Arc::new(SwitchStats::default());
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(failed("create an event descriptor"))?;
         let stop = Arc::new(stop);
-        let switch = Switch::new(ports, links.clone(), seed, stats.clone());
+        let switch = Switch::new(ports, relay_address(), links.clone(), seed, stats.clone());
         let thread = start(switch, stop.clone()).map_err(failed("start the switch's thread"))?;
         Ok(Fabric { namespaces, links, stats, stop, switch: Some(thread) })
     }
@@ -95,6 +97,16 @@ impl Fabric {
     /// The address that the clients' traffic comes from.
     pub fn clients_address(&self) -> Ipv4Addr {
         clients_address()
+    }
+
+    /// Gives the controller's interface the address of the message relay. What goes to and from it passes the switch untouched: the
+    /// relay follows the rules of the links that it carries.
+    ///
+    /// # Errors
+    /// When the system refuses it.
+    pub fn take_relay_address(&self) -> io::Result<Ipv4Addr> {
+        Tun::add_address(relay_address())?;
+        Ok(relay_address())
     }
 
     /// The network namespace of a node, to start its process in.
@@ -151,4 +163,9 @@ fn clients_address() -> Ipv4Addr {
 fn failed<E: Into<io::Error>>(attempted: impl Into<String>) -> impl FnOnce(E) -> FabricError {
     let attempted = attempted.into();
     move |source| FabricError { attempted, source: source.into() }
+}
+
+fn relay_address() -> Ipv4Addr {
+    let [a, b, c] = NETWORK;
+    Ipv4Addr::new(a, b, c, RELAY_HOST)
 }

@@ -250,7 +250,8 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
 }
 
 /// Makes the command's process, between fork and exec, move into a network namespace, and die when the *thread* that spawns
-/// it ends. `parent` is this process: a child whose parent died before the request was in place ends at once.
+/// it ends. `parent` is this process: a child whose parent died before the request was in place ends at once. SIGUSR2 is ignored
+/// until the program handles it: told too early of a change of its faults, a node must not die of that.
 pub(crate) fn before_exec(command: &mut Command, namespace: Option<OwnedFd>, parent: Pid) {
     let hook = move || {
         if let Some(namespace) = &namespace {
@@ -260,9 +261,13 @@ pub(crate) fn before_exec(command: &mut Command, namespace: Option<OwnedFd>, par
         if getppid() != Some(parent) {
             return Err(rustix::io::Errno::SRCH.into());
         }
+        // SAFETY: ignoring a signal installs no handler of this process; the call may be made in a signal handler, and so here.
+        if unsafe { libc::signal(libc::SIGUSR2, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
         Ok(())
     };
-    // SAFETY: between fork and exec only calls that are safe in a signal handler may run. The hook makes three plain system
+    // SAFETY: between fork and exec only calls that are safe in a signal handler may run. The hook makes four plain system
     // calls, allocates nothing, takes no lock, and owns the descriptor it uses.
     unsafe { command.pre_exec(hook) };
 }

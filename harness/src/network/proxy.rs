@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
 use self::relay::Relay;
+pub(super) use self::relay::{is_closed, reset};
 use super::NetworkPlan;
 use super::links::{Endpoint, LinkTable};
 

@@ -9,9 +9,12 @@ use workloads::client::{AnyClient, ClientError, EtcdClient, EtcdReads, status_et
 
 use super::{MissingBinary, NodePlace, StatusFuture, System, given, in_path};
 use crate::{
-    config::{NetworkKind, RunConfig},
+    config::{NetworkKind, Reads, RunConfig},
     nemesis::NemesisKind,
 };
+
+/// Shorter than etcd's own default, so that failovers are seen.
+const ELECTION_TIMEOUT_MS: u64 = 500;
 
 /// etcd 3.4 or later.
 #[derive(Debug)]
@@ -30,7 +33,8 @@ impl Etcd {
             Some(path) => given(path)?,
             None => in_path("etcd", "etcd-server")?,
         };
-        Ok(Self { program, reads: config.reads })
+        let Reads::Etcd(reads) = config.reads else { unreachable!("the flags were checked") };
+        Ok(Self { program, reads })
     }
 }
 
@@ -63,7 +67,7 @@ impl System for Etcd {
             ("--initial-cluster-token", place.cluster.clone()),
             // The same timers as the nodes in the box have, so that failovers compare.
             ("--heartbeat-interval", "50".to_owned()),
-            ("--election-timeout", "500".to_owned()),
+            ("--election-timeout", ELECTION_TIMEOUT_MS.to_string()),
             ("--logger", "zap".to_owned()),
         ] {
             args.push(flag.to_owned());
@@ -80,9 +84,26 @@ impl System for Etcd {
         Box::pin(async move { status_etcd(&format!("http://{address}")).await.ok() })
     }
 
-    /// Not power loss: the page cache outlives the process, so `kill -9` loses nothing of what etcd wrote.
-    fn faults(&self) -> &'static [NemesisKind] {
-        &[NemesisKind::Partition, NemesisKind::Kill, NemesisKind::Pause, NemesisKind::StaleCandidate]
+    /// Not power loss: the page cache outlives the process, so `kill -9` loses nothing of what etcd wrote. And nothing that needs
+    /// nodes which know this harness.
+    fn suffers(&self, kind: NemesisKind) -> Result<(), String> {
+        let why = match kind {
+            NemesisKind::Power | NemesisKind::Torn | NemesisKind::Wipe | NemesisKind::DiskError => {
+                "what it has written outlives its process, so nothing that happens to the disk can be made from here"
+            }
+            NemesisKind::Lagging => {
+                "it takes a snapshot only after many more writes than a run makes while a member is away"
+            }
+            NemesisKind::Membership => "this harness does not change its members",
+            kind if kind.needs_relay() => "the relay does not know its messages",
+            kind if kind.needs_node_faults() => "only the nodes in the box read a file of faults",
+            _ => return Ok(()),
+        };
+        Err(why.to_owned())
+    }
+
+    fn election_timeout_ms(&self) -> u64 {
+        ELECTION_TIMEOUT_MS
     }
 
     fn check_network(&self, network: NetworkKind) -> Result<(), String> {

@@ -5,17 +5,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use workloads::client::{AnyClient, ClientError, NativeClient, status};
+use nodes::{
+    protocol::{
+        Protocol, ProtocolKind, ReadMode,
+        multi_paxos::MultiPaxos,
+        raft::{Message, Raft},
+        zab::Zab,
+    },
+    server::{DEFAULT_ELECTION_TIMEOUT_MS, frame::decode},
+};
+use workloads::client::{AnyClient, ClientError, NativeClient, change_membership, status};
 
-use super::{MissingBinary, NodePlace, StatusFuture, System, given};
-use crate::{config::RunConfig, nemesis::NemesisKind};
+use super::{AgreedFuture, MissingBinary, NodePlace, StatusFuture, System, given};
+use crate::{
+    config::{NodeOptions, Reads, RunConfig},
+    nemesis::NemesisKind,
+};
 
 /// `trueline node`, or another build of it.
 #[derive(Debug)]
 pub struct Native {
     program: PathBuf,
-    protocol: &'static str,
+    protocol: ProtocolKind,
+    /// Another build: only the contract's obligatory parts are taken for granted.
+    is_foreign: bool,
     mutant: Option<String>,
+    options: NodeOptions,
+    reads: ReadMode,
 }
 
 impl Native {
@@ -23,12 +39,20 @@ impl Native {
     ///
     /// # Errors
     /// When the executable is not there.
-    pub fn new(config: &RunConfig) -> Result<Self, MissingBinary> {
+    pub fn new(config: &RunConfig, protocol: ProtocolKind) -> Result<Self, MissingBinary> {
         let program = match &config.binary {
             Some(path) => given(path)?,
             None => std::env::current_exe().map_err(MissingBinary::Myself)?,
         };
-        Ok(Self { program, protocol: "raft", mutant: config.mutant.clone() })
+        let Reads::Nodes(reads) = config.reads else { unreachable!("the flags were checked") };
+        Ok(Self {
+            program,
+            protocol,
+            is_foreign: config.binary.is_some(),
+            mutant: config.mutant.clone(),
+            options: config.node_options,
+            reads,
+        })
     }
 }
 
@@ -47,8 +71,9 @@ impl System for Native {
 
     fn arguments(&self, place: &NodePlace) -> Vec<String> {
         let peers: Vec<String> = place.peers.iter().map(|(id, address)| format!("{id}={address}")).collect();
-        let mut args: Vec<String> = ["node", "--protocol", self.protocol].map(str::to_owned).into();
-        for (flag, value) in [
+        let mut args: Vec<String> = ["node", "--protocol", self.protocol.name()].map(str::to_owned).into();
+        let optional = |flag, value: Option<u64>| value.map(|value| (flag, value.to_string()));
+        let flags = [
             ("--id", place.id.to_string()),
             ("--peers", peers.join(",")),
             ("--listen-peer", place.listen_peer.to_string()),
@@ -56,7 +81,16 @@ impl System for Native {
             ("--data-dir", place.data_dir.display().to_string()),
             ("--cluster", place.cluster.clone()),
             ("--seed", place.seed.to_string()),
-        ] {
+        ];
+        let chosen = [
+            optional("--snapshot-every", self.options.snapshot_every),
+            optional("--heartbeat-ms", self.options.heartbeat_ms),
+            optional("--election-timeout-ms", self.options.election_timeout_ms),
+            (self.reads != ReadMode::default()).then(|| ("--reads", self.reads.name().to_owned())),
+            place.founders.map(|count| ("--voters", numbers(1..=count))),
+            place.faults_file.as_ref().map(|path| ("--faults-file", path.display().to_string())),
+        ];
+        for (flag, value) in flags.into_iter().chain(chosen.into_iter().flatten()) {
             args.push(flag.to_owned());
             args.push(value);
         }
@@ -74,7 +108,95 @@ impl System for Native {
         Box::pin(async move { status(&format!("http://{address}")).await.ok() })
     }
 
-    fn faults(&self) -> &'static [NemesisKind] {
-        &NemesisKind::ALL
+    fn suffers(&self, kind: NemesisKind) -> Result<(), String> {
+        match kind {
+            NemesisKind::Membership if self.protocol != ProtocolKind::Raft => {
+                Err("its membership is static; only raft changes its voters".to_owned())
+            }
+            NemesisKind::Wipe if self.protocol != ProtocolKind::MultiPaxos => Err(
+                "a voter that has lost its disk has forgotten its votes; only multi-paxos has a rule for taking one back"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Another build may not read a file of faults, nor speak in frames.
+    fn is_mixed(&self, kind: NemesisKind) -> bool {
+        self.suffers(kind).is_ok() && !(self.is_foreign && (kind.needs_relay() || kind.needs_node_faults()))
+    }
+
+    fn reads_faults(&self) -> bool {
+        !self.is_foreign
+    }
+
+    fn message_kinds(&self) -> &'static [&'static str] {
+        match self.protocol {
+            ProtocolKind::Raft => Raft::MESSAGE_KINDS,
+            ProtocolKind::MultiPaxos => MultiPaxos::MESSAGE_KINDS,
+            ProtocolKind::Zab => Zab::MESSAGE_KINDS,
+        }
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.protocol == ProtocolKind::Zab
+    }
+
+    fn is_word(&self) -> fn(&[u8]) -> bool {
+        match self.protocol {
+            ProtocolKind::Raft => is_vote,
+            ProtocolKind::MultiPaxos => |body| is_kind(MultiPaxos::MESSAGE_KINDS, "promise", body),
+            ProtocolKind::Zab => |body| is_kind(Zab::MESSAGE_KINDS, "ack-epoch", body),
+        }
+    }
+
+    fn election_timeout_ms(&self) -> u64 {
+        self.options.election_timeout_ms.unwrap_or(DEFAULT_ELECTION_TIMEOUT_MS)
+    }
+
+    fn change_membership(&self, address: SocketAddr, voters: Vec<u32>, learners: Vec<u32>) -> AgreedFuture {
+        Box::pin(async move { change_membership(&format!("http://{address}"), &voters, &learners).await.is_ok() })
+    }
+}
+
+fn numbers(numbers: impl Iterator<Item = u32>) -> String {
+    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// A vote that was granted, and not only the answer that one would be.
+fn is_vote(body: &[u8]) -> bool {
+    matches!(decode(body), Ok(Message::VoteReply(reply)) if reply.granted && !reply.pre)
+}
+
+/// Whether a message is of the kind with this name.
+fn is_kind(kinds: &[&str], name: &str, body: &[u8]) -> bool {
+    body.first().and_then(|kind| kinds.get(usize::from(*kind))).is_some_and(|kind| *kind == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use nodes::protocol::raft::{Term, VoteReply};
+
+    use super::*;
+
+    fn vote(pre: bool, granted: bool) -> Vec<u8> {
+        let reply = VoteReply { pre, term: Term(3), asked: Term(3), granted };
+        let mut frame = Vec::new();
+        nodes::server::frame::put_frame(&mut frame, &Message::VoteReply(reply)).unwrap();
+        frame.split_off(nodes::server::frame::FRAME_HEADER_BYTES)
+    }
+
+    #[test]
+    fn a_vote_that_was_granted_is_a_word() {
+        assert!(is_vote(&vote(false, true)));
+        assert!(!is_vote(&vote(true, true)) && !is_vote(&vote(false, false)) && !is_vote(&[]));
+    }
+
+    #[test]
+    fn kinds_are_told_by_their_place() {
+        assert!(MultiPaxos::MESSAGE_KINDS.contains(&"promise"));
+        assert!(Zab::MESSAGE_KINDS.contains(&"ack-epoch"));
+        assert!(is_kind(&["a", "b"], "b", &[1, 7]));
+        assert!(!is_kind(&["a", "b"], "b", &[0, 1]) && !is_kind(&["a"], "a", &[]) && !is_kind(&["a"], "a", &[9]));
     }
 }

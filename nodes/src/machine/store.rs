@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Answer, MachineError, Operation, TxnStep, Value, WEIGHT_MAX,
     digest::{hash_of, mix},
+    transaction::{Change, Touched},
 };
 
 /// Every key that holds something. A key that was overwritten with `Nil` is absent.
@@ -13,6 +14,8 @@ pub(super) struct Store {
     slots: BTreeMap<String, Slot>,
     /// The sum of the hashes of all slots.
     digest: u64,
+    /// What was touched since [`Store::note_touched`]; nothing is noted when there is none.
+    touched: Option<Touched>,
 }
 
 /// What a key holds.
@@ -106,6 +109,41 @@ impl Store {
         self.slots.get(key).map(|slot| &slot.value)
     }
 
+    /// From now on, notes which keys are touched.
+    pub(super) fn note_touched(&mut self) {
+        self.touched = Some(Touched::new());
+    }
+
+    /// What was touched; notes no more.
+    pub(super) fn touched(&mut self) -> Touched {
+        self.touched.take().unwrap_or_default()
+    }
+
+    /// Makes a key what a transaction says. Says whether that fitted; if not, it is left as it is.
+    pub(super) fn put(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Set { key, value } => {
+                self.set(key, value.clone());
+                true
+            }
+            Change::Extend { key, at, elements } => {
+                elements.iter().zip(*at..).filter(|(element, at)| !self.put_element(key, *at, element)).count() == 0
+            }
+        }
+    }
+
+    fn put_element(&mut self, key: &str, at: u64, element: &Value) -> bool {
+        let Some(Value::List(there)) = self.get(key) else { return false };
+        let (length, at) = (there.len(), usize::try_from(at).unwrap_or(usize::MAX));
+        if at < length {
+            return there[at] == *element;
+        }
+        if at == length {
+            self.push(key, element.clone());
+        }
+        at == length
+    }
+
     /// Decides and does one operation. Whatever it refuses has no effect.
     pub(super) fn perform(&mut self, operation: &Operation) -> Answer {
         match operation {
@@ -125,11 +163,27 @@ impl Store {
                 if let Err(code) = self.outlook(key).append(value) {
                     return Answer::rejected(code);
                 }
-                self.append(key, value.clone());
+                self.push(key, value.clone());
                 Answer::Done
             }
             Operation::Txn { steps } => self.transact(steps),
+            Operation::Add { key, delta } => self.add(key, *delta),
+            Operation::Pop { key } => match self.get(key) {
+                None | Some(Value::List(_)) => Answer::Taken(self.pop(key)),
+                Some(_) => Answer::rejected(Answer::WRONG_TYPE),
+            },
         }
+    }
+
+    fn add(&mut self, key: &str, delta: i64) -> Answer {
+        let number = match self.get(key) {
+            None => 0,
+            Some(Value::Int(number)) => *number,
+            Some(_) => return Answer::rejected(Answer::WRONG_TYPE),
+        };
+        let Some(sum) = number.checked_add(delta) else { return Answer::rejected(Answer::TOO_LARGE) };
+        self.set(key, Value::Int(sum));
+        Answer::Done
     }
 
     /// All the steps, or none: what could refuse one is looked for before the first takes effect.
@@ -144,7 +198,7 @@ impl Store {
                 Value::Nil
             }
             TxnStep::Append { key, value } => {
-                self.append(key, value.clone());
+                self.push(key, value.clone());
                 Value::Nil
             }
         });
@@ -182,6 +236,9 @@ impl Store {
     }
 
     fn set(&mut self, key: &str, value: Value) {
+        if let Some(touched) = &mut self.touched {
+            touched.insert(key.to_owned(), None);
+        }
         let (hash, weight) = (value_hash(&value), weight_of(&value));
         let old = if value == Value::Nil {
             self.slots.remove(key)
@@ -195,17 +252,30 @@ impl Store {
     }
 
     /// Only after [`Outlook::append`] had nothing against it.
-    fn append(&mut self, key: &str, element: Value) {
+    fn push(&mut self, key: &str, element: Value) {
         let Some(slot) = self.slots.get_mut(key) else {
             return self.set(key, Value::List(vec![element]));
         };
         let Value::List(elements) = &mut slot.value else {
             unreachable!("the caller looked: {key:?} holds a list");
         };
+        if let Some(touched) = &mut self.touched {
+            touched.entry(key.to_owned()).or_insert(Some(elements.len()));
+        }
         let hash = extended(slot.hash, &element);
         slot.weight += weight_of(&element);
         elements.push(element);
         self.digest = self.digest.wrapping_sub(slot_hash(key, slot.hash)).wrapping_add(slot_hash(key, hash));
         slot.hash = hash;
+    }
+
+    /// Takes the first element of a list; `Nil` if there is none. The only change that costs what the list weighs: its hash begins
+    /// with the element that goes. Only where the key holds a list or nothing.
+    fn pop(&mut self, key: &str) -> Value {
+        let Some(Slot { value: Value::List(elements), .. }) = self.slots.get(key) else { return Value::Nil };
+        let Some((first, rest)) = elements.split_first() else { return Value::Nil };
+        let (first, rest) = (first.clone(), rest.to_vec());
+        self.set(key, if rest.is_empty() { Value::Nil } else { Value::List(rest) });
+        first
     }
 }

@@ -170,6 +170,8 @@ impl Protocol for MultiPaxos {
             first_index: self.log.base().next().0,
             last_index: self.log.last().0,
             snapshot_index: self.snapshot_slot().0,
+            voters: self.config.voters.clone(),
+            learners: Vec::new(),
             mutant: self.config.mutant.map(|m| m.id.to_owned()),
             fired: self.rules.fired(),
         }

@@ -18,8 +18,13 @@ pub fn is_quorum(servers: &BTreeSet<NodeId>, voters: &[NodeId]) -> bool {
 
 /// The highest value that a majority has reached, given one for each voter.
 pub fn reached_by_quorum<T: Copy + Ord>(values: &mut [T]) -> T {
+    reached_by(values, quorum(values.len()))
+}
+
+/// The highest value that at least `needed` of these have reached.
+pub fn reached_by<T: Copy + Ord>(values: &mut [T], needed: usize) -> T {
     values.sort_unstable();
-    values[values.len() - quorum(values.len())]
+    values[values.len() - needed]
 }
 
 #[cfg(test)]

@@ -17,28 +17,31 @@
 //! - A rejected append carries the conflicting term and its first index (paper, end of section 5.3).
 //! - A leader sends entries before they are durable on its own disk, and counts itself once they are (dissertation, 10.2.1).
 //! - A snapshot leaves some entries before it in the log, for followers that lag a little.
-//! - The voters never change. Types and snapshot carry a membership, but nothing proposes one.
+//! - A change of members goes one voter at a time where that suffices, and through a joint configuration where not (dissertation,
+//!   4.1 to 4.3), one at a time, and only once an entry of the leader's own term is committed (Ongaro's correction of 2015).
 //! - A command that came through another server is put into the log at most once, without help of the replicated state: it names
 //!   the term in which its receiver leads, and is taken only in that leadership, which lies within one life of one process; there
 //!   a window of seen names (the forward gate) drops the second copy. So a definite refusal stays true whatever the network doubles or delays.
 //!
 //! [`rules`] holds the safety rules; the other modules do what they allow.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use self::{election::Role, log::Log, reads::FollowerReads, rules::Rules};
+use self::{election::Role, log::Log, membership::Memberships, reads::FollowerReads, rules::Rules};
 use super::{
     Config, Input, NodeId, Outputs, Protocol, ProtocolKind, ReadMode, RestoreError, Status, Stored, Time, asked::Asked,
-    chunks::Arriving, durability::Durability, gate::ForwardGate, quorum,
+    chunks::Arriving, durability::Durability, gate::ForwardGate,
 };
 use crate::machine::Machine;
 
+mod change;
 mod client;
 mod election;
 mod log;
+mod membership;
 mod messages;
 pub mod mutants;
 mod reads;
@@ -48,6 +51,7 @@ pub mod rules;
 mod snapshot;
 mod types;
 
+pub use membership::Membership;
 pub use messages::{Append, AppendOutcome, AppendReply, Forward, Message, RequestVote, SnapshotChunk, VoteReply};
 pub use types::{Entry, HardState, LogIndex, Payload, Record, Term, View};
 
@@ -58,8 +62,7 @@ type Out = Outputs<Message, Record>;
 #[derive(Debug)]
 pub struct Raft {
     config: Config,
-    /// The other voters.
-    peers: Vec<NodeId>,
+    memberships: Memberships,
     rules: Rules,
     rng: Pcg64,
     now: Time,
@@ -72,6 +75,8 @@ pub struct Raft {
     life: u64,
     /// Whether this life was put into a record yet.
     life_recorded: bool,
+    /// The vote in the last record of term and vote.
+    vote_recorded: Option<NodeId>,
     durability: Durability<LogIndex>,
 
     machine: Machine,
@@ -83,6 +88,12 @@ pub struct Raft {
     /// When a leader of the current term was last heard.
     leader_heard: Option<Time>,
     election_at: Time,
+    /// With leases: before this, it may hear a leader of its last life, whom it promised not to vote against.
+    votes_from: Time,
+    /// How far the followers' logs matched when this server last led. Only a wrong rule looks at it.
+    former_matches: BTreeMap<NodeId, LogIndex>,
+    /// How far the wall clock is off, nanoseconds. Only a wrong rule looks at it.
+    wall_offset_ns: i64,
 
     gate: ForwardGate<Term>,
     /// Commands that were passed on, each with the leader it went to.
@@ -98,7 +109,7 @@ impl Protocol for Raft {
     type Record = Record;
 
     const KIND: ProtocolKind = ProtocolKind::Raft;
-    const READ_MODES: &'static [ReadMode] = &[ReadMode::Quorum];
+    const READ_MODES: &'static [ReadMode] = &[ReadMode::Quorum, ReadMode::Lease];
     const MESSAGE_KINDS: &'static [&'static str] = Message::KINDS;
 
     fn restore(config: Config, stored: Stored<Record>, now: Time, seed: u64) -> Result<Self, RestoreError> {
@@ -117,7 +128,7 @@ impl Protocol for Raft {
             Input::Receive { from, message } => self.receive(from, message, out),
             Input::Client { id, request } => self.on_client(id, request, out),
             Input::Durable(ticket) => self.on_durable(ticket, out),
-            Input::WallClock { .. } => {}
+            Input::WallClock { offset_ns } => self.wall_offset_ns = offset_ns,
         }
         self.on_time(out);
         self.finish(out);
@@ -134,8 +145,10 @@ impl Protocol for Raft {
             first_index: self.log.base().0.next().0,
             last_index: self.log.last_index().0,
             snapshot_index: self.snapshot.as_ref().map_or(0, |s| s.index.0),
+            voters: self.memberships.in_force().all_voters().into_iter().collect(),
+            learners: self.memberships.in_force().learners.clone(),
             mutant: self.config.mutant.map(|m| m.id.to_owned()),
-            fired: self.rules.fired(),
+            fired: self.rules.fired() + self.machine.repeats(),
         }
     }
 }
@@ -151,6 +164,7 @@ impl Raft {
             voted_for: self.hard.voted_for,
             snapshot: self.log.base(),
             entries: self.log.entries(),
+            membership: self.memberships.in_force(),
             commit: self.commit,
             applied: self.applied,
             machine_digest: self.machine.digest(),
@@ -159,7 +173,7 @@ impl Raft {
     }
 
     fn receive(&mut self, from: NodeId, message: Message, out: &mut Out) {
-        if !self.peers.contains(&from) || !message.is_countable() {
+        if from == self.config.id || !self.config.nodes.contains(&from) || !message.is_countable() {
             return;
         }
         match message {
@@ -182,12 +196,13 @@ impl Raft {
         self.expire_clients(out);
         match &self.role {
             Role::Leader(_) => self.on_leader_time(out),
-            _ if self.now >= self.election_at => self.start_pre_vote(out),
-            _ => {}
+            _ if self.now >= self.election_at => self.on_election_timeout(out),
+            _ => self.ask_again_if_due(out),
         }
     }
 
     fn finish(&mut self, out: &mut Out) {
+        self.apply(out);
         while let Some(to) = self.to_replicate.pop_front() {
             self.replicate(to, out);
         }
@@ -203,17 +218,22 @@ impl Raft {
     }
 
     fn assert_invariants(&self) {
-        assert!(self.applied <= self.commit, "only what is committed is applied");
         assert!(self.commit <= self.log.last_index(), "only what is in the log is committed");
-        assert!(self.log.base().0 <= self.applied, "only what is applied leaves the log");
         assert!(self.durability.index() <= self.log.last_index(), "only what is in the log is durable in it");
-        assert!(self.log.last_term() <= self.hard.term, "no entry is of a term not yet seen");
+        // What a mutant may break without harm to this process; its harm is to show to clients.
+        let mutated = self.rules.is_mutated();
+        assert!(mutated || self.applied <= self.commit, "only what is committed is applied");
+        assert!(mutated || self.log.base().0 <= self.applied, "only what is applied leaves the log");
+        assert!(mutated || self.log.last_term() <= self.hard.term, "no entry is of a term not yet seen");
     }
 
     fn wake_at(&self) -> Time {
         let role = match &self.role {
             Role::Leader(leadership) => leadership.wake_at(),
-            _ => self.election_at,
+            Role::Follower => self.election_at,
+            Role::PreCandidate { ask_again_at, .. } | Role::Candidate { ask_again_at, .. } => {
+                self.election_at.min(*ask_again_at)
+            }
         };
         self.client_deadline().map_or(role, |at| at.min(role))
     }
@@ -222,11 +242,15 @@ impl Raft {
     ///
     /// Paper, Figure 2, "Persistent state … updated on stable storage before responding to RPCs".
     fn send(&self, to: NodeId, message: Message, out: &mut Out) {
-        if self.hard_changed || !self.durability.covers_hard_state() {
-            out.send_when_durable.push((to, message));
-        } else {
+        if self.hard_state_is_durable() {
             out.send.push((to, message));
+        } else {
+            out.send_when_durable.push((to, message));
         }
+    }
+
+    fn hard_state_is_durable(&self) -> bool {
+        !self.hard_changed && self.durability.covers_hard_state()
     }
 
     /// Puts a record behind the hard state it depends on.
@@ -238,9 +262,15 @@ impl Raft {
 
     fn record_hard_state(&mut self, out: &mut Out) {
         if std::mem::take(&mut self.hard_changed) {
-            out.records.push(Record::HardState(self.hard));
+            let hard = self.rules.recorded_hard_state(self.hard, self.vote_recorded);
+            out.records.push(Record::HardState(hard));
             out.sync_wanted = true;
             self.durability.hard_state_recorded();
+            self.vote_recorded = hard.voted_for;
+        } else if self.vote_recorded != self.hard.voted_for {
+            // Only a wrong rule leaves the vote to a later step.
+            out.records.push(Record::HardState(self.hard));
+            self.vote_recorded = self.hard.voted_for;
         }
     }
 
@@ -261,9 +291,5 @@ impl Raft {
         let shortest = self.config.election_timeout_ns;
         let wait = self.rng.random_range(shortest..=shortest.saturating_mul(2));
         self.election_at = self.after(wait);
-    }
-
-    fn quorum(&self) -> usize {
-        quorum::quorum(self.config.voters.len())
     }
 }

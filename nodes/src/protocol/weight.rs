@@ -10,6 +10,8 @@ pub(super) fn command_weight(command: &Command) -> usize {
             Operation::Write { key, value } | Operation::Append { key, value } => key.len() + value_weight(value),
             Operation::Cas { key, old, new } => key.len() + value_weight(old) + value_weight(new),
             Operation::Txn { steps } => steps.iter().map(step_weight).sum(),
+            Operation::Add { key, .. } => key.len() + 8,
+            Operation::Pop { key } => key.len(),
         },
     }
 }

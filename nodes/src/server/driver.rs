@@ -16,7 +16,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{links::Links, logging::Log};
+use super::{faults::Faults, links::Links, logging::Log};
 use crate::{
     protocol::{Input, NodeId, Outputs, Protocol, Reply, Request, RequestId, Status, Ticket, Time},
     storage::{Job, Writer},
@@ -50,25 +50,45 @@ pub enum Event<M> {
     },
 }
 
-/// The node's own monotonic clock.
+/// The node's own monotonic clock. It may be made to run at another rate than time, but never backwards.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub struct Clock {
+    /// A moment, and what the clock showed then.
+    since: Instant,
+    shown: Time,
+    rate: f64,
+}
 
 impl Clock {
-    /// A clock that starts now.
+    /// A clock that starts now, and runs right.
     #[must_use]
     pub fn start() -> Self {
-        Self(Instant::now())
+        Self { since: Instant::now(), shown: Time(0), rate: 1.0 }
     }
 
     /// The time on it.
     #[must_use]
     pub fn now(self) -> Time {
-        Time(u64::try_from(self.0.elapsed().as_nanos()).expect("less than five hundred years"))
+        self.at(Instant::now())
     }
 
+    fn at(self, moment: Instant) -> Time {
+        let elapsed = moment.saturating_duration_since(self.since);
+        // A float is exact enough for a rate: to the nanosecond within a hundred days.
+        let elapsed_ns = elapsed.as_nanos() as f64 * self.rate;
+        Time(self.shown.0.checked_add(elapsed_ns as u64).expect("less than five hundred years"))
+    }
+
+    /// From now on it runs so many times as fast as time.
+    pub fn set_rate(&mut self, rate: f64) {
+        let now = Instant::now();
+        *self = Self { since: now, shown: self.at(now), rate };
+    }
+
+    /// When the clock will show this; what it has shown already was at the last change at the latest.
     fn instant(self, time: Time) -> Instant {
-        self.0 + Duration::from_nanos(time.0)
+        let ahead_ns = time.0.saturating_sub(self.shown.0) as f64 / self.rate;
+        self.since + Duration::from_nanos(ahead_ns as u64)
     }
 }
 
@@ -77,6 +97,8 @@ impl Clock {
 pub struct Parts<P: Protocol> {
     /// The core.
     pub protocol: P,
+    /// How often the mutant of this process decided otherwise before the core began: in the recovery of its storage.
+    pub fired_before: u64,
     /// Its clock; restored on the same.
     pub clock: Clock,
     /// Where inputs come from.
@@ -89,6 +111,8 @@ pub struct Parts<P: Protocol> {
     pub links: Links<P::Message>,
     /// Where the status is shown.
     pub status: watch::Sender<Status>,
+    /// What is wrong with this node on purpose.
+    pub faults: watch::Receiver<Faults>,
     /// Where lines go.
     pub log: Log,
 }
@@ -100,6 +124,8 @@ pub struct Driver<P: Protocol> {
     outputs: Outputs<P::Message, P::Record>,
     jobs: Vec<Job<P::Record>>,
     waiting: HashMap<RequestId, oneshot::Sender<Reply>>,
+    /// The faults that count already.
+    faults: Faults,
     held: VecDeque<(Ticket, NodeId, P::Message)>,
     last_request: u64,
     /// The last ticket given out, the last one that a sync was asked for, and the last that is durable.
@@ -117,6 +143,7 @@ impl<P: Protocol> Driver<P> {
             outputs: Outputs::default(),
             jobs: Vec::new(),
             waiting: HashMap::new(),
+            faults: Faults::default(),
             held: VecDeque::new(),
             last_request: 0,
             last_ticket: Ticket(0),
@@ -130,6 +157,7 @@ impl<P: Protocol> Driver<P> {
         let mut batch = Vec::with_capacity(BATCH_EVENTS_MAX);
         let mut not_before = self.parts.clock.instant(Time(0));
         loop {
+            self.take_faults();
             self.take_durable();
             for event in batch.drain(..) {
                 self.take(event);
@@ -149,9 +177,22 @@ impl<P: Protocol> Driver<P> {
                 biased;
                 count = self.parts.inbox.recv_many(&mut batch, BATCH_EVENTS_MAX) => if count == 0 { return },
                 changed = self.parts.durable.changed() => if changed.is_err() { return },
+                changed = self.parts.faults.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(wake_at.into()) => {}
             }
         }
+    }
+
+    fn take_faults(&mut self) {
+        let new = self.parts.faults.borrow_and_update().clone();
+        if new.clock_rate != self.faults.clock_rate {
+            self.parts.clock.set_rate(new.clock_rate);
+        }
+        if new.wall_clock_offset_ms != self.faults.wall_clock_offset_ms {
+            let offset_ns = new.wall_clock_offset_ms.saturating_mul(1_000_000);
+            self.step(self.parts.clock.now(), Input::WallClock { offset_ns });
+        }
+        self.faults = new;
     }
 
     fn take_durable(&mut self) {
@@ -234,7 +275,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn publish(&self) {
-        let new = self.parts.protocol.status();
+        let mut new = self.parts.protocol.status();
+        new.fired += self.parts.fired_before;
         let old = self.parts.status.send_replace(new.clone());
         if (&old.role, old.term, old.leader) != (&new.role, new.term, new.leader) {
             let leader = new.leader.map_or_else(|| "none".to_owned(), |leader| leader.0.to_string());
@@ -242,6 +284,40 @@ impl<P: Protocol> Driver<P> {
         }
         if old.fired == 0 && new.fired > 0 {
             self.parts.log.line(format_args!("mutant fired for the first time"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_changes_its_rate_without_a_step() {
+        let mut clock = Clock::start();
+        let start = clock.since;
+        let later = |ms| start + Duration::from_millis(ms);
+        assert_eq!(clock.at(later(10)), Time(10_000_000));
+        clock = Clock { since: later(10), shown: clock.at(later(10)), rate: 0.5 };
+        assert_eq!(clock.at(later(10)), Time(10_000_000));
+        assert_eq!(clock.at(later(30)), Time(20_000_000));
+        assert_eq!(clock.instant(Time(20_000_000)), later(30));
+        // What was before the change is not ahead of it.
+        assert_eq!(clock.instant(Time(3)), later(10));
+        clock = Clock { since: later(30), shown: clock.at(later(30)), rate: 2.0 };
+        assert_eq!(clock.at(later(40)), Time(40_000_000));
+        assert!(clock.instant(Time(u64::MAX)) > later(40));
+    }
+
+    #[test]
+    fn a_change_of_rate_never_turns_a_clock_back() {
+        let mut clock = Clock::start();
+        let mut last = clock.now();
+        for round in 0..1_000_u32 {
+            clock.set_rate([0.01, 0.5, 1.0, 3.0][round as usize % 4]);
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
         }
     }
 }

@@ -30,8 +30,8 @@ use tokio::{
 use super::driver::Event;
 use crate::{
     api::{
-        CasRequest, CasResponse, ErrorBody, ErrorResponse, Outcome, ReadRequest, ReadResponse, SessionFields,
-        SessionResponse, TransferRequest, Txn, WriteRequest,
+        CasRequest, CasResponse, DequeueRequest, ErrorBody, ErrorResponse, MembershipRequest, Outcome, ReadRequest,
+        ReadResponse, SessionFields, SessionResponse, TransferRequest, Txn, WriteRequest,
     },
     machine::{Answer, Command, Operation, Stamp, TxnStep, Value},
     protocol::{NodeId, Refusal, Reply, Request, Status},
@@ -115,9 +115,12 @@ pub fn router(api: Api) -> Router {
         .route("/v1/write", post(write))
         .route("/v1/cas", post(cas))
         .route("/v1/append", post(append))
+        .route("/v1/add", post(add))
+        .route("/v1/dequeue", post(dequeue))
         .route("/v1/txn", post(txn))
         .route("/v1/session", post(session))
         .route("/v1/transfer", post(transfer))
+        .route("/v1/membership", post(membership))
         .route("/v1/status", get(status))
         .fallback(|| async { ApiError::bad(StatusCode::NOT_FOUND, "there is no such path") })
         .method_not_allowed_fallback(|| async { ApiError::bad(StatusCode::METHOD_NOT_ALLOWED, "wrong method") })
@@ -146,6 +149,22 @@ async fn append(State(api): State<Arc<Api>>, body: Body) -> Answered {
     let WriteRequest { key, value, stamp } = parse(body)?;
     let operation = Operation::Append { key: parse_key(key)?, value: parse_value(value)? };
     done(api.run_operation(stamp, operation).await?)
+}
+
+async fn add(State(api): State<Arc<Api>>, body: Body) -> Answered {
+    let WriteRequest { key, value, stamp } = parse(body)?;
+    let Value::Int(delta) = parse_value(value)? else {
+        return Err(ApiError::bad(StatusCode::BAD_REQUEST, "what is added is a whole number"));
+    };
+    done(api.run_operation(stamp, Operation::Add { key: parse_key(key)?, delta }).await?)
+}
+
+async fn dequeue(State(api): State<Arc<Api>>, body: Body) -> Answered {
+    let DequeueRequest { key, stamp } = parse(body)?;
+    match api.run_operation(stamp, Operation::Pop { key: parse_key(key)? }).await? {
+        Answer::Taken(value) => ok(ReadResponse { value: value.to_json() }),
+        _ => Err(ApiError::stamp_reused()),
+    }
 }
 
 async fn cas(State(api): State<Arc<Api>>, body: Body) -> Answered {
@@ -190,6 +209,16 @@ async fn transfer(State(api): State<Arc<Api>>, body: Body) -> Answered {
     match api.ask(Kind::Change, Request::TransferLeadership { to: to.map(NodeId) }).await? {
         Reply::TransferStarted => ok(json!({})),
         other => panic!("a transfer was answered with {other:?}"),
+    }
+}
+
+async fn membership(State(api): State<Arc<Api>>, body: Body) -> Answered {
+    let MembershipRequest { voters, learners } = parse(body)?;
+    let nodes = |ids: Vec<u64>| ids.into_iter().map(NodeId).collect();
+    let request = Request::ChangeMembership { voters: nodes(voters), learners: nodes(learners) };
+    match api.ask(Kind::Change, request).await? {
+        Reply::MembershipChanged => ok(json!({})),
+        other => panic!("a change of membership was answered with {other:?}"),
     }
 }
 
@@ -298,15 +327,25 @@ impl ApiError {
     fn refused(kind: Kind, refusal: Refusal) -> Self {
         let (code, message) = match refusal {
             Refusal::NoLeader => ("no-leader", "this node knows no leader"),
-            Refusal::NotLeader => ("not-leader", "the node it was forwarded to does not lead"),
+            Refusal::NotLeader => ("not-leader", "this node, or the one it was forwarded to, does not lead"),
             Refusal::Overwritten => ("overwritten", "another term's entry was applied in its place"),
             Refusal::Overloaded => ("overloaded", "too many requests wait here"),
+            Refusal::Unsupported => ("unsupported", "the membership of this protocol is static"),
+            Refusal::ChangeUnderWay => ("change-under-way", "another change of membership is under way, or may be"),
+            Refusal::InvalidMembership => (
+                "invalid-membership",
+                "name at least one voter, each node once, and only nodes that this one knows from --peers",
+            ),
             Refusal::LeadershipLost => ("leadership-lost", "leadership was lost after the command entered the log"),
             Refusal::ForwardLost => ("forward-lost", "it was forwarded, and no answer came back"),
             Refusal::Timeout => ("timeout", "no answer in time"),
         };
-        let status =
-            if refusal == Refusal::Timeout { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = match refusal {
+            Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            Refusal::InvalidMembership => StatusCode::BAD_REQUEST,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
         if refusal.is_definite() {
             Self::failed(status, Cow::Borrowed(code), message)
         } else {

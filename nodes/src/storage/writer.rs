@@ -9,6 +9,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -69,6 +70,48 @@ pub enum End {
     },
 }
 
+/// What the disk is made to do wrong, for tests of the whole. Changed while the thread works.
+#[derive(Debug, Default)]
+pub struct DiskFaults {
+    sync_delay_ms: AtomicU64,
+    sync_error: AtomicBool,
+}
+
+impl DiskFaults {
+    /// Each sync is waited for so much longer, milliseconds.
+    pub fn set_sync_delay_ms(&self, delay_ms: u64) {
+        self.sync_delay_ms.store(delay_ms, Ordering::Relaxed);
+    }
+
+    /// Whether syncs fail, as with EIO.
+    pub fn set_sync_error(&self, fails: bool) {
+        self.sync_error.store(fails, Ordering::Relaxed);
+    }
+
+    /// Waits as long as the disk is made to take.
+    fn wait(&self) {
+        let delay_ms = self.sync_delay_ms.load(Ordering::Relaxed);
+        if delay_ms > 0 {
+            thread::sleep(Duration::from_millis(delay_ms));
+        }
+    }
+
+    /// The failure that is asked for.
+    fn failure(&self, log: &Log) -> Result<(), StorageError> {
+        match self.sync_error.load(Ordering::Relaxed) {
+            true => Err(StorageError::io("sync", &log.path())(rustix::io::Errno::IO.into())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// How the power fails.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    seed: u64,
+    torn: bool,
+}
+
 /// The thread is gone, for the reason that its end told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the storage thread has ended")]
@@ -84,14 +127,15 @@ enum Message<R> {
 pub struct Writer<R> {
     sender: Option<Arc<SyncSender<Message<R>>>>,
     thread: Option<JoinHandle<()>>,
-    power_off: Arc<OnceLock<u64>>,
+    power_off: Arc<OnceLock<Cut>>,
+    disk: Arc<DiskFaults>,
 }
 
 /// Cuts the power of one storage thread.
 pub struct PowerSwitch<R> {
     // Weak: the thread ends when its writer is dropped, whoever still holds a switch.
     sender: Weak<SyncSender<Message<R>>>,
-    power_off: Arc<OnceLock<u64>>,
+    power_off: Arc<OnceLock<Cut>>,
 }
 
 impl<R: Serialize + Send + 'static> Writer<R> {
@@ -107,11 +151,13 @@ impl<R: Serialize + Send + 'static> Writer<R> {
     ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_LOTS_MAX);
         let power_off = Arc::new(OnceLock::new());
+        let disk = Arc::new(DiskFaults::default());
         let state = State {
             log,
             options,
             receiver,
             power_off: Arc::clone(&power_off),
+            disk: Arc::clone(&disk),
             appended: Ticket(0),
             durable: Ticket(0),
             sync_wanted: false,
@@ -119,7 +165,7 @@ impl<R: Serialize + Send + 'static> Writer<R> {
         };
         let body = move || on_end(state.run(&on_durable));
         let thread = thread::Builder::new().name("storage".to_owned()).spawn(body)?;
-        Ok(Self { sender: Some(Arc::new(sender)), thread: Some(thread), power_off })
+        Ok(Self { sender: Some(Arc::new(sender)), thread: Some(thread), power_off, disk })
     }
 
     /// Hands over jobs, in ticket order; waits while the queue is full.
@@ -129,6 +175,12 @@ impl<R: Serialize + Send + 'static> Writer<R> {
     pub fn submit(&self, jobs: Vec<Job<R>>) -> Result<(), Gone> {
         let sender = self.sender.as_ref().expect("open until dropped");
         sender.send(Message::Jobs(jobs)).map_err(|_| Gone)
+    }
+
+    /// What the disk is made to do wrong.
+    #[must_use]
+    pub fn disk_faults(&self) -> Arc<DiskFaults> {
+        Arc::clone(&self.disk)
     }
 
     /// A handle for the power-failure signal.
@@ -142,7 +194,16 @@ impl<R: Serialize + Send + 'static> Writer<R> {
 impl<R> PowerSwitch<R> {
     /// The power fails now: jobs that wait count as unsynced, and a prefix chosen by `seed` survives.
     pub fn cut(&self, seed: u64) {
-        let _first_one_counts = self.power_off.set(seed);
+        self.cut_power(Cut { seed, torn: false });
+    }
+
+    /// The power fails now, and what survives ends inside a record, if anything was unsynced.
+    pub fn cut_torn(&self, seed: u64) {
+        self.cut_power(Cut { seed, torn: true });
+    }
+
+    fn cut_power(&self, cut: Cut) {
+        let _first_one_counts = self.power_off.set(cut);
         // A full queue needs no waking.
         match self.sender.upgrade().map(|sender| sender.try_send(Message::Wake)) {
             None | Some(Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) => {}
@@ -177,7 +238,8 @@ struct State<R> {
     log: Log,
     options: WriterOptions,
     receiver: Receiver<Message<R>>,
-    power_off: Arc<OnceLock<u64>>,
+    power_off: Arc<OnceLock<Cut>>,
+    disk: Arc<DiskFaults>,
     appended: Ticket,
     durable: Ticket,
     sync_wanted: bool,
@@ -196,7 +258,7 @@ impl<R: Serialize> State<R> {
                 return self.lose_power();
             }
             if self.must_sync()
-                && let Err(error) = self.log.sync()
+                && let Err(error) = self.sync()
             {
                 return End::Failed(error);
             }
@@ -245,6 +307,11 @@ impl<R: Serialize> State<R> {
                 if self.power_off.get().is_some() {
                     return Ok(());
                 }
+                self.disk.wait();
+                if self.power_off.get().is_some() {
+                    return Ok(());
+                }
+                self.disk.failure(&self.log)?;
                 self.log.compact(&compact.snapshot, &compact.records)?;
             }
             for record in &job.records {
@@ -259,14 +326,28 @@ impl<R: Serialize> State<R> {
         Ok(())
     }
 
+    /// Syncs, unless the power fails while a slow disk is waited for.
+    fn sync(&mut self) -> Result<(), StorageError> {
+        if self.log.unsynced_bytes() == 0 {
+            return Ok(());
+        }
+        self.disk.wait();
+        if self.power_off.get().is_some() {
+            return Ok(());
+        }
+        self.disk.failure(&self.log)?;
+        self.log.sync()
+    }
+
     fn must_sync(&self) -> bool {
         let waited = self.oldest_unsynced.is_some_and(|since| since.elapsed() >= self.options.lazy_sync_after);
         self.sync_wanted || waited || self.log.unsynced_bytes() >= self.options.lazy_sync_bytes
     }
 
     fn lose_power(self) -> End {
-        let seed = *self.power_off.get().expect("the switch was found set");
-        match self.log.lose_power(seed) {
+        let Cut { seed, torn } = *self.power_off.get().expect("the switch was found set");
+        let lost = if torn { self.log.lose_power_torn(seed) } else { self.log.lose_power(seed) };
+        match lost {
             Ok((unsynced, survive)) => End::PowerLoss { unsynced, survive },
             Err(error) => End::Failed(error),
         }

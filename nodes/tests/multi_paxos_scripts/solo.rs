@@ -54,6 +54,7 @@ pub fn config(voters: u64, mutant: Option<Mutant>) -> Config {
     Config {
         id: NodeId(1),
         voters: (1..=voters).map(NodeId).collect(),
+        nodes: (1..=voters).map(NodeId).collect(),
         heartbeat_ns: 30 * MS,
         election_timeout_ns: T_MS * MS,
         snapshot_every: 1_000_000,

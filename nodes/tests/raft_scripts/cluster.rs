@@ -68,6 +68,7 @@ pub struct Cluster {
 pub fn config(id: u64, voters: u64) -> Config {
     Config {
         id: NodeId(id),
+        nodes: (1..=voters).map(NodeId).collect(),
         voters: (1..=voters).map(NodeId).collect(),
         heartbeat_ns: 30 * MS,
         election_timeout_ns: T_MS * MS,
@@ -124,6 +125,14 @@ impl Cluster {
 
     pub fn raft(&self, id: u64) -> &Raft {
         self.nodes[&NodeId(id)].raft.as_ref().expect("a running node")
+    }
+
+    /// A cluster with some nodes behind the voters that are no members yet. All know them from the start.
+    pub fn new_with_spares(voters: u64, spares: u64, mutant: Option<Mutant>, change: impl Fn(&mut Config)) -> Self {
+        Self::new(voters + spares, mutant, |config| {
+            config.voters = (1..=voters).map(NodeId).collect();
+            change(config);
+        })
     }
 
     /// Starts a node from its disk; the first tick lets it record its life.

@@ -4,7 +4,7 @@ use nodes::{
     machine::{Answer, Command, Operation, Value},
     protocol::{
         NodeId, Outputs, Protocol, Reply,
-        raft::{AppendOutcome, Entry, Message, Payload, Raft, Record},
+        raft::{AppendOutcome, Entry, Membership, Message, Payload, Raft, Record},
     },
 };
 
@@ -84,16 +84,31 @@ pub fn entries(entries: &[Entry]) -> String {
 fn entry(entry: &Entry) -> String {
     let what = match &entry.payload {
         Payload::Noop => "noop".to_owned(),
-        Payload::Membership(_) => "membership".to_owned(),
+        Payload::Membership(m) => membership(m),
         Payload::Command(Command::OpenSession) => "session".to_owned(),
         Payload::Command(Command::Do { operation, .. }) => match operation {
             Operation::Write { key, value: v } => format!("{key}={}", value(v)),
             Operation::Append { key, value: v } => format!("{key}+{}", value(v)),
             Operation::Cas { key, old, new } => format!("{key}:{}>{}", value(old), value(new)),
             Operation::Txn { .. } => "txn".to_owned(),
+            Operation::Add { key, delta } => format!("{key}+={delta}"),
+            Operation::Pop { key } => format!("{key}-first"),
         },
     };
     format!("{}/{}:{what}", entry.index.0, entry.term.0)
+}
+
+/// `{1 2 3}`, `{1 4}&{1 2 3}` while joint, `{1 2 3}+4` with a learner.
+pub fn membership(membership: &Membership) -> String {
+    let ids = |ids: &[NodeId]| ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(" ");
+    let mut text = format!("{{{}}}", ids(&membership.voters));
+    if membership.is_joint() {
+        text += &format!("&{{{}}}", ids(&membership.outgoing));
+    }
+    if !membership.learners.is_empty() {
+        text += &format!("+{}", ids(&membership.learners));
+    }
+    text
 }
 
 pub fn value(value: &Value) -> String {
@@ -133,6 +148,7 @@ pub fn reply(reply: &Reply) -> String {
         Reply::Answer(answer) => format!("{answer:?}"),
         Reply::Value(v) => value(v),
         Reply::TransferStarted => "transfer started".to_owned(),
+        Reply::MembershipChanged => "membership changed".to_owned(),
         Reply::Refused(refusal) => {
             format!("refused, {refusal:?} ({})", if refusal.is_definite() { "definite" } else { "unknown" })
         }

@@ -7,6 +7,8 @@
 mod cluster;
 mod describe;
 mod figure2;
+mod membership;
+mod membership_mutants;
 mod mutants;
 mod script;
 mod snapshots;

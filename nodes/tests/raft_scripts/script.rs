@@ -2,13 +2,15 @@
 //!
 //! | directive | what it does |
 //! |---|---|
-//! | `cluster voters=3 [snapshot-every=N] [append-bytes=N] [inflight=N] [mutant=ID]` | a new cluster |
+//! | `cluster voters=3 [spares=N] [snapshot-every=N] [append-bytes=N] [inflight=N] [mutant=ID]` | a new cluster |
 //! | `logs`, with lines `1: 1 1 4` | restarts nodes with logs of entries of these terms, and as term the last one, or `term=N` at the end |
 //! | `verbose` / `quiet` | whether messages and writes are traced |
 //! | `wait ms=N` | all clocks go on; nobody is woken |
 //! | `tick 1` | the clock of 1 goes to where it wants to be woken, and it is |
 //! | `elect 1` | `wait` for T, `tick`, `stabilize` |
 //! | `write 1 x=5`, `append 1 x=5`, `read 1 x`, `transfer 1 [to=2]` | a client asks node 1 |
+//! | `members 1 voters=1-2-4 [learners=5]` | a client asks node 1 for these members |
+//! | `in-force` | the membership that every node goes by |
 //! | `deliver [from=1] [to=2] [kind=Append] [max=N]` / `drop …` / `double …` | what happens to messages on their way |
 //! | `stabilize` | delivers until nothing is on its way |
 //! | `isolate 1`, `cut 1 2` (both ways), `heal` | the network |
@@ -54,6 +56,7 @@ impl Script {
             "heal" => cluster.cut.clear(),
             "deliver" | "drop" | "double" => messages(cluster, case),
             "log" => logs(cluster),
+            "in-force" => in_force(cluster),
             _ => of_node(cluster, case),
         }
         cluster.trace.iter().fold(String::new(), |text, line| text + line + "\n")
@@ -61,12 +64,13 @@ impl Script {
 
     fn create(&mut self, case: &mut TestCase) {
         let voters = case.take_arg("voters").expect("voters=N");
+        let spares: Option<u64> = case.try_take_arg("spares").expect("a number");
         let every: Option<u64> = case.try_take_arg("snapshot-every").expect("a number");
         let bytes: Option<usize> = case.try_take_arg("append-bytes").expect("a number");
         let inflight: Option<usize> = case.try_take_arg("inflight").expect("a number");
         let mutant: Option<String> = case.try_take_arg("mutant").expect("a name");
         let mutant = mutant.map(|m| m.parse().expect("a mutant"));
-        self.cluster = Some(Cluster::new(voters, mutant, |config| {
+        self.cluster = Some(Cluster::new_with_spares(voters, spares.unwrap_or(0), mutant, |config| {
             config.snapshot_every = every.unwrap_or(config.snapshot_every);
             config.max_append_bytes = bytes.unwrap_or(config.max_append_bytes);
             config.max_inflight = inflight.unwrap_or(config.max_inflight);
@@ -97,6 +101,13 @@ fn of_node(cluster: &mut Cluster, case: &mut TestCase) {
         "transfer" => {
             let to: Option<u64> = case.try_take_arg("to").expect("a node");
             cluster.request(id(0), Request::TransferLeadership { to: to.map(NodeId) });
+        }
+        "members" => {
+            let voters: String = case.take_arg("voters").expect("voters=1-2");
+            let learners: Option<String> = case.try_take_arg("learners").expect("learners=3-4");
+            let ids = |text: &str| text.split('-').map(|id| NodeId(id.parse().expect("a node"))).collect();
+            let learners = learners.map_or_else(Vec::new, |text| ids(&text));
+            cluster.request(id(0), Request::ChangeMembership { voters: ids(&voters), learners });
         }
         "read" => {
             let key = case.args.keys().next().expect("a key").clone();
@@ -178,6 +189,13 @@ fn set_logs(cluster: &mut Cluster, input: &str) {
         cluster.start(id);
     }
     cluster.trace.clear();
+}
+
+fn in_force(cluster: &mut Cluster) {
+    let rafts = cluster.nodes.iter().filter_map(|(id, node)| Some((id, node.raft.as_ref()?)));
+    let lines: Vec<_> =
+        rafts.map(|(id, raft)| format!("{}: {}", id.0, describe::membership(raft.view().membership))).collect();
+    cluster.trace.extend(lines);
 }
 
 fn logs(cluster: &mut Cluster) {

@@ -1,11 +1,13 @@
 //! What a protocol's own invariants look like to the world: asked after every step, they say what was committed, or what is wrong.
 
+use std::collections::BTreeSet;
+
 use nodes::{
     machine::Command,
-    protocol::{Protocol, ReadMode},
+    protocol::{Protocol, ReadMode, Request},
 };
 
-use crate::schedule::Schedule;
+use crate::schedule::{Generator, Schedule};
 
 /// One committed entry, told exactly once and in order of the log.
 #[derive(Clone, Debug)]
@@ -25,6 +27,9 @@ pub struct Seen {
 
 /// The invariants of one protocol, over a whole cluster and all its lives.
 pub trait Checks<P: Protocol> {
+    /// Whether the members of the cluster can change.
+    const CHANGES_MEMBERSHIP: bool = false;
+
     fn new(nodes: usize) -> Self;
 
     /// After a step of `node`; `news` gets what is committed now and was not before, anywhere.
@@ -54,9 +59,24 @@ pub trait Checks<P: Protocol> {
     /// How often a node's log lost entries to a newer leader's.
     fn truncations(&self) -> u64;
 
+    /// Who the members are by now, as far as the newest leader knows. None while nobody leads; and where it is always everyone.
+    fn members(&self) -> Option<BTreeSet<usize>> {
+        None
+    }
+
+    /// A change of members worth asking for.
+    fn change(&self, _rng: &mut Generator) -> Option<Request> {
+        None
+    }
+
+    /// How many memberships were committed, and how many of them were two configurations at once.
+    fn memberships(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
     /// How the nodes of this schedule answer reads.
-    fn read_mode(_schedule: &Schedule) -> ReadMode {
-        ReadMode::default()
+    fn read_mode(schedule: &Schedule) -> ReadMode {
+        if schedule.leases && P::READ_MODES.contains(&ReadMode::Lease) { ReadMode::Lease } else { ReadMode::default() }
     }
 
     /// Whether this node may lose its whole disk now, and the protocol still has to keep its promises.

@@ -41,7 +41,7 @@ impl Client {
 
     fn invent(&mut self, rng: &mut Generator, schedule: &Schedule, oracle: &Oracle) -> Request {
         if rng.random_bool(schedule.transfers) {
-            let nodes = schedule.nodes as u64;
+            let nodes = schedule.places() as u64;
             let to = rng.random_bool(0.5).then(|| NodeId(rng.random_range(1..=nodes)));
             return Request::TransferLeadership { to };
         }

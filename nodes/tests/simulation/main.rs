@@ -32,11 +32,17 @@ mod oracle;
 mod raft;
 mod schedule;
 mod world;
+mod zab;
 
 /// How many schedules of each protocol a plain test run tries.
 const SCHEDULES: u64 = 10_000;
 /// A mutant that this many schedules do not expose counts as overlooked.
 const SCHEDULES_FOR_MUTANT: u64 = 3_000;
+
+/// A decoy is run through so many schedules.
+const SCHEDULES_FOR_DECOY: u64 = 2_000;
+/// A mutant's nodes must go on running in so many schedules.
+const SCHEDULES_BLIND: u64 = 60;
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value:?}")))
@@ -71,6 +77,9 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.snapshots_sent += one.snapshots_sent;
     sum.snapshots_installed += one.snapshots_installed;
     sum.truncations += one.truncations;
+    sum.changes += one.changes;
+    sum.memberships += one.memberships;
+    sum.joint_memberships += one.joint_memberships;
     sum.committed += one.committed;
     sum.answers += one.answers;
     sum.reads += one.reads;
@@ -198,4 +207,21 @@ fn hunt_in<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str], schedule: 
         }
     }
     panic!("{} stayed hidden in {SCHEDULES_FOR_MUTANT} schedules", mutant.id);
+}
+
+/// A decoy costs liveness at most: no schedule exposes anything.
+fn is_harmless<P: Protocol, C: Checks<P>>(decoy: Mutant) {
+    let stats = run_all::<P, C>(SCHEDULES_FOR_DECOY, |seed| Schedule::of(seed, Some(decoy)));
+    let stats = stats.unwrap_or_else(|violation| panic!("{}: {violation}", decoy.id));
+    eprintln!("{}: {SCHEDULES_FOR_DECOY} schedules, at most {} ns to recover", decoy.id, stats.recovery_max);
+}
+
+/// A mutant's harm is to be seen by clients, so the node itself must not stop: not on an assertion, and not at its next start.
+fn goes_on_running<P: Protocol, C: Checks<P>>(mutant: Mutant) {
+    for seed in 0..SCHEDULES_BLIND {
+        let schedule = Schedule { blind: true, ..Schedule::of(seed, Some(mutant)) };
+        let Err(violation) = run::<P, C>(schedule, false) else { continue };
+        let stopped = ["panic:", "does not start"].iter().any(|words| violation.what.contains(words));
+        assert!(!stopped, "{} stops its node: {violation}", mutant.id);
+    }
 }

@@ -72,6 +72,8 @@ fn id_of(command: &Command) -> Option<OpId> {
             TxnStep::Write { value, .. } | TxnStep::Append { value, .. } => Some(value),
             TxnStep::Read { .. } => None,
         })?,
+        // No client of the simulation asks for these: they write no value of their own.
+        Operation::Add { .. } | Operation::Pop { .. } => return None,
     };
     match value {
         Value::Int(id) => usize::try_from(*id).ok(),
@@ -82,7 +84,11 @@ fn id_of(command: &Command) -> Option<OpId> {
 fn keys_changed(command: &Command) -> Vec<&str> {
     let Command::Do { operation, .. } = command else { return Vec::new() };
     match operation {
-        Operation::Write { key, .. } | Operation::Append { key, .. } | Operation::Cas { key, .. } => vec![key],
+        Operation::Write { key, .. }
+        | Operation::Append { key, .. }
+        | Operation::Cas { key, .. }
+        | Operation::Add { key, .. }
+        | Operation::Pop { key } => vec![key],
         Operation::Txn { steps } => steps
             .iter()
             .filter_map(|step| match step {
@@ -196,6 +202,7 @@ impl Oracle {
             (Reply::Answer(answer), Request::Command(Command::Do { .. })) => self.answer(op, floor, answer),
             (Reply::Value(value), Request::Read { key }) => self.read(&key.clone(), floor, value),
             (Reply::TransferStarted, Request::TransferLeadership { .. }) => Ok(()),
+            (Reply::MembershipChanged, Request::ChangeMembership { .. }) => Ok(()),
             (Reply::Refused(refusal), request) => {
                 self.refusals += 1;
                 self.definite_refusals += u64::from(refusal.is_definite());

@@ -47,7 +47,10 @@ impl Point {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     pub seed: u64,
+    /// With how many voters the cluster is founded.
     pub nodes: usize,
+    /// How many more nodes there are, that may become members.
+    pub spares: usize,
     pub mutant: Option<Mutant>,
     /// How long clients and faults go on before everything is healed.
     pub storm: u64,
@@ -80,6 +83,10 @@ pub struct Schedule {
     pub fault_every: u64,
     /// How likely a new leader is crashed or cut off soon.
     pub deposition: f64,
+    /// Between two changes of the members, on average; `u64::MAX` for none.
+    pub change_every: u64,
+    /// How likely a new leader is asked for other members before it has committed anything.
+    pub hasty_changes: f64,
     /// How long a node is down, at most.
     pub down_max: u64,
     /// How likely a crash costs a node its disk, where the protocol can bear that.
@@ -98,15 +105,42 @@ pub struct Schedule {
     pub transfers: f64,
     /// How likely a client prefers exactly-once over at-most-once.
     pub stamped: f64,
+    /// Whether leaders answer reads under a lease, where the protocol offers that.
+    pub leases: bool,
+    /// How likely a fault sets a node's wall clock.
+    pub wall_clock: f64,
+    /// Nothing is checked; only a node that stops is a violation. For mutants, whose harm must not be the end of their process.
+    pub blind: bool,
 }
 
+/// No cluster has more nodes than this.
+const PLACES_MAX: usize = 5;
+
 impl Schedule {
+    /// This schedule for a protocol whose members never change.
+    pub fn with_static_membership(self) -> Self {
+        Self { spares: 0, change_every: u64::MAX, ..self }
+    }
+
+    /// How many nodes there are, spares included.
+    pub fn places(&self) -> usize {
+        self.nodes + self.spares
+    }
+
     /// The schedule of this seed.
     pub fn of(seed: u64, mutant: Option<Mutant>) -> Self {
         let rng = &mut generator(seed, 1);
+        let changes = rng.random_ratio(2, 5);
+        let nodes = if changes {
+            // Changes to an even number of voters are the delicate ones: halves of it may be majorities of what follows.
+            pick(rng, &[1, 2, 3, 3, 4, 4, 4, 5])
+        } else {
+            pick(rng, &[3, 3, 3, 3, 3, 3, 5, 5, 5, 4, 2, 1])
+        };
         Self {
             seed,
-            nodes: pick(rng, &[3, 3, 3, 3, 3, 3, 5, 5, 5, 4, 2, 1]),
+            nodes,
+            spares: if changes { PLACES_MAX - nodes } else { 0 },
             mutant,
             storm: pick(rng, &[1500, 3000, 6000]) * MILLISECOND,
             snapshot_every: pick(rng, &[2, 5, 12, 1000, 1000]),
@@ -125,6 +159,8 @@ impl Schedule {
             crash_at: None,
             fault_every: pick(rng, &[60, 150, 150, 400, 1000]) * MILLISECOND,
             deposition: pick(rng, &[0.0, 0.0, 0.5, 0.9]),
+            change_every: if changes { pick(rng, &[80, 200, 500]) * MILLISECOND } else { u64::MAX },
+            hasty_changes: pick(rng, &[0.0, 0.3, 0.9]),
             down_max: pick(rng, &[5, 120, 400]) * MILLISECOND,
             drift_ppm: pick(rng, &[0, 1_000, 50_000]),
             clients: pick(rng, &[1, 2, 3, 4]),
@@ -134,6 +170,30 @@ impl Schedule {
             transfers: pick(rng, &[0.0, 0.03, 0.1]),
             stamped: pick(rng, &[0.0, 0.3, 1.0]),
             disk_loss: pick(rng, &[0.0, 0.0, 0.05, 0.3]),
+            leases: pick(rng, &[false, false, true]),
+            wall_clock: pick(rng, &[0.0, 0.05, 0.3]),
+            blind: false,
+        }
+    }
+
+    /// A schedule of four voters whose leaders are asked for other members at once, and are cut off soon: two of them in a row may each
+    /// make a change of their own.
+    pub fn with_hasty_changes(seed: u64, mutant: Option<Mutant>) -> Self {
+        let storm = 6000 * MILLISECOND;
+        let any = Self::of(seed, mutant);
+        Self {
+            nodes: 4,
+            spares: 1,
+            storm,
+            max_append_bytes: 1,
+            delay_max: 30 * MILLISECOND,
+            sync_max: 60 * MILLISECOND,
+            down_max: 5 * MILLISECOND,
+            change_every: 80 * MILLISECOND,
+            hasty_changes: 0.9,
+            deposition: 0.9,
+            fault_every: 150 * MILLISECOND,
+            ..any
         }
     }
 
@@ -142,6 +202,8 @@ impl Schedule {
         let calm = Self::of(seed, None);
         Self {
             nodes: 3,
+            spares: 1,
+            change_every: 150 * MILLISECOND,
             storm: 700 * MILLISECOND,
             snapshot_every: 4,
             max_pending: 64,

@@ -69,6 +69,9 @@ pub struct Stats {
     pub snapshots_sent: u64,
     pub snapshots_installed: u64,
     pub truncations: u64,
+    pub changes: u64,
+    pub memberships: u64,
+    pub joint_memberships: u64,
     pub committed: u64,
     pub answers: u64,
     pub reads: u64,
@@ -107,6 +110,7 @@ enum Event<M> {
     GiveUp { client: usize, attempt: AttemptId },
     Fault,
     Depose { node: usize },
+    Change { node: Option<usize> },
     Probe { node: usize },
 }
 
@@ -145,6 +149,7 @@ struct Held<M> {
 enum Asker {
     Client(usize, AttemptId),
     Probe(AttemptId),
+    Operator(AttemptId),
 }
 
 struct Node<P: Protocol> {
@@ -210,7 +215,8 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
 
     fn new(schedule: Schedule, trace: bool) -> Self {
         let rng = generator(schedule.seed, 2);
-        let nodes = schedule.nodes;
+        let schedule = if C::CHANGES_MEMBERSHIP { schedule } else { schedule.with_static_membership() };
+        let nodes = schedule.places();
         if trace {
             eprintln!("{schedule:#?}");
         }
@@ -234,7 +240,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     }
 
     fn live(&mut self) -> Outcome {
-        for node in 0..self.schedule.nodes {
+        for node in 0..self.nodes.len() {
             self.start(node)?;
         }
         for client in 0..self.clients.len() {
@@ -242,6 +248,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             self.after(think, Event::Act { client });
         }
         self.plan_fault();
+        self.plan_change();
         let storm = self.schedule.storm;
         self.run_until(storm, |_| false)?;
         self.now = storm;
@@ -256,7 +263,10 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     }
 
     fn final_stats(&self) -> Stats {
+        let (memberships, joint_memberships) = self.checks.memberships();
         Stats {
+            memberships,
+            joint_memberships,
             dropped: self.network.dropped,
             duplicated: self.network.duplicated,
             leaders: self.checks.leaders(),
@@ -292,7 +302,8 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
 
     fn handle(&mut self, event: Event<P::Message>) -> Outcome {
         if let Some(resumes) = self.paused(&event) {
-            self.after(resumes - self.now, event);
+            let delay = self.resume_delay(resumes);
+            self.after(delay, event);
             return Ok(());
         }
         match event {
@@ -324,8 +335,14 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             }
             Event::Fault => self.fault(),
             Event::Depose { node } => self.depose(node),
+            Event::Change { node } => self.change(node),
             Event::Probe { node } => self.probe(node),
         }
+    }
+
+    /// What came while a node was paused lies in many queues; it takes from them in no order that can be told.
+    fn resume_delay(&mut self, resumes: u64) -> u64 {
+        resumes - self.now + self.rng.random_range(0..MILLISECOND)
     }
 
     /// Until when an event has to wait, if its node is paused.

@@ -170,6 +170,9 @@ impl Page {
             })
             .collect();
         self.fact("faults", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") });
+        if let Some(focus) = &summary.focus {
+            self.fact("focus", format_args!("of the mix of all, this seed left {}", one_line(focus)));
+        }
         self.fact("leaders", format_args!("changed {}", times(summary.leader_changes)));
         if let Some(recovery) = summary.recovery_ms {
             self.fact("recovery", format_args!("{} after the last heal", seconds(recovery)));
@@ -234,7 +237,7 @@ impl Display for OneLine<'_> {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -6,7 +6,7 @@
 //! | write | `put` |
 //! | cas from a value | `txn`: value equal? put : range |
 //! | cas from absent | `txn`: version 0? put : range |
-//! | append | `range`, then `txn`: modification revision as read? put of the longer list; again a few times if not |
+//! | append, add to a set | `range`, then `txn`: modification revision as read? put of the longer list; again a few times if not |
 //!
 //! Values are stored as JSON text. Protobuf's JSON form has keys and values in base64, integers as strings, and leaves out
 //! whatever is false, zero or empty: `succeeded` that is missing means false, `kvs` that is missing means no such key. So an
@@ -24,7 +24,7 @@ use super::{
     Client, ClientError, Outcome,
     http::{Answer, Http},
 };
-use crate::generator::Invocation;
+use crate::{generator::Invocation, kind::WorkloadKind};
 
 /// An append whose comparison fails definitely did nothing, so it may be tried again: so often, and within its own timeout.
 const APPEND_ATTEMPTS_MAX: u32 = 16;
@@ -74,6 +74,10 @@ pub struct EtcdClient {
 }
 
 impl EtcdClient {
+    /// The workloads that it can do. The gateway has no sums, no queues, and no compare-and-set to absent as a lock needs it.
+    pub const WORKLOADS: [WorkloadKind; 4] =
+        [WorkloadKind::Register, WorkloadKind::Append, WorkloadKind::Set, WorkloadKind::CasChain];
+
     /// A client of the member at `http://HOST:PORT`. Connects at the first operation.
     ///
     /// # Errors
@@ -177,7 +181,8 @@ impl Client for EtcdClient {
             Action::Read => self.read(key, deadline).await,
             Action::Write(value) => self.write(key, value, deadline).await,
             Action::Cas { old, new } => self.cas(key, old, new, deadline).await,
-            Action::Append(element) => self.append(key, element, deadline).await,
+            // Of a set: a run with counters is refused beforehand.
+            Action::Append(element) | Action::Add(element) => self.append(key, element, deadline).await,
             _ => Outcome::fail(super::UNSUPPORTED),
         }
     }

@@ -46,6 +46,10 @@ fn append(value: i64) -> Invocation {
     Invocation { key: "k1".to_owned(), action: Action::Append(int(value)) }
 }
 
+fn on(action: Action) -> Invocation {
+    Invocation { key: "k1".to_owned(), action }
+}
+
 fn changes() -> [Invocation; 3] {
     [write(1), cas(int(1), 2), append(3)]
 }

@@ -4,6 +4,10 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 
+fn int(value: i64) -> Value {
+    Value::Int(value)
+}
+
 fn spec(kind: WorkloadKind, clients: u32, keys: u32, ops_per_key: u32) -> WorkloadSpec {
     WorkloadSpec { keys, ops_per_key, ..WorkloadSpec::new(kind, clients) }
 }
@@ -15,14 +19,19 @@ fn take(spec: &WorkloadSpec, seed: u64, client: u32, count: usize) -> Vec<Invoca
 
 fn written(action: &Action) -> Option<&Value> {
     match action {
-        Action::Read => None,
-        Action::Write(value) | Action::Append(value) | Action::Cas { new: value, .. } => Some(value),
+        Action::Read | Action::Dequeue | Action::Release(_) => None,
+        Action::Write(value)
+        | Action::Append(value)
+        | Action::Cas { new: value, .. }
+        | Action::Add(value)
+        | Action::Enqueue(value)
+        | Action::Acquire(value) => Some(value),
         other => panic!("no workload makes {other:?}"),
     }
 }
 
 fn kinds() -> impl Strategy<Value = WorkloadKind> {
-    prop_oneof![Just(WorkloadKind::Register), Just(WorkloadKind::Append)]
+    prop::sample::select(&WorkloadKind::ALL[..])
 }
 
 proptest! {
@@ -214,18 +223,74 @@ fn a_good_share_of_cas_wins() {
     assert!(lost > 0, "none lost: the keys are not contended");
 }
 
+/// No lock stays taken for want of a release: whoever may hold one releases it until the lock was asked and said so.
+#[test]
+fn a_lock_that_may_be_held_is_released() {
+    let spec = WorkloadSpec::new(WorkloadKind::Lock, 1);
+    let outcomes = [Outcome::ok(None), Outcome::info("timeout"), Outcome::fail("no-leader"), Outcome::fail(REFUSED)];
+    for acquired in &outcomes {
+        let mut generator = Generator::new(&spec, 3, 0);
+        let acquire = generator.next(0);
+        let Action::Acquire(owner) = acquire.action.clone() else { panic!("{acquire:?}") };
+        generator.observe(&acquire, acquired);
+        let next = generator.next(1);
+        if acquired.completion == Completion::Fail {
+            assert!(matches!(next.action, Action::Acquire(_)), "{acquired:?}: {next:?}");
+            continue;
+        }
+        let release = Invocation { key: acquire.key.clone(), action: Action::Release(owner) };
+        for ended in &outcomes {
+            let mut generator = generator.clone();
+            generator.observe(&release, ended);
+            let again = generator.next(10_000) == release;
+            assert_eq!(again, !ended.is_answer(), "{ended:?}");
+        }
+        assert_eq!(next, release);
+    }
+}
+
+/// A client that only reads is of no use where nothing is read.
+#[test]
+fn clients_of_queues_and_locks_all_work() {
+    for kind in [WorkloadKind::Queue, WorkloadKind::Lock] {
+        let mut generator = Generator::new(&WorkloadSpec::new(kind, 1), 1, 0).reads_only();
+        assert!((0..50).any(|begun| !matches!(generator.next(begun).action, Action::Read | Action::Dequeue)));
+    }
+}
+
+/// Links of a chain are contended: the clients expect the same value, and one of them wins.
+#[test]
+fn a_chain_is_one_for_all_clients() {
+    let spec = WorkloadSpec { keys: 1, ..WorkloadSpec::new(WorkloadKind::CasChain, 2) };
+    let mut generators = [0, 1].map(|client| Generator::new(&spec, 4, client));
+    let next_cas = |generator: &mut Generator| loop {
+        let invocation = generator.next(0);
+        match &invocation.action {
+            Action::Cas { old, .. } => break (invocation.clone(), old.clone()),
+            _ => generator.observe(&invocation, &Outcome::ok(Some(int(7)))),
+        }
+    };
+    for generator in &mut generators {
+        generator.observe(&Invocation { key: key_name(0), action: Action::Read }, &Outcome::ok(Some(int(7))));
+    }
+    let expected = generators.each_mut().map(|generator| next_cas(generator).1);
+    assert_eq!(expected, [int(7), int(7)]);
+}
+
 /// Whatever is issued is announced, and the other way round.
 #[test]
 fn the_kinds_of_operations_are_known_beforehand() {
     let half = Mix { reads: 0, writes: 50, cas: 50 };
-    let specs = [
-        WorkloadSpec::new(WorkloadKind::Register, 1),
-        WorkloadSpec::new(WorkloadKind::Append, 1),
-        WorkloadSpec { mix: half, ..WorkloadSpec::new(WorkloadKind::Register, 1) },
-    ];
-    for spec in specs {
-        let issued: HashSet<Function> =
-            take(&spec, 1, 0, 1_000).iter().map(|invocation| invocation.action.function()).collect();
+    let specs = WorkloadKind::ALL.map(|kind| WorkloadSpec::new(kind, 1));
+    let halves = WorkloadSpec { mix: half, ..WorkloadSpec::new(WorkloadKind::Register, 1) };
+    for spec in specs.into_iter().chain([halves]) {
+        let mut generator = Generator::new(&spec, 1, 0);
+        let mut issued = HashSet::new();
+        for begun in 0..1_000 {
+            let invocation = generator.next(begun);
+            generator.observe(&invocation, &Outcome::ok(None));
+            issued.insert(invocation.action.function());
+        }
         assert_eq!(issued, spec.functions().into_iter().collect());
     }
 }
@@ -240,5 +305,12 @@ fn what_cannot_be_is_refused() {
     let mix = |reads, writes, cas| WorkloadSpec { mix: Mix { reads, writes, cas }, ..good.clone() };
     assert_eq!(mix(50, 49, 0).validate(), Err(SpecError::MixNotWhole(99)));
     assert_eq!(mix(u32::MAX, 1, 0).validate(), Err(SpecError::MixNotWhole(1 << 32)));
-    assert_eq!(mix(50, 40, 10).validate(), Err(SpecError::CasOfLists));
+    let not_its = |workload, operations| Err(SpecError::NotItsOperation { workload, operations });
+    assert_eq!(mix(50, 40, 10).validate(), not_its(WorkloadKind::Append, "compare-and-sets"));
+    let lock = WorkloadSpec::new(WorkloadKind::Lock, 2);
+    let read = WorkloadSpec { mix: Mix { reads: 10, writes: 90, cas: 0 }, ..lock };
+    assert_eq!(read.validate(), not_its(WorkloadKind::Lock, "reads"));
+    for kind in WorkloadKind::ALL {
+        assert_eq!(WorkloadSpec::new(kind, 2).validate(), Ok(()));
+    }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rand_pcg::Pcg32;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::packet::destination;
+use super::packet::{destination, source};
 use super::stats::SwitchStats;
 use super::tun::{MTU_BYTES, Tun};
 use crate::network::links::{LinkRule, LinkTable, Verdict, decide, endpoint};
@@ -38,6 +38,8 @@ pub(super) struct Switch {
     ports: Vec<Tun>,
     /// The address of the first port's network; a port's address ends with its own number.
     addresses: Vec<Ipv4Addr>,
+    /// A second address behind the first port; its packets meet no rule.
+    relay: Ipv4Addr,
     links: LinkTable,
     /// Copies of the table, renewed when its version changes.
     rules: Vec<LinkRule>,
@@ -85,7 +87,13 @@ impl Ord for Delayed {
 }
 
 impl Switch {
-    pub(super) fn new(ports: Vec<(Tun, Ipv4Addr)>, links: LinkTable, seed: u64, stats: Arc<SwitchStats>) -> Self {
+    pub(super) fn new(
+        ports: Vec<(Tun, Ipv4Addr)>,
+        relay: Ipv4Addr,
+        links: LinkTable,
+        seed: u64,
+        stats: Arc<SwitchStats>,
+    ) -> Self {
         let (ports, addresses): (Vec<_>, Vec<_>) = ports.into_iter().unzip();
         let count = ports.len() * ports.len();
         let mut rules = Vec::new();
@@ -95,6 +103,7 @@ impl Switch {
         Switch {
             ports,
             addresses,
+            relay,
             links,
             rules,
             rules_version,
@@ -166,6 +175,12 @@ impl Switch {
 
     /// The fate of one packet.
     fn switch(&mut self, from: usize, packet: &[u8]) {
+        if let Some(to) = self.relayed(from, packet) {
+            if self.ports[to].write(packet).is_err() {
+                self.stats.count_refused();
+            }
+            return;
+        }
         let to = destination(packet).and_then(|address| self.addresses.iter().position(|known| *known == address));
         let Some(to) = to.filter(|to| *to != from) else {
             self.stats.count_unroutable();
@@ -183,6 +198,15 @@ impl Switch {
                     self.send_or_hold(from, to, due, copy > 0, packet);
                 }
             }
+        }
+    }
+
+    /// The receiver of a packet to or from the relay.
+    fn relayed(&self, from: usize, packet: &[u8]) -> Option<usize> {
+        let destination = destination(packet)?;
+        match from {
+            0 if source(packet) == Some(self.relay) => self.addresses.iter().position(|known| *known == destination),
+            _ => (from != 0 && destination == self.relay).then_some(0),
         }
     }
 

@@ -9,6 +9,8 @@ use crate::network::kernel;
 
 /// Every namespace has its own interface of this name.
 const NAME: &CStr = c"line0";
+/// The same interface, for its second address.
+const ALIAS: &CStr = c"line0:1";
 /// All addresses of a fabric are on one network: the connected route suffices.
 const MASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 /// Without offload, so that one packet read is one packet on the wire.
@@ -27,6 +29,11 @@ impl Tun {
         kernel::create_tun(&device, NAME)?;
         kernel::configure_interface(NAME, address, MASK, MTU_BYTES)?;
         Ok(Tun { device })
+    }
+
+    /// Gives the interface in the calling thread's network namespace another address.
+    pub(super) fn add_address(address: Ipv4Addr) -> io::Result<()> {
+        kernel::configure_interface(ALIAS, address, MASK, MTU_BYTES)
     }
 
     /// The next packet that the namespace has sent, if there is one.

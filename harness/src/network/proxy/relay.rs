@@ -207,7 +207,7 @@ impl Direction {
 
 /// Whether the other side has closed, even if what it wrote before is still unread. Asked of the kernel: what the runtime
 /// remembers may be older.
-fn is_closed(stream: &TcpStream) -> bool {
+pub(in crate::network) fn is_closed(stream: &TcpStream) -> bool {
     let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
     match poll(&mut fds, Some(&Timespec::default())) {
         Ok(_) => fds[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR),
@@ -216,6 +216,6 @@ fn is_closed(stream: &TcpStream) -> bool {
 }
 
 /// Makes the coming close a reset. If that fails, it is an ordinary close, which ends the connection as well.
-fn reset(stream: &TcpStream) {
+pub(in crate::network) fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }

@@ -52,6 +52,7 @@ impl MultiPaxos {
                 let refused = self.start_transfer(to, out).err();
                 out.replies.push((id, refused.map_or(Reply::TransferStarted, Reply::Refused)));
             }
+            Request::ChangeMembership { .. } => out.replies.push((id, Reply::Refused(Refusal::Unsupported))),
         }
     }
 

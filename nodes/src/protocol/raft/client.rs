@@ -7,9 +7,11 @@
 //!
 //! A command is passed on once; one that came from another node is never passed on again.
 
+use std::collections::BTreeMap;
+
 use super::{Forward, LogIndex, Message, Out, Payload, Raft, election::Role, reads::Reader, replication::Transfer};
 use crate::{
-    machine::{Answer, Command},
+    machine::{Answer, Command, Operation, SESSIONS_MAX, Stamp},
     protocol::{NodeId, Refusal, Reply, Request, RequestId, Time},
 };
 
@@ -32,6 +34,33 @@ pub(super) struct Proposal {
     pub asker: Asker,
 }
 
+/// The newest answer of each session, in the memory of one leader. For a mutant: the sessions of the machine are what is right.
+#[derive(Debug, Default)]
+pub(super) struct AnswerCache(BTreeMap<u64, (u64, Answer)>);
+
+impl AnswerCache {
+    /// Keeps the answer to a command with a stamp.
+    pub fn keep(&mut self, command: &Command, answer: &Answer) {
+        let Command::Do { stamp: Some(stamp), .. } = command else { return };
+        self.0.insert(stamp.session, (stamp.seq, answer.clone()));
+        if self.0.len() > SESSIONS_MAX {
+            self.0.pop_first();
+        }
+    }
+
+    fn look_up(&self, stamp: Stamp) -> Option<&Answer> {
+        self.0.get(&stamp.session).filter(|(seq, _)| *seq == stamp.seq).map(|(_, answer)| answer)
+    }
+}
+
+/// The answer to a command that is known before it is applied, if it is.
+fn foreseen_answer(command: &Command) -> Option<Answer> {
+    match command {
+        Command::Do { operation: Operation::Write { .. } | Operation::Append { .. }, .. } => Some(Answer::Done),
+        Command::Do { .. } | Command::OpenSession => None,
+    }
+}
+
 impl Raft {
     pub(super) fn on_client(&mut self, id: RequestId, request: Request, out: &mut Out) {
         if self.pending() >= self.config.max_pending {
@@ -48,13 +77,16 @@ impl Raft {
                 };
                 out.replies.push((id, reply));
             }
+            Request::ChangeMembership { voters, learners } => self.on_change_membership(id, voters, learners, out),
         }
     }
 
     /// Client requests that wait in this node.
     pub(super) fn pending(&self) -> usize {
         let led = match &self.role {
-            Role::Leader(leadership) => leadership.proposals.len() + leadership.reads.len(),
+            Role::Leader(leadership) => {
+                leadership.proposals.len() + leadership.reads.len() + usize::from(leadership.change.is_some())
+            }
             _ => 0,
         };
         led + self.forwarded.len() + self.follower_reads.asked.len()
@@ -83,11 +115,34 @@ impl Raft {
         if self.pending() >= self.config.max_pending {
             return Err(Refusal::Overloaded);
         }
-        let index = self.append_own(Payload::Command(command), out);
-        if let Role::Leader(leadership) = &mut self.role {
-            leadership.proposals.push_back(Proposal { index, asker });
+        if let Some(answer) = self.cached_answer(&command) {
+            self.answer_command(asker, Ok(answer), out);
+            return Ok(());
         }
+        let foreseen = foreseen_answer(&command);
+        let index = self.append_own(Payload::Command(command), out);
+        match foreseen {
+            Some(answer) if self.rules.may_answer_command(index, self.applied) => {
+                self.answer_command(asker, Ok(answer), out);
+            }
+            _ => {
+                if let Role::Leader(leadership) = &mut self.role {
+                    leadership.proposals.push_back(Proposal { index, asker });
+                }
+            }
+        }
+        // Nothing new for a leader that counts only what is durable.
+        self.advance_commit(out);
         Ok(())
+    }
+
+    fn cached_answer(&self, command: &Command) -> Option<Answer> {
+        match (&self.role, command) {
+            (Role::Leader(leadership), Command::Do { stamp: Some(stamp), .. }) => {
+                leadership.answer_cache.look_up(*stamp).cloned()
+            }
+            _ => None,
+        }
     }
 
     fn forward(&mut self, leader: NodeId, client: RequestId, command: Command, out: &mut Out) {
@@ -168,13 +223,17 @@ impl Raft {
         if leadership.transfer.is_some() {
             return Err(Refusal::Overloaded);
         }
-        let most_up_to_date =
-            || leadership.followers.iter().max_by_key(|(_, p)| (p.matched, p.heard)).map(|(&id, _)| id);
+        // Only who will vote when a change under way is through: others would stand in vain, or lead for a moment.
+        let voters = &self.memberships.in_force().voters;
+        let most_up_to_date = || {
+            let voting = leadership.followers.iter().filter(|(id, _)| voters.contains(id));
+            voting.max_by_key(|(_, p)| (p.matched, p.heard)).map(|(&id, _)| id)
+        };
         let Some(to) = to.or_else(most_up_to_date) else { return Ok(()) };
         if to == self.config.id {
             return Ok(());
         }
-        if !leadership.followers.contains_key(&to) {
+        if !voters.contains(&to) || !leadership.followers.contains_key(&to) {
             return Err(Refusal::NotLeader);
         }
         leadership.transfer = Some(Transfer { to, until, told: false });

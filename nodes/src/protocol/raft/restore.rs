@@ -1,20 +1,26 @@
 //! Starting from what the disk holds.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rand_pcg::Pcg64;
 
 use super::{
-    HardState, LogIndex, Raft, Record, Term,
+    Entry, HardState, LogIndex, Raft, Record, Term,
     election::Role,
     log::Log,
+    membership::{Membership, Memberships},
     reads::FollowerReads,
     rules::Rules,
     types::{Snapshot, SnapshotImage},
 };
 use crate::{
     machine::Machine,
-    protocol::{Config, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate},
+    protocol::{
+        Config, NodeId, ReadMode, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate,
+    },
 };
 
 /// What the records behind a snapshot add up to.
@@ -28,22 +34,31 @@ impl Raft {
     /// A follower with the promises of its earlier lives. What is committed above the snapshot it must learn anew.
     pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
         check_config(&config)?;
-        let (snapshot, machine) = match stored.snapshot {
+        let mut rules = Rules::new(config.mutant);
+        let empty = Machine::with_dedup(rules.dedup());
+        let (snapshot, membership, machine) = match stored.snapshot {
             Some(bytes) => {
-                let (snapshot, machine) = open_snapshot(&config, bytes)?;
-                (Some(snapshot), machine)
+                let (snapshot, membership, machine) = open_snapshot(&config, bytes)?;
+                (Some(snapshot), membership, machine.in_place_of(&empty))
             }
-            None => (None, Machine::new()),
+            None => (None, Membership::new(config.voters.clone(), Vec::new()), empty),
         };
         let covered = snapshot.as_ref().map_or((LogIndex(0), Term(0)), |s| (s.index, s.term));
-        let replayed = replay(covered, stored.records)?;
+        let replayed = replay(covered, stored.records, &config.nodes, &rules)?;
+        let memberships = Memberships::new(covered.0, membership, replayed.log.entries());
+        let hard = rules.restored_hard_state(replayed.hard);
+        let votes_from = match config.reads {
+            ReadMode::Lease => Time(now.0.saturating_add(config.election_timeout_ns)),
+            _ => now,
+        };
         let mut raft = Self {
-            peers: config.voters.iter().copied().filter(|&v| v != config.id).collect(),
-            rules: Rules::new(config.mutant),
+            memberships,
+            rules,
             rng,
             now,
-            hard: replayed.hard,
+            hard,
             hard_changed: false,
+            vote_recorded: hard.voted_for,
             durability: Durability::new(replayed.log.last_index()),
             log: replayed.log,
             snapshot,
@@ -56,6 +71,9 @@ impl Raft {
             leader: None,
             leader_heard: None,
             election_at: now,
+            votes_from,
+            former_matches: BTreeMap::new(),
+            wall_offset_ns: 0,
             gate: ForwardGate::default(),
             forwarded: Asked::default(),
             follower_reads: FollowerReads::default(),
@@ -63,17 +81,20 @@ impl Raft {
             to_replicate: std::collections::VecDeque::new(),
             config,
         };
+        raft.refresh_membership();
         raft.reset_election_timer();
         Ok(raft)
     }
 }
 
 fn check_config(config: &Config) -> Result<(), RestoreError> {
-    let distinct: BTreeSet<_> = config.voters.iter().collect();
+    let distinct: BTreeSet<_> = config.nodes.iter().collect();
     let problem = if !distinct.contains(&config.id) {
-        "this node is not among the voters"
-    } else if distinct.len() != config.voters.len() {
-        "a voter is named twice"
+        "this node is not among the nodes"
+    } else if distinct.len() != config.nodes.len() {
+        "a node is named twice"
+    } else if !Membership::new(config.voters.clone(), Vec::new()).is_sound(&config.nodes) {
+        "there must be voters, each named once, and all among the nodes"
     } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
         "the election timeout must be longer than the heartbeat interval, and that not 0"
     } else if config.max_inflight == 0 || config.max_pending == 0 {
@@ -84,54 +105,112 @@ fn check_config(config: &Config) -> Result<(), RestoreError> {
     Err(RestoreError(format!("configuration: {problem}")))
 }
 
-fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {
+fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membership, Machine), RestoreError> {
     let image: SnapshotImage =
         postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
     if image.format != SnapshotImage::FORMAT {
         return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, SnapshotImage::FORMAT)));
     }
-    if image.voters != config.voters {
-        return Err(RestoreError(format!("the snapshot's voters are {:?}, not {:?}", image.voters, config.voters)));
+    if !image.membership.is_sound(&config.nodes) {
+        return Err(RestoreError(format!(
+            "the snapshot names {:?}, the nodes are {:?}",
+            image.membership, config.nodes
+        )));
     }
     let machine = Machine::restore(&image.machine)
         .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
-    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, machine))
+    Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, image.membership, machine))
 }
 
-fn replay(covered: (LogIndex, Term), records: Vec<Record>) -> Result<Replayed, RestoreError> {
-    let fail = |what: String| Err(RestoreError(what));
+/// Adds the records up. What contradicts itself stops the node; with a mutant, what does not fit is left out instead, for the bug
+/// that wrote it is to show to clients.
+fn replay(
+    covered: (LogIndex, Term),
+    records: Vec<Record>,
+    nodes: &[NodeId],
+    rules: &Rules,
+) -> Result<Replayed, RestoreError> {
     let mut replayed = Replayed { hard: HardState::default(), life: 0, log: Log::new(covered) };
     for (at, record) in records.into_iter().enumerate() {
-        match record {
-            Record::Base(index, term) if at == 0 && index <= covered.0 => replayed.log = Log::new((index, term)),
-            Record::Base(index, _) => return fail(format!("the log cannot begin behind {} here", index.0)),
-            Record::HardState(hard) if hard.term < replayed.hard.term => {
-                return fail(format!("term {} comes after term {}", hard.term.0, replayed.hard.term.0));
-            }
-            Record::HardState(hard)
-                if hard.term == replayed.hard.term
-                    && replayed.hard.voted_for.is_some()
-                    && hard.voted_for != replayed.hard.voted_for =>
-            {
-                return fail(format!("two different votes in term {}", hard.term.0));
-            }
-            Record::HardState(hard) => replayed.hard = hard,
-            Record::Life(life) if life <= replayed.life => {
-                return fail(format!("life {life} comes after {}", replayed.life));
-            }
-            Record::Life(life) => replayed.life = life,
-            Record::Entry(entry) if entry.term > replayed.hard.term => {
-                return fail(format!("entry {} is of a term not yet seen", entry.index.0));
-            }
-            Record::Entry(entry) => replayed.log.restore(entry)?,
-            Record::Truncate(from) if from <= covered.0 || from > replayed.log.last_index() => {
-                return fail(format!("the log cannot be cut from {} on", from.0));
-            }
-            Record::Truncate(from) => replayed.log.truncate_from(from),
+        let outcome = match record {
+            Record::Base(index, term) => replayed.base(at, covered.0, (index, term)),
+            Record::HardState(hard) => replayed.hard_state(hard, rules.is_mutated()),
+            Record::Life(life) => replayed.life(life),
+            Record::Entry(entry) => replayed.entry(entry, nodes, rules),
+            Record::Truncate(from) => replayed.truncate(covered.0, from, rules.is_mutated()),
+        };
+        if !rules.is_mutated() {
+            outcome?;
         }
     }
     if replayed.log.term_at(covered.0) != Some(covered.1) {
-        return fail(format!("the log does not hold entry {} as the snapshot does", covered.0.0));
+        if !rules.is_mutated() {
+            return fail(format!("the log does not hold entry {} as the snapshot does", covered.0.0));
+        }
+        if replayed.log.last_index() < covered.0 {
+            replayed.log = Log::new(covered);
+        }
     }
     Ok(replayed)
+}
+
+fn fail<T>(what: String) -> Result<T, RestoreError> {
+    Err(RestoreError(what))
+}
+
+impl Replayed {
+    fn base(&mut self, at: usize, covered: LogIndex, base: (LogIndex, Term)) -> Result<(), RestoreError> {
+        if at != 0 || base.0 > covered {
+            return fail(format!("the log cannot begin behind {} here", base.0.0));
+        }
+        self.log = Log::new(base);
+        Ok(())
+    }
+
+    fn hard_state(&mut self, hard: HardState, mutated: bool) -> Result<(), RestoreError> {
+        let before = self.hard;
+        if mutated {
+            self.hard = hard;
+        }
+        if hard.term < before.term {
+            return fail(format!("term {} comes after term {}", hard.term.0, before.term.0));
+        }
+        if hard.term == before.term && before.voted_for.is_some() && hard.voted_for != before.voted_for {
+            return fail(format!("two different votes in term {}", hard.term.0));
+        }
+        self.hard = hard;
+        Ok(())
+    }
+
+    fn life(&mut self, life: u64) -> Result<(), RestoreError> {
+        if life <= self.life {
+            return fail(format!("life {life} comes after {}", self.life));
+        }
+        self.life = life;
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: Entry, nodes: &[NodeId], rules: &Rules) -> Result<(), RestoreError> {
+        if !entry.payload.is_sound(nodes) {
+            return fail(format!("entry {} names {:?}, the nodes are {nodes:?}", entry.index.0, entry.payload));
+        }
+        let is_known = self.log.base().0 < entry.index && entry.index <= self.log.last_index();
+        if is_known && rules.entries_overwrite() {
+            self.log.overwrite(entry);
+            return Ok(());
+        }
+        if !rules.is_mutated() && entry.term > self.hard.term {
+            return fail(format!("entry {} is of a term not yet seen", entry.index.0));
+        }
+        self.log.restore(entry, rules.is_mutated())
+    }
+
+    fn truncate(&mut self, covered: LogIndex, from: LogIndex, mutated: bool) -> Result<(), RestoreError> {
+        let first = if mutated { self.log.base().0 } else { covered };
+        if from <= first || from > self.log.last_index() {
+            return fail(format!("the log cannot be cut from {} on", from.0));
+        }
+        self.log.truncate_from(from);
+        Ok(())
+    }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{NodeId, Time};
+use super::{
+    super::{NodeId, Time},
+    membership::Membership,
+};
 use crate::machine::Command;
 
 /// A term: at most one leader each.
@@ -61,8 +64,15 @@ pub enum Payload {
     Noop,
     /// A command for the machine.
     Command(Command),
-    /// The voters from here on (static for now).
-    Membership(Vec<NodeId>),
+    /// The members from here on.
+    Membership(Membership),
+}
+
+impl Payload {
+    /// Whether the members that it names, if any, can be those of a cluster of these nodes.
+    pub(super) fn is_sound(&self, nodes: &[NodeId]) -> bool {
+        if let Self::Membership(membership) = self { membership.is_sound(nodes) } else { true }
+    }
 }
 
 /// What must survive a crash apart from the log: Figure 2, "Persistent state on all servers". Written as one record, so that
@@ -99,15 +109,15 @@ pub(super) struct SnapshotImage {
     pub index: LogIndex,
     /// The term there.
     pub term: Term,
-    /// The voters at that index.
-    pub voters: Vec<NodeId>,
+    /// The members at that index.
+    pub membership: Membership,
     /// The machine, client sessions included.
     pub machine: Vec<u8>,
 }
 
 impl SnapshotImage {
     /// The format written and understood.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 }
 
 /// A snapshot as it is stored and sent.
@@ -137,6 +147,8 @@ pub struct View<'a> {
     pub snapshot: (LogIndex, Term),
     /// The entries after it.
     pub entries: &'a [Entry],
+    /// The membership that it goes by.
+    pub membership: &'a Membership,
     /// Commit index.
     pub commit: LogIndex,
     /// Applied index.

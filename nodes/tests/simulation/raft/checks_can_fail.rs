@@ -4,7 +4,7 @@ use nodes::{
     machine::{Answer, Command, Machine, Operation, Stamp, Value},
     protocol::{
         NodeId, Refusal, Reply, Request, Time,
-        raft::{Entry, LogIndex, Message, Payload, Term, View, VoteReply},
+        raft::{Entry, LogIndex, Membership, Message, Payload, Term, View, VoteReply},
     },
 };
 
@@ -22,13 +22,18 @@ struct Node {
     base: (u64, u64),
     entries: Vec<Entry>,
     commit: u64,
+    membership: Membership,
+}
+
+fn voters(ids: &[u64]) -> Membership {
+    Membership::new(ids.iter().copied().map(NodeId).collect(), Vec::new())
 }
 
 fn node(term: u64, terms: &[u64], commit: u64) -> Node {
     let entry =
         |(at, &term): (usize, &u64)| Entry { term: Term(term), index: LogIndex(at as u64 + 1), payload: Payload::Noop };
     let entries = terms.iter().enumerate().map(entry).collect();
-    Node { term, leads: false, vote: None, base: (0, 0), entries, commit }
+    Node { term, leads: false, vote: None, base: (0, 0), entries, commit, membership: voters(&[1]) }
 }
 
 fn leader(term: u64, terms: &[u64], commit: u64) -> Node {
@@ -44,6 +49,7 @@ impl Node {
             voted_for: self.vote.map(NodeId),
             snapshot: (LogIndex(self.base.0), Term(self.base.1)),
             entries: &self.entries,
+            membership: &self.membership,
             commit: LogIndex(self.commit),
             applied: LogIndex(self.commit),
             machine_digest: Machine::new().digest(),
@@ -133,6 +139,54 @@ fn a_term_that_goes_back() {
 fn a_snapshot_of_what_was_never_committed() {
     let jump = Node { base: (2, 1), ..node(1, &[], 2) };
     refused(&[(0, leader(1, &[1, 1], 1)), (1, jump)], "in place of entries");
+}
+
+/// A leader with a cluster founded by three; these entries are memberships.
+fn with_memberships(node: Node, memberships: &[(usize, Membership)]) -> Node {
+    let mut node = Node { membership: voters(&[1, 2, 3]), ..node };
+    for (at, membership) in memberships {
+        node.entries[*at].payload = Payload::Membership(membership.clone());
+        node.membership = membership.clone();
+    }
+    node
+}
+
+#[test]
+fn a_commit_that_too_few_voters_have() {
+    let founded = |node| with_memberships(node, &[]);
+    refused(&[(0, founded(leader(1, &[1], 0))), (0, founded(leader(1, &[1], 1)))], "which 1 of the voters");
+    // Node 3 is no voter any more, and node 2 has nothing yet.
+    let two = |node| with_memberships(node, &[(0, voters(&[1, 2]))]);
+    let steps = [(0, two(leader(1, &[1], 0))), (2, two(node(1, &[1], 0))), (0, two(leader(1, &[1], 1)))];
+    refused(&steps, "which 1 of the voters");
+}
+
+#[test]
+fn a_joint_commit_that_only_one_of_both_majorities_has() {
+    let joint = Membership { outgoing: vec![NodeId(1)], ..voters(&[2, 3]) };
+    let in_two = |node| with_memberships(node, &[(0, joint.clone())]);
+    let steps = [(0, in_two(leader(1, &[1], 0))), (1, in_two(node(1, &[1], 0))), (0, in_two(leader(1, &[1], 1)))];
+    refused(&steps, "which 1 of the voters [NodeId(2), NodeId(3)]");
+}
+
+#[test]
+fn two_changes_at_once() {
+    let both = [(0, voters(&[1, 2])), (1, voters(&[1]))];
+    let one = |commit| with_memberships(leader(1, &[1], commit), &both[..1]);
+    let two = |commit| with_memberships(leader(1, &[1, 1], commit), &both);
+    let empty = || with_memberships(leader(1, &[], 0), &[]);
+    refused(&[(0, empty()), (0, one(0)), (0, two(0))], "2 memberships in its log are not committed");
+}
+
+#[test]
+fn a_membership_that_is_not_the_latest_in_the_log() {
+    let changed = with_memberships(leader(1, &[1], 0), &[(0, voters(&[1, 2]))]);
+    let as_before =
+        Node { membership: voters(&[1, 2, 3]), ..with_memberships(leader(1, &[1], 0), &[(0, voters(&[1, 2]))]) };
+    refused(&[(0, with_memberships(leader(1, &[], 0), &[])), (0, as_before)], "it goes by");
+    // Cut off, it is not in force any more.
+    let cut = Node { leads: false, membership: voters(&[1, 2]), ..with_memberships(node(2, &[], 0), &[]) };
+    refused(&[(0, with_memberships(leader(1, &[], 0), &[])), (0, changed), (0, cut)], "it goes by");
 }
 
 #[test]

@@ -7,19 +7,24 @@
 //! | Log Matching | each (index, term) has one payload and one predecessor, ever: `entries`; the rest follows by induction |
 //! | Leader Completeness | what was committed in a term is in the log of every leader of a later term, looked at when it is elected, and again when an earlier term commits late |
 //! | State Machine Safety | each index is committed with one term, ever: `committed`; the machines' digests are compared by the world |
+//! | Membership | each node goes by the latest membership in its log, of which at most one is not committed; what is committed, is so on a majority of it, or of both while two are joint |
 //! | durable promises | a term or vote that a message told of outlives every crash |
 //!
 //! All of it is incremental: a step costs what it changed. `terms` mirrors each log from index 1 on, also where the node has
 //! compacted it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nodes::protocol::{
-    NodeId,
-    raft::{Entry, Message, Payload, Raft, View},
+    NodeId, Request,
+    raft::{Entry, Membership, Message, Payload, Raft, View},
 };
+use rand::{RngExt, seq::SliceRandom};
 
-use crate::checks::{Checks, Committed, Seen};
+use crate::{
+    checks::{Checks, Committed, Seen},
+    schedule::Generator,
+};
 
 /// Every so many steps of a node its whole log is compared with the mirror, not only its end.
 const FULL_SCAN_EVERY: u64 = 64;
@@ -35,6 +40,8 @@ struct Mirror {
     commit: u64,
     applied: u64,
     steps: u64,
+    /// The latest in its log; none before its first step.
+    membership: Option<Membership>,
 }
 
 /// A term and a vote that others know of.
@@ -62,8 +69,13 @@ struct KnownEntry {
     payload: Payload,
 }
 
+/// All invariants.
+pub type RaftChecks = Invariants<true>;
+/// Without those of membership: what is left is what a wrong membership does harm to.
+pub type HarmChecks = Invariants<false>;
+
 /// Everything that ever was, in one schedule.
-pub struct RaftChecks {
+pub struct Invariants<const MEMBERSHIP: bool> {
     mirrors: Vec<Mirror>,
     promises: Vec<Promise>,
     leaders: BTreeMap<u64, Leader>,
@@ -71,6 +83,10 @@ pub struct RaftChecks {
     entries: Vec<Vec<KnownEntry>>,
     /// By index - 1.
     committed: Vec<CommittedEntry>,
+    /// That of the empty log.
+    founding: Option<Membership>,
+    /// Every membership that any log ever held, by index and term.
+    memberships: BTreeMap<(u64, u64), Membership>,
     snapshots_installed: u64,
     truncations: u64,
 }
@@ -83,7 +99,9 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-impl Checks<Raft> for RaftChecks {
+impl<const MEMBERSHIP: bool> Checks<Raft> for Invariants<MEMBERSHIP> {
+    const CHANGES_MEMBERSHIP: bool = true;
+
     fn new(nodes: usize) -> Self {
         Self {
             mirrors: vec![Mirror::default(); nodes],
@@ -91,6 +109,8 @@ impl Checks<Raft> for RaftChecks {
             leaders: BTreeMap::new(),
             entries: Vec::new(),
             committed: Vec::new(),
+            founding: None,
+            memberships: BTreeMap::new(),
             snapshots_installed: 0,
             truncations: 0,
         }
@@ -161,15 +181,53 @@ impl Checks<Raft> for RaftChecks {
     fn truncations(&self) -> u64 {
         self.truncations
     }
+
+    fn members(&self) -> Option<BTreeSet<usize>> {
+        let membership = self.mirrors[self.leader()?].membership.as_ref()?;
+        Some(membership.members().iter().map(|id| slot(id.0)).collect())
+    }
+
+    /// Half the time one voter comes or goes, otherwise everything is drawn anew.
+    fn change(&self, rng: &mut Generator) -> Option<Request> {
+        let mut nodes: Vec<NodeId> = (1..=self.mirrors.len() as u64).map(NodeId).collect();
+        nodes.shuffle(rng);
+        let current = self.leader().and_then(|leader| self.mirrors[leader].membership.as_ref());
+        let voters = match current {
+            Some(current) if rng.random_bool(0.5) => {
+                let one = nodes[0];
+                let mut voters = current.voters.clone();
+                let known = voters.len();
+                voters.retain(|voter| *voter != one);
+                if voters.is_empty() || voters.len() == known {
+                    voters.push(one);
+                }
+                voters
+            }
+            _ => nodes[..rng.random_range(1..=nodes.len())].to_vec(),
+        };
+        let learns = |id: &NodeId| !voters.contains(id);
+        let learners = nodes.iter().copied().filter(learns).filter(|_| rng.random_bool(0.2)).collect();
+        Some(Request::ChangeMembership { voters, learners })
+    }
+
+    fn memberships(&self) -> (u64, u64) {
+        let committed = |&(&(index, term), _): &(&(u64, u64), &Membership)| {
+            self.committed.get(slot(index)).is_some_and(|entry| entry.term == term)
+        };
+        let committed =
+            self.memberships.iter().filter(committed).map(|(_, membership)| u64::from(membership.is_joint()));
+        committed.fold((0, 0), |(all, joint), is_joint| (all + 1, joint + is_joint))
+    }
 }
 
-impl RaftChecks {
+impl<const MEMBERSHIP: bool> Invariants<MEMBERSHIP> {
     /// All the invariants, for one node as it is now.
     pub fn check(&mut self, node: usize, view: &View<'_>, news: &mut Vec<Committed>) -> Result<Seen, String> {
         self.check_terms(node, view)?;
         self.check_log(node, view)?;
         self.check_leader(node, view)?;
         self.check_commit(node, view, news)?;
+        self.check_membership(node, view)?;
         Ok(Seen { commit: view.commit.0, applied: view.applied.0, digest: view.machine_digest })
     }
 
@@ -178,7 +236,8 @@ impl RaftChecks {
         self.mirrors[node] = Mirror::default();
         ensure(!view.is_leader, || "a node woke up as leader".into())?;
         self.check_terms(node, view)?;
-        self.check_log(node, view)
+        self.check_log(node, view)?;
+        self.check_membership(node, view)
     }
 
     /// Terms never go back, and what was promised stands.
@@ -229,6 +288,9 @@ impl RaftChecks {
             }
             let previous_term = if index == 1 { 0 } else { mirror.terms[slot(index - 1)] };
             matches_known(&mut self.entries, entry, previous_term)?;
+            if let Payload::Membership(membership) = &entry.payload {
+                self.memberships.entry((index, entry.term.0)).or_insert_with(|| membership.clone());
+            }
         }
         Ok(())
     }
@@ -279,6 +341,9 @@ impl RaftChecks {
 
     /// Commit and apply go forward, and each index is committed once.
     fn check_commit(&mut self, node: usize, view: &View<'_>, news: &mut Vec<Committed>) -> Result<(), String> {
+        if view.is_leader && view.commit.0 > self.committed.len() as u64 {
+            self.check_majority(node, view.commit.0)?;
+        }
         let mirror = &mut self.mirrors[node];
         let (commit, applied) = (view.commit.0, view.applied.0);
         ensure(commit >= mirror.commit, || format!("commit went back from {} to {commit}", mirror.commit))?;
@@ -308,6 +373,38 @@ impl RaftChecks {
         }
         mirror.commit = commit;
         mirror.applied = applied;
+        Ok(())
+    }
+
+    /// A leader commits up to here: a majority of those who vote have it. It goes by the membership that its log held before this step,
+    /// for whatever it changes it changes after it commits.
+    fn check_majority(&self, node: usize, commit: u64) -> Result<(), String> {
+        let Some(membership) = self.mirrors[node].membership.as_ref().filter(|_| MEMBERSHIP) else { return Ok(()) };
+        let term = self.mirrors[node].terms.get(slot(commit));
+        for voters in [&membership.voters, &membership.outgoing] {
+            let has = |id: &&NodeId| term.is_some() && self.mirrors[slot(id.0)].terms.get(slot(commit)) == term;
+            let having = voters.iter().filter(has).count();
+            ensure(voters.is_empty() || 2 * having > voters.len(), || {
+                format!("{commit} is committed, which {having} of the voters {voters:?} have")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The latest membership in the log is in force, and at most one in it is not committed.
+    fn check_membership(&mut self, node: usize, view: &View<'_>) -> Result<(), String> {
+        let founding = self.founding.get_or_insert_with(|| view.membership.clone());
+        let mirror = &mut self.mirrors[node];
+        let in_log = |&(&(index, term), _): &(&(u64, u64), &Membership)| mirror.terms.get(slot(index)) == Some(&term);
+        let mut latest_first = self.memberships.iter().rev().filter(in_log);
+        let latest = latest_first.clone().next().map_or(&*founding, |(_, membership)| membership);
+        let committed = self.committed.len() as u64;
+        let open = latest_first.by_ref().take_while(|((index, _), _)| *index > committed).count();
+        ensure(!MEMBERSHIP || open <= 1, || format!("{open} memberships in its log are not committed"))?;
+        ensure(!MEMBERSHIP || latest == view.membership, || {
+            format!("it goes by {:?}, the latest membership in its log is {latest:?}", view.membership)
+        })?;
+        mirror.membership = Some(latest.clone());
         Ok(())
     }
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A wall clock is set wrong by so many nanoseconds, at most.
+const WALL_CLOCK_JUMP_MAX: i64 = 2_000_000_000;
+
 impl<P: Protocol, C: Checks<P>> World<P, C> {
     pub(super) fn plan_fault(&mut self) {
         let every = self.schedule.fault_every;
@@ -18,6 +21,9 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         self.plan_fault();
         let leader = self.checks.leader().filter(|_| self.rng.random_bool(0.6));
         let node = leader.unwrap_or_else(|| self.rng.random_range(0..self.nodes.len()));
+        if self.rng.random_bool(self.schedule.wall_clock) {
+            return self.set_wall_clock(node);
+        }
         match self.rng.random_range(0..20) {
             0..7 => {
                 let shape = self.network.partition(&mut self.rng, leader);
@@ -43,12 +49,60 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         }
     }
 
+    /// Somebody sets the wall clock of a node, and often its links are cut at that moment: then it learns nothing that would set it right.
+    fn set_wall_clock(&mut self, node: usize) -> Outcome {
+        let offset_ns = self.rng.random_range(-WALL_CLOCK_JUMP_MAX..=WALL_CLOCK_JUMP_MAX);
+        trace!(self, "node {} HAS ITS WALL CLOCK SET, off by {offset_ns}", node + 1);
+        if self.rng.random_bool(0.5) {
+            self.network.partition(&mut self.rng, Some(node));
+        }
+        self.step(node, Input::WallClock { offset_ns })
+    }
+
     /// The node has just become leader: in some schedules not for long, so that what it began is left in every possible state.
     pub(super) fn plan_deposition(&mut self, node: usize) {
         if self.schedule.deposition > 0.0 && self.rng.random_bool(self.schedule.deposition) {
             let delay = self.rng.random_range(0..8 * self.schedule.delay_max);
             self.after(delay, Event::Depose { node });
         }
+    }
+
+    pub(super) fn plan_change(&mut self) {
+        let every = self.schedule.change_every;
+        if every < u64::MAX {
+            let delay = self.rng.random_range(0..2 * every);
+            self.after(delay, Event::Change { node: None });
+        }
+    }
+
+    /// The node has just become leader: in some schedules it is asked for other members before it has committed anything.
+    pub(super) fn plan_hasty_change(&mut self, node: usize) {
+        if self.schedule.change_every < u64::MAX && self.rng.random_bool(self.schedule.hasty_changes) {
+            let delay = self.rng.random_range(0..2 * self.schedule.delay_max);
+            self.after(delay, Event::Change { node: Some(node) });
+        }
+    }
+
+    /// Somebody wants other members: of this node, or of whoever leads; in some schedules the leader does not outlive it for long.
+    pub(super) fn change(&mut self, node: Option<usize>) -> Outcome {
+        if self.healed {
+            return Ok(());
+        }
+        if node.is_none() {
+            self.plan_change();
+        }
+        let leader = self.checks.leader().filter(|_| self.rng.random_bool(0.9));
+        let node = node.or(leader).unwrap_or_else(|| self.rng.random_range(0..self.nodes.len()));
+        let Some(request) = self.checks.change(&mut self.rng) else { return Ok(()) };
+        if self.nodes[node].core.is_none() {
+            return Ok(());
+        }
+        self.stats.changes += 1;
+        trace!(self, "node {} IS ASKED for {request:?}", node + 1);
+        let op = self.oracle.add(request);
+        let attempt = self.oracle.invoke(op);
+        self.plan_deposition(node);
+        self.ask(node, Asker::Operator(attempt), op)
     }
 
     pub(super) fn depose(&mut self, node: usize) -> Outcome {
@@ -92,14 +146,14 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let mut waiting: Vec<Asker> = state.asked.drain().map(|(_, asker)| asker).collect();
         // The map has no order of its own, and the clients draw from the generator.
         waiting.sort_by_key(|asker| match asker {
-            Asker::Client(_, attempt) | Asker::Probe(attempt) => *attempt,
+            Asker::Client(_, attempt) | Asker::Probe(attempt) | Asker::Operator(attempt) => *attempt,
         });
         for asker in waiting {
             match asker {
                 Asker::Client(client, attempt) if self.clients[client].waiting == Some(attempt) => {
                     self.end_attempt(client, None);
                 }
-                Asker::Client(..) => {}
+                Asker::Client(..) | Asker::Operator(_) => {}
                 Asker::Probe(_) => self.after(HEARTBEAT, Event::Probe { node }),
             }
         }
@@ -138,7 +192,11 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let state = &mut self.nodes[node];
         let core = P::restore(config, state.disk.stored(), state.clock(self.now), seed)
             .map_err(|error| format!("node {} does not start: {error}", node + 1))?;
-        self.checks.restarted(node, &core).map_err(|what| format!("node {} after its restart: {what}", node + 1))?;
+        if !self.schedule.blind {
+            self.checks
+                .restarted(node, &core)
+                .map_err(|what| format!("node {} after its restart: {what}", node + 1))?;
+        }
         state.core = Some(core);
         self.step(node, Input::Tick)
     }
@@ -146,6 +204,7 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     fn config(&self, node: usize) -> Config {
         Config {
             id: NodeId(node as u64 + 1),
+            nodes: (1..=self.schedule.places() as u64).map(NodeId).collect(),
             voters: (1..=self.schedule.nodes as u64).map(NodeId).collect(),
             heartbeat_ns: HEARTBEAT,
             election_timeout_ns: ELECTION_TIMEOUT,
@@ -195,10 +254,11 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
     }
 
     pub(super) fn has_recovered(&self) -> bool {
-        let first = self.nodes[0].core.as_ref().map(|core| core.status().applied);
-        self.nodes.iter().all(|node| {
-            node.probed && node.asked.is_empty() && node.core.as_ref().map(|core| core.status().applied) == first
-        })
+        let members = self.checks.members();
+        let applied = |node: &Node<P>| node.core.as_ref().map(|core| core.status().applied);
+        let mut nodes = self.nodes.iter().enumerate().filter(|(at, _)| members.as_ref().is_none_or(|m| m.contains(at)));
+        let first = nodes.clone().next().and_then(|(_, node)| applied(node));
+        nodes.all(|(_, node)| node.probed && node.asked.is_empty() && applied(node) == first)
     }
 
     pub(super) fn liveness_failure(&self) -> String {

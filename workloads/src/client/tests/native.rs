@@ -1,5 +1,7 @@
 //! The native interface, answer by answer.
 
+use std::time::Instant;
+
 use super::{super::status::status_within, *};
 
 async fn one(status: u16, body: Json, invocation: Invocation) -> Outcome {
@@ -23,6 +25,142 @@ async fn requests_are_as_documented() {
         assert_eq!(client.invoke(&change, PATIENT).await, Outcome::ok(None), "{change:?}");
     }
     assert_eq!(client.invoke(&write(8), PATIENT).await, Outcome::info("http-500"));
+}
+
+#[tokio::test]
+async fn the_other_workloads_have_their_requests() {
+    let base_url = serve(|path, body| {
+        let answer = match path {
+            "/v1/add" if body == json!({"key": "k1", "value": -4}) => json!({}),
+            "/v1/append" if body == json!({"key": "k1", "value": 4}) => json!({}),
+            "/v1/dequeue" if body == json!({"key": "k1"}) => json!({"value": 9}),
+            "/v1/cas" if body == json!({"key": "k1", "old": null, "new": 5}) => json!({"swapped": true}),
+            "/v1/cas" if body == json!({"key": "k1", "old": 5, "new": null}) => json!({"swapped": true}),
+            "/v1/cas" => json!({"swapped": false, "observed": 1}),
+            _ => return (500, String::new()),
+        };
+        (200, answer.to_string())
+    })
+    .await;
+    let done = Outcome::ok(None);
+    let table = [
+        (WorkloadKind::Counter, Action::Add(int(-4)), done.clone()),
+        (WorkloadKind::Set, Action::Add(int(4)), done.clone()),
+        (WorkloadKind::Queue, Action::Enqueue(int(4)), done.clone()),
+        (WorkloadKind::Queue, Action::Dequeue, Outcome::ok(Some(int(9)))),
+        (WorkloadKind::Lock, Action::Acquire(int(5)), done.clone()),
+        (WorkloadKind::Lock, Action::Release(int(5)), done),
+        (WorkloadKind::Lock, Action::Acquire(int(6)), Outcome::fail(REFUSED)),
+        (WorkloadKind::Lock, Action::Release(int(6)), Outcome::fail(REFUSED)),
+    ];
+    for (workload, action, wanted) in table {
+        let mut client = NativeClient::new(&base_url).expect("an address").working(workload, false);
+        assert_eq!(client.invoke(&on(action.clone()), PATIENT).await, wanted, "{action:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dequeue_is_no_read() {
+    assert_eq!(one(200, json!({"value": null}), on(Action::Dequeue)).await, Outcome::ok(Some(Value::Nil)));
+    assert_eq!(one(200, json!({}), on(Action::Dequeue)).await, Outcome::info("bad-answer"));
+    assert_eq!(one(500, json!({}), on(Action::Dequeue)).await, Outcome::info("http-500"));
+}
+
+/// A server that answers a session, and then each copy of the one stamped request with the next of these; how many came.
+async fn stamped(answers: Vec<(u16, Json)>) -> (NativeClient, Arc<AtomicUsize>) {
+    let copies = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&copies);
+    let base_url = serve(move |path, body| {
+        if path == "/v1/session" {
+            return (200, json!({"session": 7}).to_string());
+        }
+        if (&body["session"], &body["seq"]) != (&json!(7), &json!(1)) {
+            return (500, String::new());
+        }
+        let copy = counted.fetch_add(1, Ordering::SeqCst);
+        let (status, answer) = &answers[copy.min(answers.len() - 1)];
+        (*status, answer.to_string())
+    })
+    .await;
+    (NativeClient::new(&base_url).expect("an address").working(WorkloadKind::Register, true), copies)
+}
+
+#[tokio::test]
+async fn what_was_not_answered_is_sent_again_under_its_stamp() {
+    let error = |outcome: &str| (503, json!({"error": {"code": "c", "outcome": outcome, "message": "?"}}));
+    let done = (200, json!({}));
+    let table = [
+        (vec![done.clone()], Outcome::ok(None), 1),
+        (vec![error("info"), error("info"), done.clone()], Outcome::ok(None), 3),
+        // The first copy went nowhere, and there is no other.
+        (vec![error("fail"), done.clone()], Outcome::fail("c"), 1),
+        // That the second copy did nothing does not say that the first did nothing.
+        (vec![error("info"), error("fail"), error("fail")], Outcome::info("c"), TRIES),
+        (vec![error("info"), error("fail"), done], Outcome::ok(None), 3),
+        (vec![error("info")], Outcome::info("c"), TRIES),
+    ];
+    for (answers, wanted, copies_wanted) in table {
+        let (mut client, copies) = stamped(answers.clone()).await;
+        assert_eq!(client.invoke(&write(1), PATIENT).await, wanted, "{answers:?}");
+        assert_eq!(copies.load(Ordering::SeqCst), copies_wanted, "{answers:?}");
+    }
+}
+
+/// As often as a request is sent at most.
+const TRIES: usize = 5;
+
+#[tokio::test]
+async fn a_retried_cas_is_answered_as_the_first_copy_was() {
+    let answers = vec![(504, json!({})), (200, json!({"swapped": false, "observed": 3}))];
+    let (mut client, _) = stamped(answers).await;
+    assert_eq!(client.invoke(&cas(int(1), 2), PATIENT).await, Outcome::mismatch(Some(int(3))));
+}
+
+#[tokio::test]
+async fn retries_have_an_end_and_numbers_go_on() {
+    let (hangs, requests) = raw(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let mut client = NativeClient::new(&hangs).expect("an address").working(WorkloadKind::Register, true);
+    // Without a session nothing is sent that could take effect.
+    assert_eq!(client.invoke(&write(1), SHORT).await, Outcome::fail("timeout"));
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+    assert_eq!(client.invoke(&read(), SHORT).await, Outcome::fail("timeout"));
+
+    let slow = serve(|path, body| match path {
+        "/v1/session" => (200, json!({"session": 7}).to_string()),
+        _ => (
+            503,
+            json!({"error": {"code": format!("s{}", body["seq"]), "outcome": "info", "message": "?"}}).to_string(),
+        ),
+    })
+    .await;
+    let mut client = NativeClient::new(&slow).expect("an address").working(WorkloadKind::Register, true);
+    for wanted in ["s1", "s2"] {
+        assert_eq!(client.invoke(&write(1), PATIENT).await, Outcome::info(wanted));
+    }
+    let begin = Instant::now();
+    assert_eq!(client.invoke(&write(1), Duration::from_millis(20)).await, Outcome::info("s3"));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_forgotten_session_is_replaced() {
+    let sessions = Arc::new(AtomicUsize::new(0));
+    let opened = Arc::clone(&sessions);
+    let gone = json!({"error": {"code": "unknown-session", "outcome": "info", "message": "?"}});
+    let base_url = serve(move |path, body| match path {
+        "/v1/session" => (200, json!({"session": opened.fetch_add(1, Ordering::SeqCst)}).to_string()),
+        _ if body["session"] == json!(0) => (409, gone.to_string()),
+        _ => (200, "{}".to_owned()),
+    })
+    .await;
+    let mut client = NativeClient::new(&base_url).expect("an address").working(WorkloadKind::Register, true);
+    assert_eq!(client.invoke(&write(1), PATIENT).await, Outcome::info("unknown-session"));
+    assert_eq!(client.invoke(&write(2), PATIENT).await, Outcome::ok(None));
+    assert_eq!(sessions.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

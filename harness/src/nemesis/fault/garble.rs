@@ -1,0 +1,70 @@
+//! What a fault does to single messages: rules drawn from its pick.
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use super::Scene;
+use crate::network::relay::MessageRule;
+
+/// Rules of one fault, at most.
+const RULES_MAX: u32 = 3;
+
+/// A few rules, each for one kind of message or all, and for one link, one end of links, or all. Late messages are late by up to two
+/// election timeouts: long enough to arrive in another term.
+pub(super) fn rules(scene: &Scene, pick: u64) -> Vec<MessageRule> {
+    let mut rng = Pcg64::seed_from_u64(pick);
+    (0..rng.random_range(1..=RULES_MAX)).map(|_| rule(scene, &mut rng)).collect()
+}
+
+fn rule(scene: &Scene, rng: &mut Pcg64) -> MessageRule {
+    let kind = match scene.message_kinds {
+        [] => None,
+        kinds => rng.random_bool(0.6).then(|| kinds[rng.random_range(0..kinds.len())].to_owned()),
+    };
+    let mut node = |probability: f64| rng.random_bool(probability).then(|| rng.random_range(1..=scene.nodes));
+    let (from, to) = (node(0.4), node(0.4));
+    let latest_ms = 2 * scene.election_timeout_ms;
+    let ms = [0, rng.random_range(latest_ms / 20..=latest_ms)];
+    let mut rule = MessageRule { from, to, kind, delay_ms: ms, ..MessageRule::default() };
+    // A link that must stay in order can only be slow.
+    if scene.in_order {
+        rule.late_percent = 100;
+        return rule;
+    }
+    match rng.random_range(0..4) {
+        0 => (rule.late_percent, rule.overtakable) = (100, rng.random_bool(0.7)),
+        1 => (rule.late_percent, rule.overtakable, rule.double_percent) = (30, true, 50),
+        2 => (rule.late_percent, rule.overtakable, rule.double_percent) = (50, true, 100),
+        // Everything of one kind; a part of all.
+        _ if rule.kind.is_some() && rng.random_bool(0.5) => rule.drop_percent = 100,
+        _ => (rule.drop_percent, rule.late_percent, rule.overtakable) = (rng.random_range(5..=40), 20, true),
+    }
+    rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sorts_of_rules_are_drawn() {
+        let scene = Scene { message_kinds: &["a", "b"], ..Scene::of(5) };
+        let all: Vec<_> = (0..300).flat_map(|pick| rules(&scene, pick)).collect();
+        assert!(all.iter().any(|rule| rule.drop_percent == 100));
+        assert!(all.iter().any(|rule| rule.double_percent > 0));
+        assert!(all.iter().any(|rule| rule.overtakable) && all.iter().any(|rule| !rule.overtakable));
+        assert!(all.iter().any(|rule| rule.kind.is_none()) && all.iter().any(|rule| rule.kind.is_some()));
+        assert!(all.iter().any(|rule| rule.from.is_some() && rule.to.is_none()));
+        assert!(all.iter().all(|rule| rule.delay_ms[1] <= 600));
+        assert_eq!(rules(&scene, 9), rules(&scene, 9));
+    }
+
+    #[test]
+    fn where_order_counts_messages_are_only_late() {
+        let scene = Scene { message_kinds: &["a", "b"], in_order: true, ..Scene::of(5) };
+        for rule in (0..300).flat_map(|pick| rules(&scene, pick)) {
+            assert!(rule.drop_percent == 0 && rule.double_percent == 0 && !rule.overtakable);
+            assert_eq!(rule.late_percent, 100);
+        }
+    }
+}

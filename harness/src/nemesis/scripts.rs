@@ -1,0 +1,341 @@
+//! What each nemesis does: scripts of steps, drawn from a seeded generator.
+//!
+//! ```text
+//!   fault(kind, rng) ──> name, [ (after 0, Kill leader), (after 340 ms, Revive) ]       the last steps undo the first
+//! ```
+
+use std::{ops::Range, time::Duration};
+
+use rand::{Rng, RngExt, seq::IndexedRandom};
+use rand_pcg::Pcg64;
+
+use super::{
+    NemesisKind,
+    fault::{Aim, Fault, NodeFaults, ScriptStep, Shape, Target},
+};
+
+/// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
+const SHAPES: [Shape; 11] = [
+    Shape::Leader,
+    Shape::Leader,
+    Shape::Leader,
+    Shape::Halves,
+    Shape::Halves,
+    Shape::One,
+    Shape::Ring,
+    Shape::Bridge,
+    Shape::LeaderPair,
+    Shape::LeaderMute,
+    Shape::LeaderDeaf,
+];
+
+/// How long a fault lasts, milliseconds.
+const HOLD_MS: Range<u64> = 500..2_000;
+/// How long a killed or powered-off node stays down, milliseconds.
+const DOWN_MS: Range<u64> = 100..1_200;
+/// How long the leader of the moment is left with one follower: enough for some entries, too short to be noticed and replaced.
+const FEW_MS: Range<u64> = 150..350;
+/// How long an election may take before a story goes on without one.
+const ELECTION_MS: u64 = 1_200;
+/// One packet in so many hundred is lost under [`NemesisKind::Loss`].
+const LOSS_PERCENT: u8 = 10;
+
+/// A fault of this kind.
+pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
+    let hold = millis(rng, HOLD_MS);
+    let down = millis(rng, DOWN_MS);
+    let (name, script) = match kind {
+        NemesisKind::Partition => {
+            let shape = choose(rng, &SHAPES);
+            (format!("partition {}", shape.name()), cut_for(Aim::Partition(shape), hold))
+        }
+        NemesisKind::LeaderCut => (named(kind), cut_for(Aim::Partition(Shape::Leader), hold)),
+        NemesisKind::Bridge => {
+            let shape = choose(rng, &[Shape::Bridge, Shape::LeaderBridge]);
+            (named(kind), cut_for(Aim::Partition(shape), hold))
+        }
+        NemesisKind::OneFollower => (named(kind), one_follower(rng)),
+        NemesisKind::StaleCandidate => (named(kind), stale_candidate(hold)),
+        NemesisKind::Lagging => (named(kind), lagging(rng, hold)),
+        NemesisKind::Kill => {
+            let target = choose(rng, &[Target::Leader, Target::Leader, Target::Follower, Target::FollowerMinority]);
+            (aimed(kind, target), down_for(Aim::Kill(target), down))
+        }
+        NemesisKind::KillLeader => (named(kind), down_for(Aim::Kill(Target::Leader), down)),
+        NemesisKind::Pause => {
+            let target = choose(rng, &[Target::Leader, Target::Leader, Target::Follower, Target::Majority]);
+            (aimed(kind, target), down_for(Aim::Pause(target), hold))
+        }
+        NemesisKind::PauseLeader => (named(kind), down_for(Aim::Pause(Target::Leader), millis(rng, 500..3_000))),
+        NemesisKind::Power => {
+            let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
+            (aimed(kind, target), down_for(Aim::PowerOff(target), down))
+        }
+        NemesisKind::Torn => torn(rng, down),
+        NemesisKind::VoterBounce => (named(kind), voter_bounce(rng)),
+        NemesisKind::DiskError => (named(kind), disk_error(rng, down)),
+        NemesisKind::Wipe => (named(kind), wipe(rng, down)),
+        NemesisKind::SlowSync => {
+            let target = choose(rng, &[Target::All, Target::Majority, Target::FollowerMinority, Target::Leader]);
+            let slow = NodeFaults { sync_delay_ms: rng.random_range(10..=80), ..NodeFaults::default() };
+            (aimed(kind, target), down_for(Aim::Spoil(target, slow), 2 * hold))
+        }
+        NemesisKind::Clock => (named(kind), clocks(rng, hold, true)),
+        NemesisKind::WallClock => (named(kind), clocks(rng, hold, false)),
+        NemesisKind::Messages => (named(kind), cut_for(Aim::Garble, hold + hold / 2)),
+        NemesisKind::MuteAnswers => {
+            let target = choose(rng, &[Target::Leader, Target::Follower, Target::Majority, Target::All]);
+            (aimed(kind, target), cut_for(Aim::Mute(target), millis(rng, 200..1_200)))
+        }
+        NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
+        NemesisKind::Membership => (named(kind), membership(rng, hold)),
+    };
+    Fault { name, script, pick: rng.next_u64() }
+}
+
+fn named(kind: NemesisKind) -> String {
+    kind.name().to_owned()
+}
+
+fn aimed(kind: NemesisKind, target: Target) -> String {
+    format!("{kind} {}", target.name())
+}
+
+/// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
+/// next one, to whom the same happens. So entries of old terms lie on few nodes when their leaders return (Raft's Figure 8).
+fn one_follower(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    if rng.random_bool(0.25) {
+        return alone_with_a_slow_disk(rng);
+    }
+    let mut script = Vec::new();
+    for _ in 0..rng.random_range(2..=4) {
+        let shape = choose(rng, &[Shape::OneFollower, Shape::LeaderPair]);
+        script.push(now(Aim::Partition(shape)));
+        match rng.random_bool(0.7) {
+            true => script.push(after(millis(rng, FEW_MS), Aim::Kill(Target::Leader))),
+            false => script.push(after(millis(rng, FEW_MS), Aim::Partition(Shape::Leader))),
+        }
+        // The others elect; who led before comes back when the next one leads.
+        if rng.random_bool(0.5) {
+            script.push(now(Aim::Mend));
+        }
+        script.push(now(Aim::AwaitLeader(ELECTION_MS)));
+        script.extend([now(Aim::Mend), now(Aim::Revive)]);
+    }
+    script
+}
+
+/// The leader, whose disk is slow, keeps one follower and is killed; it comes back at once, but the follower is cut off. Was anything
+/// acknowledged that only the follower had on disk?
+fn alone_with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let slow = NodeFaults { sync_delay_ms: rng.random_range(40..=120), ..NodeFaults::default() };
+    vec![
+        now(Aim::Spoil(Target::Leader, slow)),
+        after(millis(rng, 50..150), Aim::Partition(Shape::OneFollower)),
+        after(millis(rng, FEW_MS), Aim::Kill(Target::First)),
+        // Nobody else leads yet, so this is the follower that was kept.
+        now(Aim::CutOff(Target::Follower)),
+        now(Aim::Start(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 100..400), Aim::Mend),
+        now(Aim::Revive),
+    ]
+}
+
+/// The cluster is asked for other voters. Sometimes its leader is cut off first: it may have begun its change when the next leader is
+/// asked for another one.
+fn membership(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.6) {
+        return vec![now(Aim::ChangeMembership(0))];
+    }
+    let shape = choose(rng, &[Shape::Leader, Shape::LeaderPair, Shape::OneFollower]);
+    vec![
+        now(Aim::Partition(shape)),
+        after(millis(rng, 0..100), Aim::ChangeMembership(0)),
+        now(Aim::ChangeMembership(1)),
+        after(hold / 2, Aim::Mend),
+    ]
+}
+
+fn stale_candidate(hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::CutOffFromLeader(Target::FollowerMinority)),
+        after(hold, Aim::Kill(Target::Leader)),
+        now(Aim::Mend),
+        after(Duration::from_millis(ELECTION_MS), Aim::Revive),
+    ]
+}
+
+/// A follower is cut off or down for long enough to need a snapshot; when it has just begun to catch up, the leader is killed, or
+/// the follower once more.
+fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    let away = match rng.random_bool(0.5) {
+        true => Aim::CutOff(Target::Follower),
+        false => Aim::Kill(Target::Follower),
+    };
+    let mut script = vec![now(away), after(hold, Aim::Mend), now(Aim::Revive)];
+    let soon = millis(rng, 20..400);
+    let down = millis(rng, 200..900);
+    match rng.random_range(0..4) {
+        0 | 1 => script.extend([after(soon, Aim::Kill(Target::Leader)), after(down, Aim::Revive)]),
+        2 => script.extend([after(soon, Aim::Kill(Target::Follower)), after(down, Aim::Revive)]),
+        _ => {}
+    }
+    script
+}
+
+/// A slow disk makes sure that something is unsynced when the power fails.
+fn torn(rng: &mut Pcg64, down: Duration) -> (String, Vec<ScriptStep>) {
+    let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
+    let faults = NodeFaults { torn: true, sync_delay_ms: rng.random_range(5..=40), ..NodeFaults::default() };
+    let lead = millis(rng, 100..400);
+    let script =
+        vec![now(Aim::Spoil(target, faults)), after(lead, Aim::PowerOff(Target::Struck)), after(down, Aim::Revive)];
+    (aimed(NemesisKind::Torn, target), script)
+}
+
+/// An election is provoked, and whoever gives its word is killed and started again at once: does it remember? Sometimes with disks
+/// so slow that its word can only be remembered if it waited; sometimes with two halves that see only the node between them, so
+/// that two candidates ask for the same word.
+fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let mut script = Vec::new();
+    if rng.random_bool(0.6) {
+        let slow = NodeFaults { sync_delay_ms: rng.random_range(20..=80), ..NodeFaults::default() };
+        script.push(now(Aim::Spoil(Target::All, slow)));
+    }
+    let bridge = rng.random_bool(0.6);
+    if bridge {
+        script.push(after(millis(rng, 0..300), Aim::Partition(Shape::LeaderBridge)));
+    }
+    script.push(after(millis(rng, 20..200), Aim::Kill(Target::First)));
+    if bridge {
+        // The node between the halves must be there to be asked.
+        script.push(after(Duration::from_millis(30), Aim::Start(Target::First)));
+    }
+    for bounce in 0..rng.random_range(1..=3) {
+        // Those who give theirs after the first one do so soon, or not in this election.
+        let patience_ms = if bounce == 0 { ELECTION_MS } else { ELECTION_MS / 4 };
+        script.extend([
+            now(Aim::AwaitWord(patience_ms)),
+            now(Aim::Kill(Target::Caught)),
+            now(Aim::Start(Target::Caught)),
+        ]);
+    }
+    script.extend([after(millis(rng, 100..600), Aim::Mend), now(Aim::Revive)]);
+    script
+}
+
+/// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
+fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
+    let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
+    let broken = NodeFaults { sync_error: true, ..NodeFaults::default() };
+    let lead = millis(rng, 300..1_500);
+    vec![now(Aim::Spoil(target, broken)), after(lead, Aim::Kill(Target::Struck)), after(down, Aim::Revive)]
+}
+
+/// One node at a time, and time for it to be taken back: more lost disks at once than the cluster tolerates would lose data rightly.
+fn wipe(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
+    let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
+    vec![now(Aim::Wipe(target)), after(down, Aim::Revive), after(Duration::from_millis(3_000), Aim::Revive)]
+}
+
+/// The leader's clocks, mostly, and often a cut in the middle: does it believe in a lease that others think is over?
+fn clocks(rng: &mut Pcg64, hold: Duration, rate: bool) -> Vec<ScriptStep> {
+    let clock_percent = if rate { choose(rng, &[50, 50, 60, 75, 140, 200]) } else { 100 };
+    let jump = !rate || rng.random_bool(0.5);
+    let wall_clock_offset_ms = if jump { choose(rng, &[-2_000, -1_000, -500, 500, 1_000]) } else { 0 };
+    let wrong = NodeFaults { clock_percent, wall_clock_offset_ms, ..NodeFaults::default() };
+    let target = choose(rng, &[Target::Leader, Target::Leader, Target::Leader, Target::Follower]);
+    let mut script = vec![now(Aim::Spoil(target, wrong))];
+    if rng.random_bool(0.7) {
+        let lead = millis(rng, 50..500);
+        script.extend([after(lead, Aim::Partition(Shape::Leader)), after(hold, Aim::Mend), now(Aim::Revive)]);
+    } else {
+        script.push(after(hold, Aim::Revive));
+    }
+    script
+}
+
+fn cut_for(aim: Aim, hold: Duration) -> Vec<ScriptStep> {
+    vec![now(aim), after(hold, Aim::Mend)]
+}
+
+fn down_for(aim: Aim, down: Duration) -> Vec<ScriptStep> {
+    vec![now(aim), after(down, Aim::Revive)]
+}
+
+pub(super) fn millis(rng: &mut Pcg64, range: Range<u64>) -> Duration {
+    Duration::from_millis(rng.random_range(range))
+}
+
+fn choose<T: Copy>(rng: &mut Pcg64, options: &[T]) -> T {
+    *options.choose(rng).unwrap_or(&options[0])
+}
+
+fn now(aim: Aim) -> ScriptStep {
+    ScriptStep { after: Duration::ZERO, aim }
+}
+
+fn after(wait: Duration, aim: Aim) -> ScriptStep {
+    ScriptStep { after: wait, aim }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn every_script_undoes_what_it_does() {
+        let mut rng = Pcg64::seed_from_u64(1);
+        for kind in NemesisKind::all() {
+            for _ in 0..100 {
+                let script = fault(kind, &mut rng).script;
+                let mut cut = false;
+                let mut down = false;
+                let mut asked = false;
+                for step in script {
+                    match step.aim {
+                        Aim::Partition(_)
+                        | Aim::CutOffFromLeader(_)
+                        | Aim::CutOff(_)
+                        | Aim::Mute(_)
+                        | Aim::Lose(_)
+                        | Aim::Garble => cut = true,
+                        Aim::Mend => cut = false,
+                        Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
+                        Aim::Revive => down = false,
+                        Aim::ChangeMembership(_) => asked = true,
+                        Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => {}
+                    }
+                }
+                assert!(!cut && !down, "{kind}");
+                // The founders become the voters again when the run heals.
+                assert_eq!(asked, kind == NemesisKind::Membership);
+            }
+        }
+    }
+
+    #[test]
+    fn no_script_lasts_longer_than_a_short_run_can_wait() {
+        let mut rng = Pcg64::seed_from_u64(2);
+        for kind in NemesisKind::all() {
+            for _ in 0..100 {
+                let fault = fault(kind, &mut rng);
+                assert!(fault.length() < Duration::from_secs(10), "{kind} {:?}", fault.length());
+                assert!(fault.name.starts_with(kind.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn wiping_leaves_time_to_be_taken_back() {
+        let mut rng = Pcg64::seed_from_u64(3);
+        for _ in 0..20 {
+            let script = fault(NemesisKind::Wipe, &mut rng).script;
+            assert!(matches!(script[0].aim, Aim::Wipe(Target::Leader | Target::Follower)));
+            assert!(script[2].after >= Duration::from_secs(3));
+        }
+    }
+}
