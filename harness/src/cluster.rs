@@ -256,6 +256,7 @@ impl Cluster {
             message_kinds: self.system.message_kinds(),
             in_order: self.system.is_in_order(),
             election_timeout_ms: self.system.election_timeout_ms(),
+            can_spoil: self.nodes.iter().all(|node| node.place.faults_file.is_some()),
             ..Scene::of(self.places())
         }
     }

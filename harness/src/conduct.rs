@@ -43,7 +43,7 @@ use crate::{
     judge::{Found, checks},
     ladder,
     monitor::Monitor,
-    nemesis::lane::Journal,
+    nemesis::{NemesisKind, lane::Journal},
     network::{
         Kind, Network, NetworkPlan,
         relay::{Relay, RelayPlan},
@@ -82,14 +82,17 @@ pub async fn conduct(
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
     let relayed = kinds.chosen.iter().any(|kind| kind.needs_relay());
-    let relay = relayed.then(|| relay(&network, &plan, &*system)).transpose()?;
+    let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
+    let takes_faults =
+        |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
+    let node_faults = kinds.chosen.iter().any(takes_faults);
     let cluster = ClusterPlan {
         system,
         network,
         relay,
         nodes: config.nodes,
         spares: config.spares,
-        node_faults: kinds.chosen.iter().any(|kind| kind.needs_node_faults()),
+        node_faults,
         seed: config.seed,
         name: dir.id().to_string(),
     };
@@ -143,8 +146,11 @@ pub async fn conduct(
     write_down(config, &dir, summarised, &paths.data)
 }
 
-/// The relay that all messages between the nodes are to pass.
-fn relay(network: &Network, plan: &NetworkPlan, system: &dyn System) -> anyhow::Result<Relay> {
+/// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn message_relay(network: &Network, plan: &NetworkPlan, system: &dyn System) -> anyhow::Result<Relay> {
     let (listen, dial_from) = network.relay_place().context("cannot give the message relay its address")?;
     let target = |node| SocketAddr::new(network.node_address(node), plan.peer_port);
     let plan = RelayPlan {

@@ -161,7 +161,7 @@ impl Reads {
         let reads = ReadMode::ALL.into_iter().find(|mode| mode.name() == name);
         let names = ReadMode::ALL.map(ReadMode::name).join(", ");
         reads.map(Self::Nodes).ok_or_else(|| {
-            format!("--reads {name}: the nodes in the box offer {names}, and not every protocol all of them")
+            format!("--reads {name}: the nodes in the box offer {names}, and not every protocol all of them; linearizable and serializable are for --system etcd")
         })
     }
 

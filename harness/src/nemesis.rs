@@ -167,6 +167,12 @@ impl NemesisKind {
         matches!(self, Self::Torn | Self::DiskError | Self::SlowSync | Self::Clock | Self::WallClock)
     }
 
+    /// Whether it makes use of files of faults, where nodes read them.
+    #[must_use]
+    pub fn uses_node_faults(self) -> bool {
+        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce)
+    }
+
     /// Whether it takes a leader away, so that another one is needed.
     #[must_use]
     pub fn topples_leaders(self) -> bool {

@@ -79,6 +79,11 @@ pub trait System: Send + Sync {
         self.suffers(kind).is_ok()
     }
 
+    /// Whether its nodes are known to read files of faults.
+    fn reads_faults(&self) -> bool {
+        false
+    }
+
     /// What messages between its nodes are called, where the relay knows them.
     fn message_kinds(&self) -> &'static [&'static str] {
         &[]

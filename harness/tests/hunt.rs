@@ -9,8 +9,11 @@ use std::{
 
 use results::hunt::{HuntReport, RunOutcome};
 use rustix::process::{Pid, Signal, kill_process};
-use whole::{ends_with, processes, wait_for};
+use wait::wait_for;
+use whole::{ends_with, processes};
 
+#[path = "support/wait.rs"]
+mod wait;
 #[path = "support/whole.rs"]
 mod whole;
 

@@ -8,8 +8,11 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use whole::{ends_with, processes, wait_for};
+use wait::wait_for;
+use whole::{ends_with, processes};
 
+#[path = "support/wait.rs"]
+mod wait;
 #[path = "support/whole.rs"]
 mod whole;
 
@@ -123,6 +126,64 @@ fn a_correct_cluster_under_watch_is_valid() {
     let store = tempfile::tempdir().unwrap();
     let flags = ["--time", "5s", "--nodes", "3", "--seed", "16", "--fail-fast"];
     ends_with(&run(store.path(), &flags), 0, &["VALID", "events and saw no violation"]);
+}
+
+/// The steps that were carried out under a fault's name, as they stand in the schedule.
+fn steps(store: &Path, fault: &str) -> Vec<serde_json::Value> {
+    let schedule = fs::read_to_string(the_run(store).join("schedule.jsonl")).unwrap();
+    let lines = schedule.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["name"] == fault).map(|line| line["step"].clone()).collect()
+}
+
+#[test]
+fn stories_of_several_steps_happen_as_told() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "12s", "--nodes", "3", "--seed", "21", "--nemesis", "n9,n12,n14"];
+    ends_with(&run(store.path(), &flags), 0, &["VALID", "voter-bounce", "lagging", "one-follower"]);
+
+    // Who gave its word is killed and started at once.
+    let bounced = |pair: &[serde_json::Value]| {
+        let (killed, started) = (&pair[0]["kill"], &pair[1]["start"]);
+        killed.is_array() && killed == started
+    };
+    assert!(steps(store.path(), "voter-bounce").windows(2).any(bounced), "nobody was overheard");
+    // A leader keeps one follower, and is taken away.
+    let story = steps(store.path(), "one-follower");
+    assert!(story.iter().any(|step| step["cut"].is_array()) && story.contains(&"revive".into()));
+    // With a snapshot every 30 entries, whoever was away needs one.
+    let logs = (1..=3).map(|node| fs::read_to_string(the_run(store.path()).join(format!("nodes/{node}.log"))).unwrap());
+    let snapshots: usize = logs.map(|log| log.matches("snapshot index=").count()).sum();
+    assert!(snapshots > 10, "{snapshots}");
+}
+
+#[test]
+fn a_changing_membership_keeps_its_promise() {
+    let store = tempfile::tempdir().unwrap();
+    let flags = ["--time", "8s", "--nodes", "3", "--seed", "22", "--nemesis", "membership"];
+    ends_with(&run(store.path(), &flags), 0, &["VALID", "--spares 2"]);
+    let agreed = |step: &&serde_json::Value| step["change-membership"]["agreed"] == true;
+    let steps = steps(store.path(), "membership");
+    assert!(steps.iter().filter(agreed).count() >= 2, "{steps:?}");
+    assert!(the_run(store.path()).join("nodes/5.log").exists(), "the spare nodes run too");
+}
+
+#[test]
+fn what_a_system_cannot_suffer_is_refused_with_the_reason() {
+    let store = tempfile::tempdir().unwrap();
+    let refused: [(&[&str], &[&str]); 7] = [
+        (&["--nemesis", "wipe"], &["raft cannot suffer the nemesis wipe", "forgotten its votes"]),
+        (&["--system", "zab", "--nemesis", "membership"], &["its membership is static"]),
+        (&["--system", "etcd", "--binary", "/bin/true", "--nemesis", "n7"], &["the relay does not know"]),
+        (&["--nemesis", "loss", "--network", "proxy"], &["needs --network fabric"]),
+        (&["--reads", "serializable"], &["the nodes in the box offer quorum"]),
+        (&["--spares", "2"], &["--nemesis membership"]),
+        (&["--heartbeat-ms", "300"], &["must be below --election-timeout-ms"]),
+    ];
+    for (flags, words) in refused {
+        ends_with(&run(store.path(), flags), 254, words);
+    }
+    let log = ["--time", "1s", "--nodes", "1", "--reads", "quorum-read"];
+    ends_with(&run(store.path(), &log), 255, &["exit code 64", "raft offers"]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ mod transaction;
 
 pub use json::{VALUE_DEPTH_MAX, ValueError};
 pub use nesting::STORED_DEPTH_MAX;
-pub use sessions::SESSIONS_MAX;
+pub use sessions::{Dedup, SESSIONS_MAX};
 pub use transaction::Transaction;
 
 use sessions::{Sessions, Verdict};
@@ -224,6 +224,32 @@ impl Machine {
         Self::default()
     }
 
+    /// The empty state of a machine that treats repeated commands so. Part of how it works, not of its state: no snapshot holds it.
+    #[must_use]
+    pub fn with_dedup(dedup: Dedup) -> Self {
+        let mut machine = Self::default();
+        machine.sessions.set_dedup(dedup, 0);
+        machine
+    }
+
+    /// This state in a machine that works, and has counted, as `other`.
+    #[must_use]
+    pub fn in_place_of(mut self, other: &Self) -> Self {
+        self.sessions.set_dedup(other.sessions.dedup(), other.sessions.repeats());
+        self
+    }
+
+    /// Forgets the sessions last used behind this index: entries with other commands may be applied there now. For mutants.
+    pub fn forget_sessions_after(&mut self, index: u64) {
+        self.sessions.forget_after(index);
+    }
+
+    /// How often a repeated command took effect again, with [`Dedup::Off`].
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.sessions.repeats()
+    }
+
     /// Applies the command at `index` of the log. Indexes ascend; each is applied once.
     pub fn apply(&mut self, index: u64, command: &Command) -> Answer {
         match command {
@@ -257,7 +283,20 @@ impl Machine {
     /// Never: serialising maps of plain data into memory does not fail.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
-        let state = SnapshotRef { values: self.store.iter().collect(), sessions: self.sessions.table() };
+        self.snapshot_with(self.sessions.table())
+    }
+
+    /// As [`Machine::snapshot`], but without the sessions. For mutants.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn snapshot_without_sessions(&self) -> Vec<u8> {
+        self.snapshot_with(&BTreeMap::new())
+    }
+
+    fn snapshot_with(&self, sessions: &BTreeMap<u64, sessions::Session>) -> Vec<u8> {
+        let state = SnapshotRef { values: self.store.iter().collect(), sessions };
         postcard::to_extend(&state, vec![SNAPSHOT_VERSION]).expect("plain data in memory")
     }
 

@@ -318,7 +318,8 @@ pub struct Config {
 pub struct Status {
     /// This node.
     pub id: NodeId,
-    /// `leader`, `follower`, `candidate` or `pre-candidate`, whatever the protocol calls them.
+    /// `leader`, `follower`, `candidate` or `pre-candidate`, whatever the protocol calls them; `learner` for a node that does not
+    /// vote (yet).
     pub role: String,
     /// Current term, ballot round, or epoch.
     pub term: u64,

@@ -38,9 +38,15 @@ use self::{
 use crate::{
     mutants::{Mutant, UnknownMutant},
     protocol::{
-        Config, NodeId, Protocol, ReadMode, RestoreError, Ticket, multi_paxos::MultiPaxos, raft::Raft, zab::Zab,
+        Config, NodeId, Protocol, ReadMode, RestoreError, Ticket,
+        multi_paxos::MultiPaxos,
+        raft::{self, Raft},
+        zab::Zab,
     },
-    storage::{self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, Writer, WriterOptions, files::Owner, writer::End},
+    storage::{
+        self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, TornTail, Writer, WriterOptions, files::Owner,
+        writer::End,
+    },
 };
 
 pub mod driver;
@@ -336,7 +342,8 @@ impl Node {
         log.line(format_args!("start protocol={} cluster={} mutant={mutant}", args.protocol, args.cluster));
 
         let owner = Owner { cluster: args.cluster.clone(), node: args.id.0 };
-        let Opened { log: wal, stored, recovery } = storage::Log::open::<P::Record>(&args.data_dir, &owner)?;
+        let torn = torn_tail(config.mutant);
+        let Opened { log: wal, stored, recovery } = storage::Log::open_with::<P::Record>(&args.data_dir, &owner, torn)?;
         log_recovery(log, &recovery);
         let clock = Clock::start();
         let nodes = config.nodes.clone();
@@ -351,7 +358,10 @@ impl Node {
         let power = writer.power_switch();
 
         let (inbox_sender, inbox) = mpsc::channel(INBOX_EVENTS_MAX);
-        let (status_sender, status) = watch::channel(protocol.status());
+        let fired_before = recovery.deviations;
+        let mut first_status = protocol.status();
+        first_status.fired += fired_before;
+        let (status_sender, status) = watch::channel(first_status);
         let identity = Identity { cluster: args.cluster.clone(), me: args.id, nodes, log };
         let api = Api::new(inbox_sender.clone(), status);
         let switch = Arc::new(FaultSwitch::new(args.faults_file.clone(), writer.disk_faults(), log));
@@ -363,7 +373,8 @@ impl Node {
         let runtime = runtime.map_err(RunError::system("start the I/O thread"))?;
         let Listening { client, peer, links } = runtime.block_on(front.listen(args))?;
 
-        let parts = Parts { protocol, clock, inbox, durable, writer, links, status: status_sender, faults, log };
+        let parts =
+            Parts { protocol, fired_before, clock, inbox, durable, writer, links, status: status_sender, faults, log };
         let core = thread::Builder::new().name("core".to_owned()).spawn(move || run_core(parts));
         let core = core.map_err(RunError::system("start the core thread"))?;
         Ok(Self { client_address: client, peer_address: peer, core, _io: runtime })
@@ -380,13 +391,25 @@ fn run_core<P: Protocol>(parts: Parts<P>) {
     runtime.block_on(Driver::new(parts).run());
 }
 
+/// How this process recovers from a torn tail: some mutants are the storage's.
+fn torn_tail(mutant: Option<Mutant>) -> TornTail {
+    match mutant {
+        Some(mutant) if mutant == raft::mutants::WAL_TAIL_DROP => TornTail::DropSegment,
+        Some(mutant) if mutant == raft::mutants::WAL_NO_CRC => TornTail::Accept,
+        _ => TornTail::Cut,
+    }
+}
+
 fn log_recovery(log: Log, recovery: &storage::Recovery) {
-    let storage::Recovery { generation, snapshot_bytes, records, segments, cut } = recovery;
+    let storage::Recovery { generation, snapshot_bytes, records, segments, cut, deviations } = recovery;
     log.line(format_args!(
         "recovered generation={generation} snapshot-bytes={snapshot_bytes} records={records} segments={segments}"
     ));
     if let Some((bytes, reason)) = cut {
         log.line(format_args!("cut a torn tail of {bytes} bytes: {reason}"));
+    }
+    if *deviations > 0 {
+        log.line(format_args!("mutant fired {deviations} times during recovery"));
     }
 }
 

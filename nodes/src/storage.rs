@@ -24,7 +24,7 @@ pub mod format;
 pub mod log;
 pub mod writer;
 
-pub use log::{Log, Opened, Recovery};
+pub use log::{Log, Opened, Recovery, TornTail};
 pub use writer::{Job, Writer, WriterOptions};
 
 /// Exit code of a process whose storage failed.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nodes::{
-    protocol::{NodeId, Status},
+    protocol::{NodeId, Protocol as _, ProtocolKind, ReadMode, Status, multi_paxos::MultiPaxos},
     server::{self, NodeArgs},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,6 +38,12 @@ fn node() {
     let voters = fields.get("voters").map_or("", String::as_str).split_terminator(',');
     args.voters = voters.map(|id| NodeId(id.parse().unwrap())).collect();
     args.faults_file = fields.get("faults").map(PathBuf::from);
+    if let Some(protocol) = fields.get("protocol") {
+        args.protocol.clone_from(protocol);
+    }
+    if let Some(reads) = fields.get("reads") {
+        args.reads = ReadMode::ALL.into_iter().find(|mode| mode.name() == reads).unwrap();
+    }
     // Few, so that snapshots are met too.
     args.snapshot_every = fields.get("snapshot").map_or(50, |every| every.parse().unwrap());
     let error = server::run(&args).expect_err("a node never ends well");
@@ -81,6 +87,14 @@ impl Cluster {
     fn start(count: usize) -> Self {
         let mut cluster = Self::new(count);
         (0..count).for_each(|node| cluster.spawn(node));
+        cluster
+    }
+
+    fn start_multi_paxos(reads: ReadMode) -> Self {
+        let mut cluster = Self::new(3);
+        cluster.extra.insert("protocol", ProtocolKind::MultiPaxos.name().to_owned());
+        cluster.extra.insert("reads", reads.name().to_owned());
+        (0..3).for_each(|node| cluster.spawn(node));
         cluster
     }
 
@@ -618,9 +632,16 @@ fn a_torn_power_loss_leaves_a_torn_record_and_nothing_acknowledged_is_lost() {
 #[test]
 #[ignore = "measures, and judges nothing"]
 fn throughput() {
+    for protocol in [ProtocolKind::Raft, ProtocolKind::MultiPaxos] {
+        measure_throughput(protocol.name());
+    }
+}
+
+fn measure_throughput(protocol: &str) {
     const CLIENTS: usize = 32;
     const REQUESTS: usize = 2_000;
     let mut cluster = Cluster::new(3);
+    cluster.extra.insert("protocol", protocol.to_owned());
     cluster.extra.insert("snapshot", server::DEFAULT_SNAPSHOT_EVERY.to_string());
     (0..3).for_each(|node| cluster.spawn(node));
     cluster.http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
@@ -650,6 +671,47 @@ fn throughput() {
             }
         });
         let rate = (CLIENTS * REQUESTS) as f64 / start.elapsed().as_secs_f64();
-        println!("{name}: {rate:.0}/s");
+        println!("{protocol}: {name}: {rate:.0}/s");
+    }
+}
+
+#[test]
+fn multi_paxos_serves_with_every_way_of_reading() {
+    for &reads in MultiPaxos::READ_MODES {
+        let cluster = Cluster::start_multi_paxos(reads);
+        for value in 0..20 {
+            let node = value % 3;
+            cluster.insist(node, "write", &json!({"key":"x","value":value}));
+            let other = (value + 1) % 3;
+            assert_eq!(cluster.insist(other, "read", &json!({"key":"x"})), json!({"value":value}), "{reads:?}");
+        }
+    }
+}
+
+/// A node whose data is wiped comes back, catches up, and is let vote again: then either of the others may go.
+#[test]
+fn multi_paxos_survives_the_loss_of_one_disk_after_another() {
+    let mut cluster = Cluster::start_multi_paxos(ReadMode::Quorum);
+    for node in 0..3 {
+        let value = json!({"key":format!("k{node}"),"value":node});
+        cluster.insist((node + 1) % 3, "write", &value);
+        cluster.end(node, Signal::KILL);
+        std::fs::remove_dir_all(cluster.data_dir(node)).unwrap();
+        cluster.spawn(node);
+        cluster.insist(node, "write", &json!({"key":"back","value":node}));
+        let deadline = Instant::now() + PATIENCE;
+        while cluster.status(node).role == "learner" {
+            assert!(Instant::now() < deadline, "it does not vote again");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let other = (node + 1) % 3;
+        // A write that needs the vote of the one that came back.
+        cluster.end(other, Signal::KILL);
+        cluster.insist(node, "write", &json!({"key":"alone","value":node}));
+        cluster.spawn(other);
+    }
+    for node in 0..3 {
+        let read = cluster.insist(node, "read", &json!({"key":format!("k{node}")}));
+        assert_eq!(read, json!({"value":node}));
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use nodes::storage::{
-    Log, Opened, StorageError,
+    Log, Opened, StorageError, TornTail,
     files::{Owner, base_name, segment_name},
     format::{self, Scan, SegmentId},
 };
@@ -279,6 +279,71 @@ fn a_power_loss_keeps_a_prefix_and_seeds_differ() {
         kept.insert(stored.records.len());
     }
     assert!(kept.len() > 3, "{kept:?}");
+}
+
+/// What a recovery of this kind makes of a log whose record 0 was durable when the power failed amid the next three; with what it left
+/// on the disk.
+fn after_power_loss(seed: u64, torn: TornTail) -> (Vec<String>, u64) {
+    let dir = TempDir::new().unwrap();
+    let Opened { mut log, .. } = open(dir.path()).unwrap();
+    log.append(&record(0)).unwrap();
+    log.sync().unwrap();
+    for number in 1..4 {
+        log.append(&record(number)).unwrap();
+    }
+    log.lose_power(seed).unwrap();
+    let Opened { mut log, stored, recovery } = Log::open_with::<String>(dir.path(), &owner(), torn).unwrap();
+    log.append(&record(9)).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let later = open(dir.path()).unwrap();
+    let (last, before) = later.stored.records.split_last().unwrap();
+    assert_eq!(
+        (before, last),
+        (&stored.records[..], &record(9)),
+        "what was recovered stays, and the log goes on behind it"
+    );
+    (stored.records, recovery.deviations)
+}
+
+/// `raft-wal-tail-drop`: the durable record goes with the torn ones, exactly where something is torn.
+#[test]
+fn a_recovery_that_drops_the_segment_loses_what_was_durable() {
+    let (mut fired, mut quiet) = (0, 0);
+    for seed in 0..40 {
+        let (right, none) = after_power_loss(seed, TornTail::Cut);
+        let (wrong, deviations) = after_power_loss(seed, TornTail::DropSegment);
+        assert_eq!(none, 0);
+        assert_prefix(&right, 1);
+        if deviations > 0 {
+            assert!(wrong.is_empty(), "{wrong:?}");
+            fired += 1;
+        } else {
+            assert_eq!(wrong, right);
+            quiet += 1;
+        }
+    }
+    assert!(fired > 10 && quiet > 0, "{fired} fired, {quiet} did not");
+}
+
+/// `raft-wal-no-crc`: a torn record counts, with zeros in it that nobody wrote.
+#[test]
+fn a_recovery_without_checksums_takes_torn_records() {
+    let mut fired = 0;
+    for seed in 0..40 {
+        let (right, _) = after_power_loss(seed, TornTail::Cut);
+        let (wrong, deviations) = after_power_loss(seed, TornTail::Accept);
+        assert!(deviations <= 1, "only one record is torn");
+        assert_eq!(wrong[..right.len()], right);
+        assert_eq!((wrong.len() - right.len()) as u64, deviations);
+        if deviations > 0 {
+            let garbled = wrong.last().unwrap();
+            assert_ne!(*garbled, record(wrong.len() - 1));
+            assert!(garbled.ends_with('\0'), "{garbled:?}");
+            fired += 1;
+        }
+    }
+    assert!(fired > 10, "{fired} fired");
 }
 
 #[test]

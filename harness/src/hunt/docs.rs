@@ -141,14 +141,12 @@ fn cells(target: &TargetReport) -> [String; 5] {
 
 fn entry(text: &mut String, mutant: &Mutant) {
     let Mutant { id, protocol, rating, bug, rule, seen_as, source } = *mutant;
-    let arguments = scenario::of(id).map(|scenario| scenario.arguments(protocol, Some(id)).join(" "));
+    let arguments = scenario::of(id).arguments(protocol, Some(id)).join(" ");
     let budget = super::plan::budget(quarry(rating)).as_secs();
     _ = writeln!(text, "\n### `{id}`\n{}.\n", capital(bug));
     _ = writeln!(text, "- rule: {rule}\n- seen as: {seen_as}\n- source: {source}");
-    if let Some(arguments) = arguments {
-        let what = if rating == Rating::Decoy { "must pass" } else { "found with" };
-        _ = writeln!(text, "- {what}: `trueline run {arguments} --time {budget}s`");
-    }
+    let what = if rating == Rating::Decoy { "must pass" } else { "found with" };
+    _ = writeln!(text, "- {what}: `trueline run {arguments} --time {budget}s`");
 }
 
 fn capital(text: &str) -> String {

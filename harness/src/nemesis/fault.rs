@@ -35,6 +35,8 @@ pub struct Scene {
     pub in_order: bool,
     /// The shortest election timeout, milliseconds.
     pub election_timeout_ms: u64,
+    /// Whether nodes read files of faults; without, a story leaves out what needs them.
+    pub can_spoil: bool,
 }
 
 impl Scene {
@@ -51,6 +53,7 @@ impl Scene {
             message_kinds: &[],
             in_order: false,
             election_timeout_ms: 300,
+            can_spoil: true,
         }
     }
 }
@@ -178,8 +181,8 @@ pub enum Aim {
     AwaitLeader(u64),
     /// Wait until a node gives its word (a vote, a promise), at most so long, milliseconds. It is then *caught*.
     AwaitWord(u64),
-    /// Ask for another set of voters.
-    ChangeMembership,
+    /// Ask for another set of voters; the number tells one change of a fault from another.
+    ChangeMembership(u32),
 }
 
 /// A step with the pause before it.
@@ -214,7 +217,7 @@ impl Fault {
     pub fn wants_leader(&self) -> bool {
         self.script.first().is_some_and(|step| match step.aim {
             Aim::Partition(shape) => shape.is_about_the_leader(),
-            Aim::CutOffFromLeader(_) => true,
+            Aim::CutOffFromLeader(_) | Aim::ChangeMembership(_) => true,
             Aim::CutOff(target)
             | Aim::Mute(target)
             | Aim::Kill(target)
@@ -266,7 +269,8 @@ pub enum Step {
     },
 }
 
-/// Names the nodes and links that a step hits. Pure: the same scene and pick give the same step. None for what is only waited for.
+/// Names the nodes and links that a step hits. Pure: the same scene and pick give the same step. None for what is only waited for or
+/// cannot be done here.
 #[must_use]
 pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
     let targets = |target| targets(target, scene, pick);
@@ -282,14 +286,14 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::Pause(target) => Step::Pause(targets(target)),
         Aim::PowerOff(target) => Step::PowerOff(targets(target)),
         Aim::Wipe(target) => Step::Wipe(targets(target)),
-        Aim::Spoil(target, faults) => Step::Spoil(targets(target), faults),
+        Aim::Spoil(target, faults) if scene.can_spoil => Step::Spoil(targets(target), faults),
         Aim::Revive => Step::Revive,
         Aim::Start(target) => Step::Start(targets(target)),
-        Aim::ChangeMembership => {
-            let (voters, learners) = shape::membership(scene, pick);
+        Aim::ChangeMembership(which) => {
+            let (voters, learners) = shape::membership(scene, pick.rotate_left(17 * which));
             Step::ChangeMembership { voters, learners, agreed: false }
         }
-        Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
+        Aim::Spoil(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
     })
 }
 
@@ -406,6 +410,13 @@ mod tests {
         assert_eq!(targets(Target::Struck, &scene, 0), [4, 5]);
         assert_eq!(targets(Target::Caught, &scene, 0), [1]);
         assert_eq!(targets(Target::Caught, &five(), 0), [0; 0]);
+    }
+
+    #[test]
+    fn without_files_of_faults_nobody_is_spoiled() {
+        let aim = Aim::Spoil(Target::All, NodeFaults::default());
+        assert!(resolve(aim, &five(), 0).is_some());
+        assert_eq!(resolve(aim, &Scene { can_spoil: false, ..five() }, 0), None);
     }
 
     #[test]

@@ -157,7 +157,7 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
             _ => {}
         }
         scene.leader = context.monitor.leader();
-        if let Some(step) = resolve(step.aim, &scene, fault.pick) {
+        if let Some(step) = resolve(step.aim, &scene, fault.pick).filter(|step| !is_for_nobody(step)) {
             if scene.struck.is_empty() {
                 scene.struck = step.nodes().to_vec();
             }
@@ -165,6 +165,11 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
         }
     }
     Ok(())
+}
+
+/// Whether nobody was caught whom the step is meant for.
+fn is_for_nobody(step: &Step) -> bool {
+    matches!(step, Step::Kill(nodes) | Step::Start(nodes) if nodes.is_empty())
 }
 
 /// What the future gives, unless the stop comes before.

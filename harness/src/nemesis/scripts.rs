@@ -88,7 +88,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
             (aimed(kind, target), cut_for(Aim::Mute(target), millis(rng, 200..1_200)))
         }
         NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
-        NemesisKind::Membership => (named(kind), vec![now(Aim::ChangeMembership)]),
+        NemesisKind::Membership => (named(kind), membership(rng, hold)),
     };
     Fault { name, script, pick: rng.next_u64() }
 }
@@ -104,6 +104,9 @@ fn aimed(kind: NemesisKind, target: Target) -> String {
 /// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
 /// next one, to whom the same happens. So entries of old terms lie on few nodes when their leaders return (Raft's Figure 8).
 fn one_follower(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    if rng.random_bool(0.25) {
+        return alone_with_a_slow_disk(rng);
+    }
     let mut script = Vec::new();
     for _ in 0..rng.random_range(2..=4) {
         let shape = choose(rng, &[Shape::OneFollower, Shape::LeaderPair]);
@@ -120,6 +123,38 @@ fn one_follower(rng: &mut Pcg64) -> Vec<ScriptStep> {
         script.extend([now(Aim::Mend), now(Aim::Revive)]);
     }
     script
+}
+
+/// The leader, whose disk is slow, keeps one follower and is killed; it comes back at once, but the follower is cut off. Was anything
+/// acknowledged that only the follower had on disk?
+fn alone_with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let slow = NodeFaults { sync_delay_ms: rng.random_range(40..=120), ..NodeFaults::default() };
+    vec![
+        now(Aim::Spoil(Target::Leader, slow)),
+        after(millis(rng, 50..150), Aim::Partition(Shape::OneFollower)),
+        after(millis(rng, FEW_MS), Aim::Kill(Target::First)),
+        // Nobody else leads yet, so this is the follower that was kept.
+        now(Aim::CutOff(Target::Follower)),
+        now(Aim::Start(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 100..400), Aim::Mend),
+        now(Aim::Revive),
+    ]
+}
+
+/// The cluster is asked for other voters. Sometimes its leader is cut off first: it may have begun its change when the next leader is
+/// asked for another one.
+fn membership(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.6) {
+        return vec![now(Aim::ChangeMembership(0))];
+    }
+    let shape = choose(rng, &[Shape::Leader, Shape::LeaderPair, Shape::OneFollower]);
+    vec![
+        now(Aim::Partition(shape)),
+        after(millis(rng, 0..100), Aim::ChangeMembership(0)),
+        now(Aim::ChangeMembership(1)),
+        after(hold / 2, Aim::Mend),
+    ]
 }
 
 fn stale_candidate(hold: Duration) -> Vec<ScriptStep> {
@@ -177,9 +212,11 @@ fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
         // The node between the halves must be there to be asked.
         script.push(after(Duration::from_millis(30), Aim::Start(Target::First)));
     }
-    for _ in 0..rng.random_range(1..=3) {
+    for bounce in 0..rng.random_range(1..=3) {
+        // Those who give theirs after the first one do so soon, or not in this election.
+        let patience_ms = if bounce == 0 { ELECTION_MS } else { ELECTION_MS / 4 };
         script.extend([
-            now(Aim::AwaitWord(ELECTION_MS)),
+            now(Aim::AwaitWord(patience_ms)),
             now(Aim::Kill(Target::Caught)),
             now(Aim::Start(Target::Caught)),
         ]);
@@ -269,7 +306,7 @@ mod tests {
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
                         Aim::Revive => down = false,
-                        Aim::ChangeMembership => asked = true,
+                        Aim::ChangeMembership(_) => asked = true,
                         Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => {}
                     }
                 }

@@ -8,7 +8,9 @@ use std::{
 use nodes::{
     protocol::{
         Protocol, ProtocolKind, ReadMode,
+        multi_paxos::MultiPaxos,
         raft::{Message, Raft},
+        zab::Zab,
     },
     server::{DEFAULT_ELECTION_TIMEOUT_MS, frame::decode},
 };
@@ -124,10 +126,15 @@ impl System for Native {
         self.suffers(kind).is_ok() && !(self.is_foreign && (kind.needs_relay() || kind.needs_node_faults()))
     }
 
+    fn reads_faults(&self) -> bool {
+        !self.is_foreign
+    }
+
     fn message_kinds(&self) -> &'static [&'static str] {
         match self.protocol {
             ProtocolKind::Raft => Raft::MESSAGE_KINDS,
-            ProtocolKind::MultiPaxos | ProtocolKind::Zab => &[],
+            ProtocolKind::MultiPaxos => MultiPaxos::MESSAGE_KINDS,
+            ProtocolKind::Zab => Zab::MESSAGE_KINDS,
         }
     }
 
@@ -138,7 +145,8 @@ impl System for Native {
     fn is_word(&self) -> fn(&[u8]) -> bool {
         match self.protocol {
             ProtocolKind::Raft => is_vote,
-            ProtocolKind::MultiPaxos | ProtocolKind::Zab => |_| false,
+            ProtocolKind::MultiPaxos => |body| is_kind(MultiPaxos::MESSAGE_KINDS, "promise", body),
+            ProtocolKind::Zab => |body| is_kind(Zab::MESSAGE_KINDS, "ack-epoch", body),
         }
     }
 
@@ -158,4 +166,37 @@ fn numbers(numbers: impl Iterator<Item = u32>) -> String {
 /// A vote that was granted, and not only the answer that one would be.
 fn is_vote(body: &[u8]) -> bool {
     matches!(decode(body), Ok(Message::VoteReply(reply)) if reply.granted && !reply.pre)
+}
+
+/// Whether a message is of the kind with this name.
+fn is_kind(kinds: &[&str], name: &str, body: &[u8]) -> bool {
+    body.first().and_then(|kind| kinds.get(usize::from(*kind))).is_some_and(|kind| *kind == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use nodes::protocol::raft::{Term, VoteReply};
+
+    use super::*;
+
+    fn vote(pre: bool, granted: bool) -> Vec<u8> {
+        let reply = VoteReply { pre, term: Term(3), asked: Term(3), granted };
+        let mut frame = Vec::new();
+        nodes::server::frame::put_frame(&mut frame, &Message::VoteReply(reply)).unwrap();
+        frame.split_off(nodes::server::frame::FRAME_HEADER_BYTES)
+    }
+
+    #[test]
+    fn a_vote_that_was_granted_is_a_word() {
+        assert!(is_vote(&vote(false, true)));
+        assert!(!is_vote(&vote(true, true)) && !is_vote(&vote(false, false)) && !is_vote(&[]));
+    }
+
+    #[test]
+    fn kinds_are_told_by_their_place() {
+        assert!(MultiPaxos::MESSAGE_KINDS.contains(&"promise"));
+        assert!(Zab::MESSAGE_KINDS.contains(&"ack-epoch"));
+        assert!(is_kind(&["a", "b"], "b", &[1, 7]));
+        assert!(!is_kind(&["a", "b"], "b", &[0, 1]) && !is_kind(&["a"], "a", &[]) && !is_kind(&["a"], "a", &[9]));
+    }
 }

@@ -1,11 +1,6 @@
 //! What tests of whole runs and hunts share.
 
-use std::{
-    fs,
-    path::Path,
-    process::Output,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Output};
 
 /// Asserts the exit code, and that the output says these things.
 #[track_caller]
@@ -29,14 +24,4 @@ pub fn processes(store: &Path) -> Vec<String> {
         }
     }
     found
-}
-
-/// Waits for a named condition.
-#[track_caller]
-pub fn wait_for(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(begin.elapsed() < timeout, "{what}: not within {timeout:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -40,9 +40,22 @@ pub(super) enum Verdict {
     Unknown,
 }
 
+/// Whether a repeated command takes effect again. Correct builds have it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dedup {
+    /// It does not: it is answered as it was.
+    #[default]
+    On,
+    /// It does, each time. For mutants.
+    Off,
+}
+
 /// All sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sessions {
+    dedup: Dedup,
+    /// How often a repeated command was let through.
+    repeats: u64,
     table: BTreeMap<u64, Session>,
     /// Log index of the last use, to session: the first is the next to be evicted.
     by_use: BTreeMap<u64, u64>,
@@ -78,7 +91,19 @@ impl Sessions {
             return Err(MachineError::Inconsistent("two sessions were last used by one log entry"));
         }
         let digest = table.iter().fold(0, |sum: u64, (&id, session)| sum.wrapping_add(session_hash(id, session)));
-        Ok(Self { table, by_use, digest })
+        Ok(Self { table, by_use, digest, ..Self::default() })
+    }
+
+    pub(super) fn set_dedup(&mut self, dedup: Dedup, repeats: u64) {
+        (self.dedup, self.repeats) = (dedup, repeats);
+    }
+
+    pub(super) fn dedup(&self) -> Dedup {
+        self.dedup
+    }
+
+    pub(super) fn repeats(&self) -> u64 {
+        self.repeats
     }
 
     pub(super) fn table(&self) -> &BTreeMap<u64, Session> {
@@ -125,10 +150,23 @@ impl Sessions {
         self.by_use.insert(index, stamp.session);
         session.used = index;
         self.digest = self.digest.wrapping_add(session_hash(stamp.session, session));
-        match &session.answer {
+        let verdict = match &session.answer {
             Some(answer) if stamp.seq == session.seq => Verdict::Duplicate(answer.clone()),
             _ if stamp.seq <= session.seq => Verdict::Stale,
             _ => Verdict::New,
+        };
+        if self.dedup == Dedup::Off && !matches!(verdict, Verdict::New) {
+            self.repeats += 1;
+            return Verdict::New;
+        }
+        verdict
+    }
+
+    /// Forgets the sessions last used behind this index, as if the log were about to be applied from there once more. For mutants.
+    pub(super) fn forget_after(&mut self, index: u64) {
+        for session in self.by_use.split_off(&(index + 1)).into_values() {
+            let forgotten = self.table.remove(&session).expect("the two maps agree");
+            self.digest = self.digest.wrapping_sub(session_hash(session, &forgotten));
         }
     }
 

@@ -162,7 +162,7 @@ impl Protocol for MultiPaxos {
         let ballot = self.role.ballot().unwrap_or_else(|| self.promised.max(self.leader_ballot));
         Status {
             id: self.config.id,
-            role: self.role.name().to_owned(),
+            role: self.role_name().to_owned(),
             term: ballot.number(),
             leader: self.leader,
             commit: self.applied.0,
@@ -194,6 +194,11 @@ impl MultiPaxos {
             machine_digest: self.machine.digest(),
             now: self.now,
         }
+    }
+
+    /// The role's name, but for a node that must not vote (yet): see [`standing`].
+    fn role_name(&self) -> &'static str {
+        if matches!(self.role, Role::Follower) && !self.standing.is_fit() { "learner" } else { self.role.name() }
     }
 
     fn receive(&mut self, from: NodeId, message: Message, out: &mut Out) {

@@ -25,7 +25,7 @@
 //!
 //! [`rules`] holds the safety rules; the other modules do what they allow.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -75,6 +75,8 @@ pub struct Raft {
     life: u64,
     /// Whether this life was put into a record yet.
     life_recorded: bool,
+    /// The vote in the last record of term and vote.
+    vote_recorded: Option<NodeId>,
     durability: Durability<LogIndex>,
 
     machine: Machine,
@@ -86,6 +88,12 @@ pub struct Raft {
     /// When a leader of the current term was last heard.
     leader_heard: Option<Time>,
     election_at: Time,
+    /// With leases: before this, it may hear a leader of its last life, whom it promised not to vote against.
+    votes_from: Time,
+    /// How far the followers' logs matched when this server last led. Only a wrong rule looks at it.
+    former_matches: BTreeMap<NodeId, LogIndex>,
+    /// How far the wall clock is off, nanoseconds. Only a wrong rule looks at it.
+    wall_offset_ns: i64,
 
     gate: ForwardGate<Term>,
     /// Commands that were passed on, each with the leader it went to.
@@ -101,7 +109,7 @@ impl Protocol for Raft {
     type Record = Record;
 
     const KIND: ProtocolKind = ProtocolKind::Raft;
-    const READ_MODES: &'static [ReadMode] = &[ReadMode::Quorum];
+    const READ_MODES: &'static [ReadMode] = &[ReadMode::Quorum, ReadMode::Lease];
     const MESSAGE_KINDS: &'static [&'static str] = Message::KINDS;
 
     fn restore(config: Config, stored: Stored<Record>, now: Time, seed: u64) -> Result<Self, RestoreError> {
@@ -120,7 +128,7 @@ impl Protocol for Raft {
             Input::Receive { from, message } => self.receive(from, message, out),
             Input::Client { id, request } => self.on_client(id, request, out),
             Input::Durable(ticket) => self.on_durable(ticket, out),
-            Input::WallClock { .. } => {}
+            Input::WallClock { offset_ns } => self.wall_offset_ns = offset_ns,
         }
         self.on_time(out);
         self.finish(out);
@@ -140,7 +148,7 @@ impl Protocol for Raft {
             voters: self.memberships.in_force().all_voters().into_iter().collect(),
             learners: self.memberships.in_force().learners.clone(),
             mutant: self.config.mutant.map(|m| m.id.to_owned()),
-            fired: self.rules.fired(),
+            fired: self.rules.fired() + self.machine.repeats(),
         }
     }
 }
@@ -189,11 +197,12 @@ impl Raft {
         match &self.role {
             Role::Leader(_) => self.on_leader_time(out),
             _ if self.now >= self.election_at => self.on_election_timeout(out),
-            _ => {}
+            _ => self.ask_again_if_due(out),
         }
     }
 
     fn finish(&mut self, out: &mut Out) {
+        self.apply(out);
         while let Some(to) = self.to_replicate.pop_front() {
             self.replicate(to, out);
         }
@@ -209,17 +218,22 @@ impl Raft {
     }
 
     fn assert_invariants(&self) {
-        assert!(self.applied <= self.commit, "only what is committed is applied");
         assert!(self.commit <= self.log.last_index(), "only what is in the log is committed");
-        assert!(self.log.base().0 <= self.applied, "only what is applied leaves the log");
         assert!(self.durability.index() <= self.log.last_index(), "only what is in the log is durable in it");
-        assert!(self.log.last_term() <= self.hard.term, "no entry is of a term not yet seen");
+        // What a mutant may break without harm to this process; its harm is to show to clients.
+        let mutated = self.rules.is_mutated();
+        assert!(mutated || self.applied <= self.commit, "only what is committed is applied");
+        assert!(mutated || self.log.base().0 <= self.applied, "only what is applied leaves the log");
+        assert!(mutated || self.log.last_term() <= self.hard.term, "no entry is of a term not yet seen");
     }
 
     fn wake_at(&self) -> Time {
         let role = match &self.role {
             Role::Leader(leadership) => leadership.wake_at(),
-            _ => self.election_at,
+            Role::Follower => self.election_at,
+            Role::PreCandidate { ask_again_at, .. } | Role::Candidate { ask_again_at, .. } => {
+                self.election_at.min(*ask_again_at)
+            }
         };
         self.client_deadline().map_or(role, |at| at.min(role))
     }
@@ -228,11 +242,15 @@ impl Raft {
     ///
     /// Paper, Figure 2, "Persistent state … updated on stable storage before responding to RPCs".
     fn send(&self, to: NodeId, message: Message, out: &mut Out) {
-        if self.hard_changed || !self.durability.covers_hard_state() {
-            out.send_when_durable.push((to, message));
-        } else {
+        if self.hard_state_is_durable() {
             out.send.push((to, message));
+        } else {
+            out.send_when_durable.push((to, message));
         }
+    }
+
+    fn hard_state_is_durable(&self) -> bool {
+        !self.hard_changed && self.durability.covers_hard_state()
     }
 
     /// Puts a record behind the hard state it depends on.
@@ -244,9 +262,15 @@ impl Raft {
 
     fn record_hard_state(&mut self, out: &mut Out) {
         if std::mem::take(&mut self.hard_changed) {
-            out.records.push(Record::HardState(self.hard));
+            let hard = self.rules.recorded_hard_state(self.hard, self.vote_recorded);
+            out.records.push(Record::HardState(hard));
             out.sync_wanted = true;
             self.durability.hard_state_recorded();
+            self.vote_recorded = hard.voted_for;
+        } else if self.vote_recorded != self.hard.voted_for {
+            // Only a wrong rule leaves the vote to a later step.
+            out.records.push(Record::HardState(self.hard));
+            self.vote_recorded = self.hard.voted_for;
         }
     }
 

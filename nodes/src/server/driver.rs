@@ -97,6 +97,8 @@ impl Clock {
 pub struct Parts<P: Protocol> {
     /// The core.
     pub protocol: P,
+    /// How often the mutant of this process decided otherwise before the core began: in the recovery of its storage.
+    pub fired_before: u64,
     /// Its clock; restored on the same.
     pub clock: Clock,
     /// Where inputs come from.
@@ -273,7 +275,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn publish(&self) {
-        let new = self.parts.protocol.status();
+        let mut new = self.parts.protocol.status();
+        new.fired += self.parts.fired_before;
         let old = self.parts.status.send_replace(new.clone());
         if (&old.role, old.term, old.leader) != (&new.role, new.term, new.leader) {
             let leader = new.leader.map_or_else(|| "none".to_owned(), |leader| leader.0.to_string());

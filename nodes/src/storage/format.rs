@@ -24,6 +24,9 @@ pub const RECORD_HEADER_BYTES: usize = 9;
 /// The largest kind + payload of one record (a snapshot is one).
 pub const RECORD_BYTES_MAX: usize = 1 << 30;
 
+/// No torn record larger than this is completed.
+const COMPLETED_BYTES_MAX: usize = 1 << 20;
+
 const KIND_RECORD: u8 = 0;
 const KIND_MARK: u8 = 1;
 const KIND_SNAPSHOT: u8 = 2;
@@ -279,6 +282,23 @@ fn is_end(payload: &[u8], generation: u64, records: usize) -> bool {
     payload.len() == END_PAYLOAD_BYTES
         && payload[..8] == generation.to_le_bytes()
         && payload[8..] == (records as u64).to_le_bytes()
+}
+
+/// The bad record at `at` as it would be if nothing were wrong with it, its missing bytes zeros, and where the next one begins. None if
+/// too little of it is there, or if it is no plain record. For mutants that check no checksum.
+#[must_use]
+pub fn completed(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
+    let rest = bytes.get(at..).filter(|rest| rest.len() > RECORD_HEADER_BYTES && rest[8] == KIND_RECORD)?;
+    let len = u32::from_le_bytes(rest[..4].try_into().expect("four bytes")) as usize;
+    if len == 0 || len > COMPLETED_BYTES_MAX {
+        return None;
+    }
+    let present = rest.len().min(8 + len);
+    let mut record = rest[..present].to_vec();
+    record.resize(8 + len, 0);
+    let crc = checksum(&record[..4], &record[8..]).to_le_bytes();
+    record[4..8].copy_from_slice(&crc);
+    Some((record, at + present))
 }
 
 struct RawRecord {

@@ -44,6 +44,20 @@ pub struct Recovery {
     pub segments: usize,
     /// Bytes cut from the end, and why they were bad.
     pub cut: Option<(u64, &'static str)>,
+    /// How often a torn tail was treated otherwise than is right.
+    pub deviations: u64,
+}
+
+/// What recovery does with a torn tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TornTail {
+    /// Cuts it: what is right.
+    #[default]
+    Cut,
+    /// Drops all of the segment that it stands in. For mutants.
+    DropSegment,
+    /// Takes its records for whole as long as they can be decoded: missing bytes as zeros, checksums unseen. For mutants.
+    Accept,
 }
 
 /// An open log. What is appended stays in `buffer` until [`Log::sync`].
@@ -65,6 +79,18 @@ impl Log {
     /// # Errors
     /// When the directory is taken, foreign or damaged, or cannot be read.
     pub fn open<R: DeserializeOwned>(path: &Path, owner: &Owner) -> Result<Opened<R>, StorageError> {
+        Self::open_with(path, owner, TornTail::default())
+    }
+
+    /// The same, for a process in which recovery may be wrong.
+    ///
+    /// # Errors
+    /// As for [`Log::open`].
+    pub fn open_with<R: DeserializeOwned>(
+        path: &Path,
+        owner: &Owner,
+        torn: TornTail,
+    ) -> Result<Opened<R>, StorageError> {
         let directory = Directory::open(path, owner)?;
         let generation = choose_generation(&directory)?;
         let mut recovery = Recovery { generation, ..Recovery::default() };
@@ -74,7 +100,7 @@ impl Log {
         let segment = SegmentId { generation, number: 0, start: 0 };
         let mut log =
             Self { directory, segment, offset: 0, file: None, buffer: Vec::new(), segment_bytes: SEGMENT_BYTES };
-        log.read_segments(&mut stored.records, &mut recovery)?;
+        log.read_segments(&mut stored.records, &mut recovery, torn)?;
         recovery.records = stored.records.len();
         Ok(Opened { log, stored, recovery })
     }
@@ -88,6 +114,7 @@ impl Log {
         &mut self,
         records: &mut Vec<R>,
         recovery: &mut Recovery,
+        torn: TornTail,
     ) -> Result<(), StorageError> {
         let generation = self.segment.generation;
         let listing = self.directory.list()?;
@@ -97,15 +124,23 @@ impl Log {
             if number != place as u64 {
                 return Err(StorageError::damaged(self.directory.segment(generation, place as u64), "it is missing"));
             }
-            let bytes = fs::read(&path).map_err(StorageError::io("read", &path))?;
+            let mut bytes = fs::read(&path).map_err(StorageError::io("read", &path))?;
             self.segment = SegmentId { generation, number, start: self.segment.start + self.offset };
-            let scan = format::scan_segment(&bytes, self.segment).map_err(|e| StorageError::damaged(&path, e))?;
+            if torn == TornTail::Accept && place + 1 == numbers.len() {
+                recovery.deviations += accept_torn::<R>(&mut bytes, self.segment, &path)?;
+            }
+            let mut scan = format::scan_segment(&bytes, self.segment).map_err(|e| StorageError::damaged(&path, e))?;
             if let Some(reason) = scan.torn {
                 // The next segment is made only when this one is durable.
                 if place + 1 < numbers.len() {
                     let detail =
                         format!("bad record at byte {} ({reason}), and a later segment exists", scan.good_bytes);
                     return Err(StorageError::damaged(path, detail));
+                }
+                if torn == TornTail::DropSegment && scan.good_bytes > 0 {
+                    (scan.good_bytes, scan.watermark) = (0, 0);
+                    scan.records.clear();
+                    recovery.deviations += 1;
                 }
                 recovery.cut = Some(((bytes.len() - scan.good_bytes) as u64, reason));
             }
@@ -294,6 +329,23 @@ fn read_base<R: DeserializeOwned>(directory: &Directory, generation: u64) -> Res
     let records =
         base.records.iter().map(|payload| decode(&bytes[payload.clone()], &path)).collect::<Result<_, _>>()?;
     Ok(Stored { snapshot: base.snapshot.map(|range| bytes[range].to_vec()), records })
+}
+
+/// Makes whole what is torn at the end of this segment, in `bytes` and in the file, as far as it can be decoded; says how many records.
+fn accept_torn<R: DeserializeOwned>(bytes: &mut Vec<u8>, segment: SegmentId, path: &Path) -> Result<u64, StorageError> {
+    let mut accepted = 0;
+    // Each turn makes one more record good.
+    while let Ok(format::Scan { torn: Some(_), good_bytes, .. }) = format::scan_segment(bytes, segment)
+        && let Some((record, next)) = format::completed(bytes, good_bytes)
+        && decode::<R>(&record[format::RECORD_HEADER_BYTES..], path).is_ok()
+    {
+        bytes.splice(good_bytes..next, record);
+        accepted += 1;
+    }
+    if accepted > 0 {
+        fs::write(path, &*bytes).map_err(StorageError::io("rewrite", path))?;
+    }
+    Ok(accepted)
 }
 
 fn decode<R: DeserializeOwned>(payload: &[u8], path: &Path) -> Result<R, StorageError> {

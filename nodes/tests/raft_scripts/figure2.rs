@@ -13,7 +13,7 @@ use nodes::{
 
 use crate::cluster::{MS, T_MS, config};
 
-type Out = Outputs<Message, Record>;
+pub type Out = Outputs<Message, Record>;
 
 /// One server, number 1 of three, alone with the test.
 pub struct Server {
@@ -23,7 +23,7 @@ pub struct Server {
     wake_at: u64,
 }
 
-fn entry(index: u64, term: u64) -> Entry {
+pub fn entry(index: u64, term: u64) -> Entry {
     Entry { term: Term(term), index: LogIndex(index), payload: Payload::Command(write(index)) }
 }
 
@@ -38,7 +38,7 @@ pub fn put(value: u64) -> Request {
 }
 
 /// What a disk holds: a term, a vote, and entries of these terms.
-fn stored(term: u64, voted_for: Option<u64>, terms: &[u64]) -> Stored<Record> {
+pub fn stored(term: u64, voted_for: Option<u64>, terms: &[u64]) -> Stored<Record> {
     let hard = HardState { term: Term(term), voted_for: voted_for.map(NodeId) };
     let entries = terms.iter().zip(1..).map(|(&term, index)| Record::Entry(entry(index, term)));
     Stored { snapshot: None, records: [Record::HardState(hard)].into_iter().chain(entries).collect() }
@@ -78,7 +78,7 @@ impl Server {
         self.now += ms * MS;
     }
 
-    fn wake(&mut self) -> Out {
+    pub fn wake(&mut self) -> Out {
         self.now = self.now.max(self.wake_at);
         self.step(Input::Tick)
     }
@@ -87,16 +87,16 @@ impl Server {
         self.step(Input::Client { id: RequestId(id), request })
     }
 
-    fn terms(&self) -> Vec<u64> {
+    pub fn terms(&self) -> Vec<u64> {
         self.raft.view().entries.iter().map(|e| e.term.0).collect()
     }
 
-    fn role(&self) -> String {
+    pub fn role(&self) -> String {
         self.raft.status().role
     }
 
     /// Becomes a candidate of the next term, its own vote durable.
-    fn stand(&mut self) -> Out {
+    pub fn stand(&mut self) -> Out {
         self.wake();
         let term = self.raft.view().term;
         let out = self.receive(2, pre_vote_reply(term.0, term.0 + 1));
@@ -124,11 +124,11 @@ pub fn request_vote(term: u64, last_term: u64, last_index: u64) -> Message {
     })
 }
 
-fn vote_reply(term: u64, granted: bool) -> Message {
+pub fn vote_reply(term: u64, granted: bool) -> Message {
     Message::VoteReply(VoteReply { pre: false, term: Term(term), asked: Term(term), granted })
 }
 
-fn pre_vote_reply(term: u64, asked: u64) -> Message {
+pub fn pre_vote_reply(term: u64, asked: u64) -> Message {
     Message::VoteReply(VoteReply { pre: true, term: Term(term), asked: Term(asked), granted: true })
 }
 
@@ -148,14 +148,14 @@ pub fn matched(term: u64, index: u64) -> Message {
     Message::AppendReply(AppendReply { term: Term(term), round: 0, outcome: AppendOutcome::Match(LogIndex(index)) })
 }
 
-fn vote_of(messages: &[(NodeId, Message)]) -> Option<(u64, bool)> {
+pub fn vote_of(messages: &[(NodeId, Message)]) -> Option<(u64, bool)> {
     messages.iter().find_map(|(_, m)| match m {
         Message::VoteReply(reply) => Some((reply.term.0, reply.granted)),
         _ => None,
     })
 }
 
-fn outcome_of(messages: &[(NodeId, Message)]) -> Option<AppendOutcome> {
+pub fn outcome_of(messages: &[(NodeId, Message)]) -> Option<AppendOutcome> {
     messages.iter().find_map(|(_, m)| match m {
         Message::AppendReply(reply) => Some(reply.outcome),
         _ => None,
@@ -505,9 +505,27 @@ fn a_candidate_follows_the_leader_or_tries_again() {
     assert_eq!(server.role(), "follower");
     let mut server = Server::new(1, &[1]);
     server.stand();
+    server.wait(2 * T_MS);
     let out = server.wake();
     assert_eq!(server.role(), "pre-candidate");
     assert_eq!(out.send.len(), 2);
+}
+
+/// Reference: section 5.1: servers retry RPCs. Those who have answered are not asked again.
+#[test]
+fn a_candidate_asks_again_those_who_have_not_answered() {
+    let mut server = Server::with(config(1, 5), stored(1, None, &[1]));
+    let asked = |out: &Out| out.send.iter().map(|(to, m)| (to.0, m.clone())).collect::<Vec<_>>();
+    server.wake();
+    server.receive(2, pre_vote_reply(1, 2));
+    let again = server.wake();
+    assert_eq!(server.role(), "pre-candidate");
+    assert_eq!(asked(&again).iter().map(|(to, _)| *to).collect::<Vec<_>>(), [3, 4, 5]);
+    server.receive(3, pre_vote_reply(1, 2));
+    server.sync();
+    server.receive(4, vote_reply(2, true));
+    let again = server.wake();
+    assert_eq!(asked(&again), [2, 3, 5].map(|to| (to, request_vote(2, 1, 1))));
 }
 
 /// Reference: Figure 2, "Leaders", rule 1; section 8: entries at once, the first of them a no-op.

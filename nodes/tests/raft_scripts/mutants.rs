@@ -4,7 +4,7 @@ use nodes::{
     mutants::Mutant,
     protocol::{
         Config, NodeId, Protocol, Reply, Request, Stored,
-        raft::{AppendOutcome, LogIndex, Message, mutants},
+        raft::{AppendOutcome, AppendReply, LogIndex, Message, Record, Term, mutants},
     },
 };
 
@@ -13,10 +13,33 @@ use crate::{
     figure2::{Server, append, request_vote},
 };
 
+mod durability;
+mod elections;
+mod leases;
+mod reads;
+mod replication;
+mod sessions;
+mod snapshots;
+
 const CORRECT_AND: fn(Mutant) -> [Option<Mutant>; 2] = |mutant| [None, Some(mutant)];
 
 fn server(mutant: Option<Mutant>) -> Server {
     Server::with(Config { mutant, ..config(1, 3) }, Stored::default())
+}
+
+/// Number 1 of so many voters, with this mutant and on this disk.
+fn server_of(mutant: Option<Mutant>, voters: u64, stored: Stored<Record>) -> Server {
+    Server::with(Config { mutant, ..config(1, voters) }, stored)
+}
+
+fn fired(server: &Server) -> u64 {
+    server.raft.status().fired
+}
+
+/// A follower's answer that echoes this round and matches up to this index.
+fn echo(term: u64, round: u64, index: u64) -> Message {
+    let outcome = AppendOutcome::Match(LogIndex(index));
+    Message::AppendReply(AppendReply { term: Term(term), round, outcome })
 }
 
 fn read() -> Request {

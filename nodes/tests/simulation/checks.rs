@@ -75,8 +75,8 @@ pub trait Checks<P: Protocol> {
     }
 
     /// How the nodes of this schedule answer reads.
-    fn read_mode(_schedule: &Schedule) -> ReadMode {
-        ReadMode::default()
+    fn read_mode(schedule: &Schedule) -> ReadMode {
+        if schedule.leases && P::READ_MODES.contains(&ReadMode::Lease) { ReadMode::Lease } else { ReadMode::default() }
     }
 
     /// Whether this node may lose its whole disk now, and the protocol still has to keep its promises.

@@ -39,6 +39,11 @@ const SCHEDULES: u64 = 10_000;
 /// A mutant that this many schedules do not expose counts as overlooked.
 const SCHEDULES_FOR_MUTANT: u64 = 3_000;
 
+/// A decoy is run through so many schedules.
+const SCHEDULES_FOR_DECOY: u64 = 2_000;
+/// A mutant's nodes must go on running in so many schedules.
+const SCHEDULES_BLIND: u64 = 60;
+
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value:?}")))
 }
@@ -189,17 +194,34 @@ fn survives_a_crash_at_every_persist_point<P: Protocol, C: Checks<P>>() {
 
 /// Looks for a schedule that exposes the bug in one of these words, and says how.
 fn hunt<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str]) {
-    hunt_among::<P, C>(Schedule::of, mutant, words);
+    hunt_in::<P, C>(mutant, words, |seed, mutant| Schedule::of(seed, Some(mutant)));
 }
 
-/// The same, among schedules of one kind.
-fn hunt_among<P: Protocol, C: Checks<P>>(kind: fn(u64, Option<Mutant>) -> Schedule, mutant: Mutant, words: &[&str]) {
+/// The same, in schedules of this kind.
+fn hunt_in<P: Protocol, C: Checks<P>>(mutant: Mutant, words: &[&str], schedule: impl Fn(u64, Mutant) -> Schedule) {
     for seed in 0..SCHEDULES_FOR_MUTANT {
-        let Err(violation) = run::<P, C>(kind(seed, Some(mutant)), false) else { continue };
+        let Err(violation) = run::<P, C>(schedule(seed, mutant), false) else { continue };
         if words.iter().any(|words| violation.what.contains(words)) {
             eprintln!("{}: seed {seed}: {}", mutant.id, violation.what);
             return;
         }
     }
     panic!("{} stayed hidden in {SCHEDULES_FOR_MUTANT} schedules", mutant.id);
+}
+
+/// A decoy costs liveness at most: no schedule exposes anything.
+fn is_harmless<P: Protocol, C: Checks<P>>(decoy: Mutant) {
+    let stats = run_all::<P, C>(SCHEDULES_FOR_DECOY, |seed| Schedule::of(seed, Some(decoy)));
+    let stats = stats.unwrap_or_else(|violation| panic!("{}: {violation}", decoy.id));
+    eprintln!("{}: {SCHEDULES_FOR_DECOY} schedules, at most {} ns to recover", decoy.id, stats.recovery_max);
+}
+
+/// A mutant's harm is to be seen by clients, so the node itself must not stop: not on an assertion, and not at its next start.
+fn goes_on_running<P: Protocol, C: Checks<P>>(mutant: Mutant) {
+    for seed in 0..SCHEDULES_BLIND {
+        let schedule = Schedule { blind: true, ..Schedule::of(seed, Some(mutant)) };
+        let Err(violation) = run::<P, C>(schedule, false) else { continue };
+        let stopped = ["panic:", "does not start"].iter().any(|words| violation.what.contains(words));
+        assert!(!stopped, "{} stops its node: {violation}", mutant.id);
+    }
 }

@@ -105,6 +105,12 @@ pub struct Schedule {
     pub transfers: f64,
     /// How likely a client prefers exactly-once over at-most-once.
     pub stamped: f64,
+    /// Whether leaders answer reads under a lease, where the protocol offers that.
+    pub leases: bool,
+    /// How likely a fault sets a node's wall clock.
+    pub wall_clock: f64,
+    /// Nothing is checked; only a node that stops is a violation. For mutants, whose harm must not be the end of their process.
+    pub blind: bool,
 }
 
 /// No cluster has more nodes than this.
@@ -164,6 +170,9 @@ impl Schedule {
             transfers: pick(rng, &[0.0, 0.03, 0.1]),
             stamped: pick(rng, &[0.0, 0.3, 1.0]),
             disk_loss: pick(rng, &[0.0, 0.0, 0.05, 0.3]),
+            leases: pick(rng, &[false, false, true]),
+            wall_clock: pick(rng, &[0.0, 0.05, 0.3]),
+            blind: false,
         }
     }
 

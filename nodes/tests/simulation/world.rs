@@ -302,7 +302,8 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
 
     fn handle(&mut self, event: Event<P::Message>) -> Outcome {
         if let Some(resumes) = self.paused(&event) {
-            self.after(resumes - self.now, event);
+            let delay = self.resume_delay(resumes);
+            self.after(delay, event);
             return Ok(());
         }
         match event {
@@ -337,6 +338,11 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
             Event::Change { node } => self.change(node),
             Event::Probe { node } => self.probe(node),
         }
+    }
+
+    /// What came while a node was paused lies in many queues; it takes from them in no order that can be told.
+    fn resume_delay(&mut self, resumes: u64) -> u64 {
+        resumes - self.now + self.rng.random_range(0..MILLISECOND)
     }
 
     /// Until when an event has to wait, if its node is paused.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{http::Http, status::StatusError};
 
 /// A change that is not agreed to within this is given up; it may come about later all the same.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
+const CHANGE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Asks for these voters and learners, all of them; `Ok` once the cluster says that it is so.
 ///

@@ -119,17 +119,27 @@ fn ring(nodes: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumber)> {
     links
 }
 
-/// Another set of voters, and sometimes a learner. Most often it differs from the founders by one or two; never are there fewer
-/// than two voters, so that a change is always one that a quorum must agree to.
+/// Another set of voters, and sometimes a learner. Half of them are the founders with one more or one less, so that one voter changes
+/// at a time; never are there fewer than two, so that a change is always one that a quorum must agree to.
 pub(super) fn membership(scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
-    let mut nodes = shuffled(scene, pick);
+    let nodes = shuffled(scene, pick);
     let fewest = 2.min(scene.nodes);
     let most = (scene.founders + 1).min(scene.nodes).max(fewest);
-    let count = fewest + (pick >> 8) as u32 % (most - fewest + 1);
-    let mut voters = nodes.drain(..count as usize).collect::<Vec<_>>();
+    let mut voters: Vec<NodeNumber> = if pick >> 20 & 1 == 0 {
+        let mut near: Vec<_> = (1..=scene.founders).filter(|node| *node != nodes[0]).collect();
+        // A spare node is not among the founders, so it is added.
+        near.extend((nodes[0] > scene.founders).then_some(nodes[0]));
+        near
+    } else {
+        let count = fewest + (pick >> 8) as u32 % (most - fewest + 1);
+        nodes[..count as usize].to_vec()
+    };
+    if voters.len() < fewest as usize {
+        voters = (1..=fewest).collect();
+    }
     voters.sort_unstable();
-    let learners = nodes.first().copied().filter(|_| pick >> 16 & 3 == 0).into_iter().collect();
-    (voters, learners)
+    let learner = nodes.into_iter().find(|node| !voters.contains(node)).filter(|_| pick >> 16 & 3 == 0);
+    (voters, learner.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -213,5 +223,7 @@ mod tests {
         }
         assert_eq!(sizes, [2, 3, 4].into());
         assert!(learned);
+        let single = |pick| membership(&scene, pick).0 == [1, 2, 3, 5];
+        assert!((0..64).any(single), "one spare node joins the founders");
     }
 }

@@ -214,10 +214,11 @@ impl MultiPaxos {
         if first >= leadership.next || progress.in_flight.len() >= self.config.max_inflight {
             return None;
         }
-        let values =
+        let mut values =
             self.log.batch(first, self.config.max_append_bytes, |cell| cell.accepted.as_ref().map(|a| &a.payload));
+        values.truncate(usize::try_from(leadership.next.0 - first.0).unwrap_or(usize::MAX));
+        assert!(!values.is_empty(), "a leader has accepted what it proposes");
         let next = first.plus(values.len());
-        assert!(next > first && next <= leadership.next, "a leader has accepted what it proposes");
         let message = self.accept_message(leadership, first, values);
         if let Role::Leader(leadership) = &mut self.role {
             let progress = leadership.followers.get_mut(&to)?;

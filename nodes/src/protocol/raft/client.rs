@@ -7,9 +7,11 @@
 //!
 //! A command is passed on once; one that came from another node is never passed on again.
 
+use std::collections::BTreeMap;
+
 use super::{Forward, LogIndex, Message, Out, Payload, Raft, election::Role, reads::Reader, replication::Transfer};
 use crate::{
-    machine::{Answer, Command},
+    machine::{Answer, Command, Operation, SESSIONS_MAX, Stamp},
     protocol::{NodeId, Refusal, Reply, Request, RequestId, Time},
 };
 
@@ -30,6 +32,33 @@ pub(super) enum Asker {
 pub(super) struct Proposal {
     pub index: LogIndex,
     pub asker: Asker,
+}
+
+/// The newest answer of each session, in the memory of one leader. For a mutant: the sessions of the machine are what is right.
+#[derive(Debug, Default)]
+pub(super) struct AnswerCache(BTreeMap<u64, (u64, Answer)>);
+
+impl AnswerCache {
+    /// Keeps the answer to a command with a stamp.
+    pub fn keep(&mut self, command: &Command, answer: &Answer) {
+        let Command::Do { stamp: Some(stamp), .. } = command else { return };
+        self.0.insert(stamp.session, (stamp.seq, answer.clone()));
+        if self.0.len() > SESSIONS_MAX {
+            self.0.pop_first();
+        }
+    }
+
+    fn look_up(&self, stamp: Stamp) -> Option<&Answer> {
+        self.0.get(&stamp.session).filter(|(seq, _)| *seq == stamp.seq).map(|(_, answer)| answer)
+    }
+}
+
+/// The answer to a command that is known before it is applied, if it is.
+fn foreseen_answer(command: &Command) -> Option<Answer> {
+    match command {
+        Command::Do { operation: Operation::Write { .. } | Operation::Append { .. }, .. } => Some(Answer::Done),
+        Command::Do { .. } | Command::OpenSession => None,
+    }
 }
 
 impl Raft {
@@ -86,11 +115,34 @@ impl Raft {
         if self.pending() >= self.config.max_pending {
             return Err(Refusal::Overloaded);
         }
-        let index = self.append_own(Payload::Command(command), out);
-        if let Role::Leader(leadership) = &mut self.role {
-            leadership.proposals.push_back(Proposal { index, asker });
+        if let Some(answer) = self.cached_answer(&command) {
+            self.answer_command(asker, Ok(answer), out);
+            return Ok(());
         }
+        let foreseen = foreseen_answer(&command);
+        let index = self.append_own(Payload::Command(command), out);
+        match foreseen {
+            Some(answer) if self.rules.may_answer_command(index, self.applied) => {
+                self.answer_command(asker, Ok(answer), out);
+            }
+            _ => {
+                if let Role::Leader(leadership) = &mut self.role {
+                    leadership.proposals.push_back(Proposal { index, asker });
+                }
+            }
+        }
+        // Nothing new for a leader that counts only what is durable.
+        self.advance_commit(out);
         Ok(())
+    }
+
+    fn cached_answer(&self, command: &Command) -> Option<Answer> {
+        match (&self.role, command) {
+            (Role::Leader(leadership), Command::Do { stamp: Some(stamp), .. }) => {
+                leadership.answer_cache.look_up(*stamp).cloned()
+            }
+            _ => None,
+        }
     }
 
     fn forward(&mut self, leader: NodeId, client: RequestId, command: Command, out: &mut Out) {

@@ -7,7 +7,7 @@ use super::{
     replication::Leadership,
     rules::{self, Ballot, VoterState},
 };
-use crate::protocol::NodeId;
+use crate::protocol::{NodeId, ReadMode, Time};
 
 /// What a server is at the moment, with the data that only then makes sense.
 #[derive(Debug)]
@@ -18,11 +18,17 @@ pub(super) enum Role {
     PreCandidate {
         /// Who would grant a vote.
         grants: BTreeSet<NodeId>,
+        /// When the others are asked again.
+        ask_again_at: Time,
     },
     /// Asks for votes.
     Candidate {
         /// Who granted one; this server itself once its own is durable.
         grants: BTreeSet<NodeId>,
+        /// When the others are asked again.
+        ask_again_at: Time,
+        /// The leader itself wants this election.
+        transfer: bool,
     },
     /// Leads.
     Leader(Box<Leadership>),
@@ -43,11 +49,13 @@ impl Role {
 impl Raft {
     /// The election timer ran out. A server that is no voter waits to be contacted.
     pub(super) fn on_election_timeout(&mut self, out: &mut Out) {
-        if self.may_stand() {
-            self.start_pre_vote(out);
-        } else {
+        if !self.may_stand() {
             self.become_follower(None, out);
             self.reset_election_timer();
+        } else if self.rules.asks_before_election() {
+            self.start_pre_vote(out);
+        } else {
+            self.start_election(false, out);
         }
     }
 
@@ -62,9 +70,10 @@ impl Raft {
     fn start_pre_vote(&mut self, out: &mut Out) {
         self.leader = None;
         self.leader_heard = None;
-        self.role = Role::PreCandidate { grants: BTreeSet::from([self.config.id]) };
+        let ask_again_at = self.after(self.config.heartbeat_ns);
+        self.role = Role::PreCandidate { grants: BTreeSet::from([self.config.id]), ask_again_at };
         self.reset_election_timer();
-        self.ask_for_votes(true, false, out);
+        self.ask_for_votes(out);
         self.count_pre_votes(out);
     }
 
@@ -73,12 +82,19 @@ impl Raft {
         self.leader = None;
         self.leader_heard = None;
         self.set_hard_state(HardState { term: self.hard.term.next(), voted_for: Some(self.config.id) });
-        self.role = Role::Candidate { grants: BTreeSet::new() };
+        let ask_again_at = self.after(self.config.heartbeat_ns);
+        self.role = Role::Candidate { grants: BTreeSet::new(), ask_again_at, transfer };
         self.reset_election_timer();
-        self.ask_for_votes(false, transfer, out);
+        self.ask_for_votes(out);
     }
 
-    fn ask_for_votes(&self, pre: bool, transfer: bool, out: &mut Out) {
+    /// Asks those who have not granted yet.
+    fn ask_for_votes(&self, out: &mut Out) {
+        let (grants, pre, transfer) = match &self.role {
+            Role::PreCandidate { grants, .. } => (grants, true, false),
+            Role::Candidate { grants, transfer, .. } => (grants, false, *transfer),
+            Role::Follower | Role::Leader(_) => return,
+        };
         let request = RequestVote {
             pre,
             term: if pre { self.hard.term.next() } else { self.hard.term },
@@ -86,15 +102,32 @@ impl Raft {
             last_term: self.log.last_term(),
             transfer,
         };
-        for peer in self.other_voters() {
+        for peer in self.other_voters().into_iter().filter(|peer| !grants.contains(peer)) {
             self.send(peer, Message::RequestVote(request), out);
         }
+    }
+
+    /// Paper, section 5.1: "servers retry RPCs if they do not receive a response in a timely manner". A lost question or answer does
+    /// not cost an election.
+    pub(super) fn ask_again_if_due(&mut self, out: &mut Out) {
+        let again = self.after(self.config.heartbeat_ns);
+        match &mut self.role {
+            Role::PreCandidate { ask_again_at, .. } | Role::Candidate { ask_again_at, .. }
+                if self.now >= *ask_again_at =>
+            {
+                *ask_again_at = again;
+            }
+            _ => return,
+        }
+        self.ask_for_votes(out);
     }
 
     pub(super) fn on_request_vote(&mut self, from: NodeId, m: RequestVote, out: &mut Out) {
         // Before anything else: a voter that hears a leader must not even adopt the term, or one server that cannot hear the
         // leader would depose it.
-        if rules::is_sticky(self.hears_leader(), m.transfer) {
+        let hears_leader = self.hears_leader() || self.now < self.votes_from;
+        let leases = self.config.reads == ReadMode::Lease;
+        if self.rules.is_sticky(hears_leader, m.transfer, leases) {
             if m.pre {
                 self.answer_vote(from, m, false, out);
             }
@@ -121,22 +154,27 @@ impl Raft {
         }
     }
 
-    fn answer_vote(&self, to: NodeId, m: RequestVote, granted: bool, out: &mut Out) {
-        let reply = VoteReply { pre: m.pre, term: self.hard.term, asked: m.term, granted };
-        self.send(to, Message::VoteReply(reply), out);
+    fn answer_vote(&mut self, to: NodeId, m: RequestVote, granted: bool, out: &mut Out) {
+        let reply = Message::VoteReply(VoteReply { pre: m.pre, term: self.hard.term, asked: m.term, granted });
+        if self.rules.vote_may_leave(self.hard_state_is_durable()) {
+            out.send.push((to, reply));
+        } else {
+            out.send_when_durable.push((to, reply));
+        }
     }
 
     pub(super) fn on_vote_reply(&mut self, from: NodeId, m: VoteReply, out: &mut Out) {
         if self.adopt_term(m.term, out) || !m.granted {
             return;
         }
+        let voters = self.other_voters();
         match &mut self.role {
-            Role::PreCandidate { grants } if m.pre && m.asked == self.hard.term.next() => {
-                grants.insert(from);
+            Role::PreCandidate { grants, .. } if m.pre && m.asked == self.hard.term.next() => {
+                grants.insert(self.rules.counted_voter(from, grants, &voters));
                 self.count_pre_votes(out);
             }
-            Role::Candidate { grants } if !m.pre && m.asked == self.hard.term => {
-                grants.insert(from);
+            Role::Candidate { grants, .. } if !m.pre && self.rules.vote_counts(m.asked, self.hard.term) => {
+                grants.insert(self.rules.counted_voter(from, grants, &voters));
                 self.count_votes(out);
             }
             // An answer to a question of another term, or one that is settled.
@@ -145,7 +183,7 @@ impl Raft {
     }
 
     fn count_pre_votes(&mut self, out: &mut Out) {
-        if let Role::PreCandidate { grants } = &self.role
+        if let Role::PreCandidate { grants, .. } = &self.role
             && self.rules.quorum_has(self.memberships.in_force(), |id| grants.contains(&id))
         {
             self.start_election(false, out);
@@ -154,7 +192,7 @@ impl Raft {
 
     /// Paper, section 5.2: a candidate that got votes from a majority of distinct servers in this term leads it.
     fn count_votes(&mut self, out: &mut Out) {
-        if let Role::Candidate { grants } = &self.role
+        if let Role::Candidate { grants, .. } = &self.role
             && self.rules.quorum_has(self.memberships.in_force(), |id| grants.contains(&id))
         {
             self.become_leader(out);
@@ -163,10 +201,10 @@ impl Raft {
 
     /// A candidate's own vote counts once it is durable, as any other's.
     pub(super) fn count_own_vote(&mut self, out: &mut Out) {
-        if self.hard_changed || !self.durability.covers_hard_state() {
+        if !self.hard_state_is_durable() {
             return;
         }
-        if let Role::Candidate { grants } = &mut self.role
+        if let Role::Candidate { grants, .. } = &mut self.role
             && grants.insert(self.config.id)
         {
             self.count_votes(out);
@@ -194,6 +232,7 @@ impl Raft {
     /// Follows `leader`, or nobody yet. A leadership that ends here leaves its clients in the dark: see [`Self::abandon_clients`].
     pub(super) fn become_follower(&mut self, leader: Option<NodeId>, out: &mut Out) {
         if let Role::Leader(leadership) = std::mem::replace(&mut self.role, Role::Follower) {
+            self.former_matches = leadership.followers.iter().map(|(&id, p)| (id, p.matched)).collect();
             self.abandon_clients(*leadership, out);
             self.to_replicate.clear();
             self.reset_election_timer();
@@ -206,9 +245,10 @@ impl Raft {
 
     /// A message of the current term's leader came.
     pub(super) fn hear_leader(&mut self, from: NodeId, out: &mut Out) {
-        assert!(!matches!(self.role, Role::Leader(_)), "two leaders in {:?}: this one and {from:?}", self.hard.term);
+        // Election safety (paper, section 5.2) forbids it. With a mutant the node follows whoever spoke last, so that clients see it.
+        let is_only_one = self.leader.is_none_or(|l| l == from);
         assert!(
-            self.leader.is_none_or(|l| l == from),
+            is_only_one || self.rules.is_mutated(),
             "two leaders in {:?}: {:?} and {from:?}",
             self.hard.term,
             self.leader

@@ -73,10 +73,9 @@ impl Log {
         batch
     }
 
-    /// Adds the next entry.
+    /// Adds the next entry; the caller sees to it that terms never fall.
     pub fn push(&mut self, entry: Entry) {
         assert_eq!(entry.index, self.last_index().next(), "the log has no gaps");
-        assert!(entry.term >= self.last_term(), "terms never fall along the log");
         self.entries.push(entry);
     }
 
@@ -99,15 +98,21 @@ impl Log {
         (self.term_at(index) == Some(term)).then_some(index)
     }
 
-    /// Moves the base up to `index`, which must be kept.
-    pub fn compact_to(&mut self, index: LogIndex) {
-        let term = self.term_at(index).expect("a base is moved to a known place");
+    /// Moves the base up to `index`, which must be kept; `term` is the term there.
+    pub fn compact_to(&mut self, index: LogIndex, term: Term) {
+        assert!(self.term_at(index).is_some(), "a base is moved to a known place");
         self.entries.drain(..usize::try_from(index.0 - self.base.0.0).expect("shorter than usize"));
         self.base = (index, term);
     }
 
-    /// Adds an entry that storage held.
-    pub fn restore(&mut self, entry: Entry) -> Result<(), RestoreError> {
+    /// Puts an entry in the place of another, whatever follows. For mutants.
+    pub fn overwrite(&mut self, entry: Entry) {
+        let at = self.offset(entry.index);
+        self.entries[at] = entry;
+    }
+
+    /// Adds an entry that storage held. Terms never fall, unless a mutant wrote them (`any_term`).
+    pub fn restore(&mut self, entry: Entry, any_term: bool) -> Result<(), RestoreError> {
         if entry.index != self.last_index().next() {
             return Err(RestoreError(format!(
                 "entry {} follows entry {} in the log",
@@ -115,7 +120,7 @@ impl Log {
                 self.last_index().0
             )));
         }
-        if entry.term < self.last_term() {
+        if entry.term < self.last_term() && !any_term {
             return Err(RestoreError(format!("entry {} has an earlier term than the one before it", entry.index.0)));
         }
         self.entries.push(entry);

@@ -8,11 +8,22 @@
 //!
 //! A round serves all reads that arrived before it began, and only those: an echo of an older round proves nothing about them.
 //! A follower asks the leader for r and then reads from its own machine.
+//!
+//! With lease reads (dissertation, section 6.4.1) every heartbeat is a round, and one that a quorum answered proves leadership for a while
+//! from when it was sent; without a lease a read takes its round as ever. The clock of a step is read after its input came, so a
+//! lease that holds in the step held at a moment within the read: a pause behind it may make the answer late, but not wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use super::{LogIndex, Message, Out, Raft, Term, election::Role, rules::ReadState};
-use crate::protocol::{NodeId, Refusal, Reply, RequestId, asked::Asked};
+use super::{
+    LogIndex, Message, Out, Raft, Term,
+    election::Role,
+    rules::{Lease, ReadState},
+};
+use crate::protocol::{NodeId, ReadMode, Refusal, Reply, RequestId, Time, asked::Asked};
+
+/// So many rounds are remembered for leases; an older one is too old to prove anything.
+const ROUNDS_MAX: usize = 64;
 
 /// Who wants to read.
 #[derive(Debug)]
@@ -31,11 +42,22 @@ pub(super) struct LeaderReads {
     /// Arrived since; for the next round.
     waiting: Vec<Reader>,
     under_way: Option<Round>,
+    /// When the newest rounds were sent, oldest first; only with leases.
+    sent: VecDeque<Sent>,
 }
 
-/// A round that a quorum has not answered yet. Its number is the newest.
+/// When a round was sent.
+#[derive(Debug)]
+struct Sent {
+    round: u64,
+    at: Time,
+    wall: i128,
+}
+
+/// A round that a quorum has not answered yet.
 #[derive(Debug)]
 struct Round {
+    number: u64,
     /// The commit index when it began.
     index: LogIndex,
     readers: Vec<Reader>,
@@ -69,7 +91,8 @@ impl Raft {
     pub(super) fn on_read(&mut self, reader: Reader, out: &mut Out) {
         let me = self.config.id;
         let alone = self.rules.quorum_has(self.memberships.in_force(), |id| id == me);
-        let state = self.read_state(alone);
+        let proven = alone || self.holds_lease();
+        let state = self.read_state(proven);
         if self.rules.may_answer_read(state) {
             self.answer_read(reader, self.commit, out);
             return;
@@ -84,41 +107,101 @@ impl Raft {
         }
     }
 
-    fn read_state(&self, round_confirmed: bool) -> ReadState {
+    fn read_state(&self, leadership_proven: bool) -> ReadState {
         match &self.role {
             Role::Leader(leadership) => {
-                ReadState { leads: true, own_term_committed: self.commit >= leadership.first_index, round_confirmed }
+                ReadState { leads: true, own_term_committed: self.commit >= leadership.first_index, leadership_proven }
             }
-            _ => ReadState { leads: false, own_term_committed: false, round_confirmed: false },
+            _ => ReadState { leads: false, own_term_committed: false, leadership_proven: false },
+        }
+    }
+
+    /// Whether this leader may read from its own state without a round.
+    fn holds_lease(&mut self) -> bool {
+        self.config.reads == ReadMode::Lease && self.lease().is_some_and(|lease| self.rules.lease_holds(&lease))
+    }
+
+    fn lease(&mut self) -> Option<Lease> {
+        let answered_round = self.answered_round();
+        let (me, now, now_wall) = (self.config.id, self.now, self.wall_clock());
+        let Role::Leader(leadership) = &self.role else { return None };
+        let newest = leadership.reads.sent.iter().rev().find(|sent| sent.round <= answered_round)?;
+        let heard = |id| if id == me { now } else { leadership.followers.get(&id).map_or(Time(0), |p| p.heard) };
+        Some(Lease {
+            sent: newest.at,
+            sent_wall: newest.wall,
+            answered: self.rules.reached(self.memberships.in_force(), heard),
+            handed_over: leadership.handed_over,
+            election_timeout_ns: self.config.election_timeout_ns,
+            now,
+            now_wall,
+        })
+    }
+
+    /// The newest round that a quorum, this leader included, has answered; 0 if there is none.
+    fn answered_round(&mut self) -> u64 {
+        let me = self.config.id;
+        let Role::Leader(leadership) = &self.role else { return 0 };
+        let own = leadership.reads.round;
+        let round = |id| if id == me { own } else { leadership.followers.get(&id).map_or(0, |p| p.round) };
+        self.rules.reached(self.memberships.in_force(), round)
+    }
+
+    fn has_round_under_way(&self) -> bool {
+        matches!(&self.role, Role::Leader(leadership) if leadership.reads.under_way.is_some())
+    }
+
+    /// The clock that people set. No correct rule looks at it.
+    fn wall_clock(&self) -> i128 {
+        i128::from(self.now.0) + i128::from(self.wall_offset_ns)
+    }
+
+    /// Counts the messages about to be sent as a new round.
+    fn begin_round(&mut self) {
+        let (at, wall) = (self.now, self.wall_clock());
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let reads = &mut leadership.reads;
+        reads.round += 1;
+        if self.config.reads == ReadMode::Lease {
+            reads.sent.push_back(Sent { round: reads.round, at, wall });
+            if reads.sent.len() > ROUNDS_MAX {
+                reads.sent.pop_front();
+            }
+        }
+    }
+
+    /// A heartbeat is due: with leases, it is a round.
+    pub(super) fn begin_lease_round(&mut self) {
+        if self.config.reads == ReadMode::Lease {
+            self.begin_round();
         }
     }
 
     /// Begins a round for the reads that wait, if an entry of this term is committed and no round is under way.
     pub(super) fn start_read_round(&mut self, out: &mut Out) {
         let Role::Leader(leadership) = &mut self.role else { return };
-        let committed = self.commit >= leadership.first_index;
         let reads = &mut leadership.reads;
-        if !committed || reads.under_way.is_some() || reads.waiting.is_empty() {
+        if reads.under_way.is_some() || reads.waiting.is_empty() {
             return;
         }
-        reads.round += 1;
-        reads.under_way = Some(Round { index: self.commit, readers: std::mem::take(&mut reads.waiting) });
+        if !self.rules.may_begin_round(self.commit >= leadership.first_index) {
+            return;
+        }
+        let readers = std::mem::take(&mut reads.waiting);
+        reads.under_way = Some(Round { number: reads.round + 1, index: self.commit, readers });
+        self.begin_round();
         self.heartbeat_all(out);
         self.confirm_reads(out);
     }
 
     /// Answers the reads of a round that a quorum has confirmed.
     pub(super) fn confirm_reads(&mut self, out: &mut Out) {
+        if !self.has_round_under_way() {
+            return;
+        }
+        let answered = self.answered_round();
         let Role::Leader(leadership) = &mut self.role else { return };
-        if leadership.reads.under_way.is_none() {
-            return;
-        }
-        let (me, newest) = (self.config.id, leadership.reads.round);
-        let echoed = |id| id == me || leadership.followers.get(&id).is_some_and(|p| p.round == newest);
-        if !self.rules.quorum_has(self.memberships.in_force(), echoed) {
-            return;
-        }
-        let Some(round) = leadership.reads.under_way.take() else { return };
+        let Some(round) = leadership.reads.under_way.take_if(|round| round.number <= answered) else { return };
         let state = self.read_state(true);
         assert!(self.rules.may_answer_read(state), "a round begins only once an entry of this term is committed");
         for reader in round.readers {
@@ -130,7 +213,8 @@ impl Raft {
     fn answer_read(&mut self, reader: Reader, index: LogIndex, out: &mut Out) {
         match reader {
             Reader::Client { id, key } => {
-                assert!(self.applied >= index, "a leader applies what it commits at once");
+                let is_applied = self.applied >= index || self.rules.is_mutated();
+                assert!(is_applied, "a leader applies what it commits at once");
                 out.replies.push((id, Reply::Value(self.machine.read(&key))));
             }
             Reader::Peer { node, life, id } => {
@@ -187,7 +271,8 @@ impl Raft {
 
     /// Answers the reads for which enough is applied now.
     pub(super) fn answer_applied_reads(&mut self, out: &mut Out) {
-        while let Some(&(index, id)) = self.follower_reads.ready_at.first().filter(|(index, _)| *index <= self.applied)
+        while let Some(&(index, id)) = self.follower_reads.ready_at.first()
+            && self.rules.may_read_at(index, self.applied)
         {
             self.follower_reads.ready_at.remove(&(index, id));
             if let Some(read) = self.follower_reads.asked.take(id) {

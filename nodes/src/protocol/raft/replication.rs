@@ -11,8 +11,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term, change::Change,
-    client::Proposal, election::Role, log::Log, reads::LeaderReads, rules,
+    Append, AppendOutcome, AppendReply, Entry, LogIndex, Message, Out, Payload, Raft, Record, Term,
+    change::Change,
+    client::{AnswerCache, Proposal},
+    election::Role,
+    log::Log,
+    reads::LeaderReads,
 };
 use crate::{
     machine::Answer,
@@ -31,6 +35,10 @@ pub(super) struct Leadership {
     pub transfer: Option<Transfer>,
     pub change: Option<Change>,
     pub heartbeat_at: Time,
+    /// Another server was told to stand for election: from then on no lease holds, for that may arrive at any later time.
+    pub handed_over: bool,
+    /// Answers that only this leader knows. Only a wrong rule looks at it.
+    pub answer_cache: AnswerCache,
 }
 
 /// What a leader knows of a follower. Paper, Figure 2, "Volatile state on leaders".
@@ -105,9 +113,12 @@ impl Raft {
             transfer: None,
             change: None,
             heartbeat_at: self.after(self.config.heartbeat_ns),
+            handed_over: false,
+            answer_cache: AnswerCache::default(),
         };
         self.role = Role::Leader(Box::new(leadership));
         self.sync_followers();
+        self.presume_matches();
         self.leader = Some(self.config.id);
         self.give_up_on_earlier_leaders(out);
         self.arriving = None;
@@ -115,11 +126,20 @@ impl Raft {
         self.append_own(Payload::Noop, out);
     }
 
+    /// What a new leader takes the followers' logs to match.
+    fn presume_matches(&mut self) {
+        let Role::Leader(leadership) = &mut self.role else { return };
+        for (id, progress) in &mut leadership.followers {
+            let former = self.former_matches.get(id).copied().unwrap_or_default();
+            progress.matched = self.rules.initial_match(former);
+        }
+    }
+
     /// Appends an entry of the current term, and sends it on. It counts here once it is durable here.
     pub(super) fn append_own(&mut self, payload: Payload, out: &mut Out) -> LogIndex {
         let index = self.log.last_index().next();
         self.append(Entry { term: self.hard.term, index, payload }, out);
-        out.sync_wanted = true;
+        out.sync_wanted |= self.rules.waits_for_own_sync();
         self.replicate_to_all();
         index
     }
@@ -127,6 +147,8 @@ impl Raft {
     /// Appends without asking for a sync: that is for the one who waits for it.
     fn append(&mut self, entry: Entry, out: &mut Out) {
         self.record_hard_state(out);
+        let in_order = entry.term >= self.log.last_term() || self.rules.is_mutated();
+        assert!(in_order, "terms never fall along the log");
         out.records.push(Record::Entry(entry.clone()));
         let membership =
             if let Payload::Membership(membership) = &entry.payload { Some(membership.clone()) } else { None };
@@ -183,7 +205,7 @@ impl Raft {
         let Some(prev_term) = self.log.term_at(prev_index) else {
             return self.begin_snapshot(to);
         };
-        let entries = self.log.batch(progress.next, self.config.max_append_bytes);
+        let entries = self.log.batch(progress.next, self.rules.append_bytes(self.config.max_append_bytes));
         if let Flow::Replicate { in_flight } = &mut progress.flow {
             progress.next = progress.next.plus(entries.len());
             in_flight.push_back(progress.next.prev());
@@ -234,10 +256,12 @@ impl Raft {
             return;
         }
         leadership.heartbeat_at = Time(self.now.0.saturating_add(self.config.heartbeat_ns));
-        if !self.hears_quorum() {
+        let hears_quorum = self.hears_quorum();
+        if !self.rules.goes_on_leading(hears_quorum) {
             self.become_follower(None, out);
             return;
         }
+        self.begin_lease_round();
         self.heartbeat_all(out);
         self.resend_chunks(out);
     }
@@ -254,7 +278,7 @@ impl Raft {
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, m: Append, out: &mut Out) {
-        if !is_well_formed(&m, &self.config.nodes) {
+        if !is_well_formed(&m, &self.config.nodes, self.rules.is_mutated()) {
             return;
         }
         self.adopt_term(m.term, out);
@@ -264,7 +288,8 @@ impl Raft {
         }
         self.hear_leader(from, out);
         let round = m.round;
-        if m.prev_index > self.log.base().0 && self.log.term_at(m.prev_index) != Some(m.prev_term) {
+        let prev_there = self.log.term_at(m.prev_index);
+        if m.prev_index > self.log.base().0 && !self.rules.prev_matches(prev_there, m.prev_term) {
             let outcome = self.conflict_at(m.prev_index);
             self.answer_append(from, round, outcome, out);
             return;
@@ -272,7 +297,8 @@ impl Raft {
         let last_new = m.prev_index.plus(m.entries.len());
         let leader_commit = m.commit;
         let wrote = self.take_entries(m.entries, out);
-        self.commit_to(rules::follower_commit(self.commit, leader_commit, last_new), out);
+        let commit = self.rules.follower_commit(self.commit, leader_commit, last_new);
+        self.commit_to(commit, out);
         self.acknowledge(from, round, last_new, wrote, out);
     }
 
@@ -290,6 +316,7 @@ impl Raft {
     /// whether anything was written.
     fn take_entries(&mut self, entries: Vec<Entry>, out: &mut Out) -> bool {
         let mut wrote = false;
+        let last_sent = entries.last().map(|entry| entry.index);
         for entry in entries {
             if entry.index <= self.log.base().0 {
                 continue;
@@ -300,6 +327,12 @@ impl Raft {
                 None => {}
             }
             self.append(entry, out);
+            wrote = true;
+        }
+        if let Some(last) = last_sent.filter(|&last| self.log.base().0 <= last && last < self.log.last_index())
+            && !self.rules.keeps_what_follows()
+        {
+            self.cut_from(last.next(), out);
             wrote = true;
         }
         wrote
@@ -313,7 +346,9 @@ impl Raft {
             self.roll_back_to(from.prev(), out);
         }
         self.record_hard_state(out);
-        out.records.push(Record::Truncate(from));
+        if self.rules.records_a_cut() {
+            out.records.push(Record::Truncate(from));
+        }
         self.log.truncate_from(from);
         self.memberships.truncate_from(from);
         self.refresh_membership();
@@ -343,17 +378,20 @@ impl Raft {
     }
 
     pub(super) fn on_append_reply(&mut self, from: NodeId, m: AppendReply, out: &mut Out) {
-        if self.adopt_term(m.term, out) || m.term < self.hard.term {
+        if self.adopt_term(m.term, out) || !self.rules.reply_counts(m.term, self.hard.term) {
             return;
         }
         let Role::Leader(leadership) = &mut self.role else { return };
+        let newest = leadership.reads.round();
         let Some(progress) = leadership.followers.get_mut(&from) else { return };
         progress.heard = self.now;
-        progress.round = progress.round.max(m.round);
+        progress.round = progress.round.max(self.rules.confirmed_round(m.round, newest));
         match m.outcome {
             AppendOutcome::Match(index) => {
-                assert!(index <= self.log.last_index(), "{from:?} acknowledges {index:?}, which was never sent");
-                progress.on_match(index, self.log.base().0);
+                let last = self.log.last_index();
+                let was_sent = index <= last || self.rules.is_mutated();
+                assert!(was_sent, "{from:?} acknowledges {index:?}, which was never sent");
+                progress.on_match(index.min(last), self.log.base().0);
             }
             AppendOutcome::Conflict { prev_index, term, first } => {
                 progress.on_conflict(&self.log, prev_index, term, first);
@@ -384,13 +422,14 @@ impl Raft {
     }
 
     /// Paper, Figure 2, "Leaders", last rule.
-    fn advance_commit(&mut self, out: &mut Out) {
+    pub(super) fn advance_commit(&mut self, out: &mut Out) {
         let Role::Leader(leadership) = &self.role else { return };
-        let (me, own) = (self.config.id, self.durability.index());
+        let own = self.rules.own_match(self.durability.index(), self.log.last_index());
+        let me = self.config.id;
         let of_other = |id| leadership.followers.get(&id).map_or(LogIndex(0), |p| p.matched);
         let matched = |id| if id == me { own } else { of_other(id) };
         let reached = self.rules.reached(self.memberships.in_force(), matched);
-        if rules::may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
+        if self.rules.may_commit(reached, self.commit, self.log.term_at(reached), self.hard.term) {
             self.commit_to(reached, out);
             self.confirm_reads(out);
             self.start_read_round(out);
@@ -400,24 +439,35 @@ impl Raft {
 
     /// Commits and applies up to here.
     pub(super) fn commit_to(&mut self, index: LogIndex, out: &mut Out) {
+        let last = self.log.last_index();
         assert!(index >= self.commit, "the commit index never falls");
-        assert!(index <= self.log.last_index(), "only what is in the log is committed");
+        assert!(index <= last || self.rules.is_mutated(), "only what is in the log is committed");
+        let index = index.min(last);
         let before = std::mem::replace(&mut self.commit, index);
         if self.memberships.any_within(before, index) {
             // Those who leave hear of it for the last time.
             self.heartbeat_all(out);
             self.refresh_membership();
         }
-        self.apply_committed(out);
+        self.apply(out);
     }
 
-    /// Applies in order, each entry once, and answers the client whose command it is. Paper, section 5.3.
-    fn apply_committed(&mut self, out: &mut Out) {
-        while self.applied < self.commit {
+    /// Applies what is committed in order, each entry once, and answers the client whose command it is. Paper, section 5.3.
+    pub(super) fn apply(&mut self, out: &mut Out) {
+        let limit = self.rules.apply_limit(self.commit, self.log.last_index());
+        while self.applied < limit {
             let index = self.applied.next();
             let entry = self.log.get(index).expect("what is committed and not applied is in the log");
             let answer = match &entry.payload {
-                Payload::Command(command) => Some(self.machine.apply(index.0, command)),
+                Payload::Command(command) => {
+                    let answer = self.machine.apply(index.0, command);
+                    if let Role::Leader(leadership) = &mut self.role
+                        && self.rules.caches_answers()
+                    {
+                        leadership.answer_cache.keep(command, &answer);
+                    }
+                    Some(answer)
+                }
                 Payload::Noop | Payload::Membership(_) => None,
             };
             self.applied = index;
@@ -435,6 +485,7 @@ impl Raft {
         let ready = leadership.followers.get(&transfer.to).is_some_and(|p| p.matched == self.log.last_index());
         if ready && !std::mem::replace(&mut transfer.told, true) {
             let to = transfer.to;
+            leadership.handed_over = true;
             self.send(to, Message::TimeoutNow { term: self.hard.term }, out);
         }
     }
@@ -504,14 +555,13 @@ impl Progress {
     }
 }
 
-/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's, members known.
-fn is_well_formed(m: &Append, nodes: &[NodeId]) -> bool {
+/// Whether entries are what they claim to be: contiguous, terms not falling nor beyond the sender's, members known. Mutants may break
+/// the order of terms, and are to be followed where they lead.
+fn is_well_formed(m: &Append, nodes: &[NodeId], mutated: bool) -> bool {
     let mut before = (m.prev_index, m.prev_term);
     m.entries.iter().all(|entry| {
-        let fits = entry.index == before.0.next()
-            && entry.term >= before.1
-            && entry.term <= m.term
-            && entry.payload.is_sound(nodes);
+        let in_order = entry.term >= before.1 && entry.term <= m.term;
+        let fits = entry.index == before.0.next() && (in_order || mutated) && entry.payload.is_sound(nodes);
         before = (entry.index, entry.term);
         fits
     })

@@ -19,6 +19,7 @@ use super::{
     log::Log,
     membership::Memberships,
     replication::Flow,
+    rules::{Arrival, Install},
     types::{Snapshot, SnapshotImage},
 };
 use crate::{
@@ -43,24 +44,28 @@ impl Raft {
     /// Takes a snapshot once enough was applied since the last one, and lets go of the log before it.
     pub(super) fn compact_if_due(&mut self, out: &mut Out) {
         let every = self.config.snapshot_every;
-        let since = self.applied.0 - self.snapshot.as_ref().map_or(0, |s| s.index.0);
-        if every == 0 || since < every {
+        let covered = self.snapshot.as_ref().map_or(LogIndex(0), |s| s.index);
+        // With a mutant, what was covered or applied may have been taken back since.
+        if every == 0 || self.applied.0.saturating_sub(covered.0) < every || self.applied > self.log.last_index() {
             return;
         }
-        let term = self.log.term_at(self.applied).expect("what was applied last is in the log or its base");
+        let known = covered.max(self.log.base().0);
+        let index = self.rules.covered_index(self.applied, known, self.log.last_index());
+        let term = self.log.term_at(index).expect("what was applied last is in the log or its base");
         let image = SnapshotImage {
             format: SnapshotImage::FORMAT,
-            index: self.applied,
+            index,
             term,
-            membership: self.memberships.at(self.applied).clone(),
-            machine: self.machine.snapshot(),
+            membership: self.memberships.at(index).clone(),
+            machine: self.rules.machine_image(&self.machine),
         };
         let bytes = postcard::to_stdvec(&image).expect("plain data serialises into memory");
         self.snapshot = Some(Snapshot { index: image.index, term, bytes: Arc::new(bytes) });
         let keep = (every / 4).min(KEEP_ENTRIES_MAX);
-        let base = LogIndex(self.applied.0.saturating_sub(keep)).max(self.log.base().0);
-        self.log.compact_to(base);
-        self.memberships.compact_to(self.applied);
+        let base = LogIndex(self.applied.min(index).0.saturating_sub(keep)).max(self.log.base().0);
+        let base_term = self.log.term_at(base).expect("between the log's old base and its end");
+        self.log.compact_to(base, base_term);
+        self.memberships.compact_to(index);
         self.store_compacted(out);
     }
 
@@ -68,6 +73,7 @@ impl Raft {
     fn store_compacted(&mut self, out: &mut Out) {
         self.record_hard_state(out);
         out.records.clear();
+        self.vote_recorded = self.hard.voted_for;
         let (base, base_term) = self.log.base();
         let head = [Record::Base(base, base_term), Record::HardState(self.hard), Record::Life(self.life)];
         let entries = self.log.entries().iter().cloned().map(Record::Entry);
@@ -121,7 +127,10 @@ impl Raft {
             return;
         }
         self.hear_leader(from, out);
-        if m.index <= self.commit {
+        let arrival =
+            Arrival { covers: (m.index, m.index_term), commit: self.commit, term_here: self.log.term_at(m.index) };
+        let install = self.rules.install(&arrival);
+        if install == Install::Ignore {
             // Older than what is here. What is committed here is the leader's, but only what is durable is acknowledged.
             self.arriving = None;
             let outcome = AppendOutcome::Match(m.index.min(self.durability.index()));
@@ -131,7 +140,7 @@ impl Raft {
         let piece = Piece { offset: m.offset, total: m.total, data: m.data };
         let here = Arriving::keep(&mut self.arriving, from, (m.index, m.index_term), &piece);
         let whole = Arriving::take_complete(&mut self.arriving);
-        if whole.is_some_and(|(id, bytes)| self.install(id, bytes, out)) {
+        if whole.is_some_and(|(id, bytes)| self.install(id, bytes, install, out)) {
             out.sync_wanted = true;
             let reply =
                 super::AppendReply { term: self.hard.term, round: m.round, outcome: AppendOutcome::Match(m.index) };
@@ -143,24 +152,25 @@ impl Raft {
     }
 
     /// Replaces machine and log by the snapshot that arrived, and says whether it was sound. Paper, Figure 13, rules 6 to 8.
-    fn install(&mut self, id: (LogIndex, Term), bytes: Vec<u8>, out: &mut Out) -> bool {
+    fn install(&mut self, id: (LogIndex, Term), bytes: Vec<u8>, how: Install, out: &mut Out) -> bool {
         let Ok(image) = postcard::from_bytes::<SnapshotImage>(&bytes) else { return false };
         let Ok(machine) = Machine::restore(&image.machine) else { return false };
         let is_as_said = (image.index, image.term) == id;
         if !is_as_said || image.format != SnapshotImage::FORMAT || !image.membership.is_sound(&self.config.nodes) {
             return false;
         }
-        if self.log.term_at(image.index) == Some(image.term) {
-            // The entries behind it are still good.
-            self.log.compact_to(image.index);
-        } else {
-            self.durability.cut(self.commit);
-            self.log = Log::new((image.index, image.term));
+        match how {
+            Install::Ignore => return false,
+            Install::KeepSuffix => self.log.compact_to(image.index, image.term),
+            Install::ReplaceLog => {
+                self.durability.cut(self.commit.min(image.index));
+                self.log = Log::new((image.index, image.term));
+            }
         }
         let known = self.memberships.latest().1.clone();
         let membership = self.rules.membership_of_snapshot(image.membership, known);
         self.memberships = Memberships::new(image.index, membership, self.log.entries());
-        self.machine = machine;
+        self.machine = machine.in_place_of(&self.machine);
         self.commit = image.index;
         self.applied = image.index;
         self.snapshot = Some(Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) });
@@ -173,11 +183,17 @@ impl Raft {
     /// Only for mutants: forgets what was committed above `index`.
     pub(super) fn roll_back_to(&mut self, index: LogIndex, out: &mut Out) {
         let start = self.snapshot.as_ref().map_or(LogIndex(0), |s| s.index);
-        assert!(start <= index, "a snapshot cannot be rolled back");
-        self.machine = self.snapshot.as_ref().map_or_else(Machine::new, |s| {
+        if index < start {
+            // A snapshot cannot be taken back: the machine keeps what it holds, and goes wrong from here on.
+            (self.applied, self.commit) = (index, index);
+            self.machine.forget_sessions_after(index.0);
+            return;
+        }
+        let machine = self.snapshot.as_ref().map_or_else(Machine::new, |s| {
             let image: SnapshotImage = postcard::from_bytes(&s.bytes).expect("an own snapshot");
             Machine::restore(&image.machine).expect("an own snapshot")
         });
+        self.machine = machine.in_place_of(&self.machine);
         self.applied = start;
         self.commit = index;
         self.commit_to(index, out);

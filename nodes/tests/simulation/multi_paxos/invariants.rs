@@ -145,7 +145,7 @@ impl Checks<MultiPaxos> for PaxosChecks {
     fn may_lose_disk(&self, node: usize) -> bool {
         let others = || self.mirrors.iter().enumerate().filter(|(other, _)| *other != node);
         let without = others().filter(|(_, mirror)| !mirror.voted).count();
-        self.told.iter().all(|told| told.promised > Ballot::NONE) && without + 1 <= (self.mirrors.len() - 1) / 2
+        self.told.iter().all(|told| told.promised > Ballot::NONE) && without < (self.mirrors.len() - 1) / 2
     }
 
     fn disk_lost(&mut self, node: usize) {

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A wall clock is set wrong by so many nanoseconds, at most.
+const WALL_CLOCK_JUMP_MAX: i64 = 2_000_000_000;
+
 impl<P: Protocol, C: Checks<P>> World<P, C> {
     pub(super) fn plan_fault(&mut self) {
         let every = self.schedule.fault_every;
@@ -18,6 +21,9 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         self.plan_fault();
         let leader = self.checks.leader().filter(|_| self.rng.random_bool(0.6));
         let node = leader.unwrap_or_else(|| self.rng.random_range(0..self.nodes.len()));
+        if self.rng.random_bool(self.schedule.wall_clock) {
+            return self.set_wall_clock(node);
+        }
         match self.rng.random_range(0..20) {
             0..7 => {
                 let shape = self.network.partition(&mut self.rng, leader);
@@ -41,6 +47,16 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
                 Ok(())
             }
         }
+    }
+
+    /// Somebody sets the wall clock of a node, and often its links are cut at that moment: then it learns nothing that would set it right.
+    fn set_wall_clock(&mut self, node: usize) -> Outcome {
+        let offset_ns = self.rng.random_range(-WALL_CLOCK_JUMP_MAX..=WALL_CLOCK_JUMP_MAX);
+        trace!(self, "node {} HAS ITS WALL CLOCK SET, off by {offset_ns}", node + 1);
+        if self.rng.random_bool(0.5) {
+            self.network.partition(&mut self.rng, Some(node));
+        }
+        self.step(node, Input::WallClock { offset_ns })
     }
 
     /// The node has just become leader: in some schedules not for long, so that what it began is left in every possible state.
@@ -176,7 +192,11 @@ impl<P: Protocol, C: Checks<P>> World<P, C> {
         let state = &mut self.nodes[node];
         let core = P::restore(config, state.disk.stored(), state.clock(self.now), seed)
             .map_err(|error| format!("node {} does not start: {error}", node + 1))?;
-        self.checks.restarted(node, &core).map_err(|what| format!("node {} after its restart: {what}", node + 1))?;
+        if !self.schedule.blind {
+            self.checks
+                .restarted(node, &core)
+                .map_err(|what| format!("node {} after its restart: {what}", node + 1))?;
+        }
         state.core = Some(core);
         self.step(node, Input::Tick)
     }
