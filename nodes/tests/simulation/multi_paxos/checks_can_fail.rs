@@ -48,6 +48,7 @@ fn core(voters: u64, records: Vec<Record>) -> MultiPaxos {
     let config = Config {
         id: NodeId(1),
         voters: (1..=voters).map(NodeId).collect(),
+        nodes: (1..=voters).map(NodeId).collect(),
         heartbeat_ns: 30,
         election_timeout_ns: 150,
         snapshot_every: 1000,
