@@ -20,6 +20,9 @@ const HIGH_RATE: u32 = 1_500;
 /// Clients of a run of a hunt.
 const CONCURRENCY: u32 = 10;
 
+/// Clients where a leader must be able to gather a long tail of entries that are not committed.
+const CROWD: u32 = 60;
+
 /// What makes up a run, but for seed and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -31,6 +34,8 @@ pub struct Scenario {
     pub workload: WorkloadKind,
     /// Operations a second.
     pub rate: u32,
+    /// How many clients.
+    pub concurrency: u32,
     /// Whether clients retry in sessions.
     pub retry: bool,
     /// How the nodes are set: flags that the rule in question needs, whatever the faults.
@@ -43,7 +48,7 @@ const QUORUM_READ: &[&str] = &["--reads", "quorum-read"];
 const SNAPSHOTS: &[&str] = &["--snapshot-every", "30"];
 
 const fn scenario(workload: WorkloadKind, nodes: u32, nemesis: &'static str) -> Scenario {
-    Scenario { nodes, nemesis, workload, rate: RATE, retry: false, setup: &[] }
+    Scenario { nodes, nemesis, workload, rate: RATE, concurrency: CONCURRENCY, retry: false, setup: &[] }
 }
 
 /// Registers: what shows stale reads best.
@@ -69,6 +74,11 @@ impl Scenario {
         Self { rate: HIGH_RATE, ..self }
     }
 
+    /// Many clients: long tails of entries that are not committed when a leader is cut off.
+    const fn crowded(self) -> Self {
+        Self { rate: 2 * RATE, concurrency: CROWD, ..self }
+    }
+
     /// The mix of everything, by seed: registers or lists, three or five nodes. What is set up stays.
     #[must_use]
     pub fn generic(self, seed: u64) -> Self {
@@ -90,7 +100,7 @@ impl Scenario {
         add("nemesis", self.nemesis);
         add("workload", self.workload.name());
         add("rate", &self.rate.to_string());
-        add("concurrency", &CONCURRENCY.to_string());
+        add("concurrency", &self.concurrency.to_string());
         arguments.extend(self.retry.then(|| "--retry".to_owned()));
         arguments.extend(self.setup.iter().map(|&word| word.to_owned()));
         arguments
@@ -131,7 +141,7 @@ const RAFT: Table = &[
     ("raft-lease-wall-clock", register(5, "wall-clock,leader-cut").with(LEASE)),
     ("raft-lease-survives-transfer", register(5, "leader-cut,messages").with(LEASE)),
     ("raft-votedfor-volatile", append(3, "bridge,voter-bounce")),
-    ("raft-term-volatile", append(3, "power")),
+    ("raft-term-volatile", append(3, "power,one-follower")),
     ("raft-vote-reply-before-fsync", append(3, "slow-sync,voter-bounce")),
     ("raft-vote-term-nonatomic", append(3, "slow-sync,voter-bounce")),
     ("raft-vote-no-log-check", append(5, "stale-candidate")),
@@ -141,7 +151,7 @@ const RAFT: Table = &[
     ("raft-reply-before-commit", append(5, "leader-cut")),
     ("raft-apply-before-commit", append(5, "leader-cut")),
     ("raft-fig8-commit-old-term", append(5, "one-follower,kill-leader")),
-    ("raft-append-no-prev-check", append(5, "leader-cut")),
+    ("raft-append-no-prev-check", append(5, "one-follower").crowded()),
     ("raft-truncate-always", append(5, "messages,lagging,kill-leader")),
     ("raft-commit-no-min", append(5, "leader-cut")),
     ("raft-matchindex-not-reset", append(5, "bridge,kill-leader,leader-cut")),
