@@ -71,6 +71,8 @@ pub enum Target {
     Majority,
     /// Every node.
     All,
+    /// Two founders that do not lead.
+    TwoFounders,
     /// Those that this fault has hit already.
     Struck,
     /// The node whose word was overheard; nobody, if none was.
@@ -87,6 +89,7 @@ impl Target {
             Self::FollowerMinority => "minority",
             Self::Majority => "majority",
             Self::All => "all",
+            Self::TwoFounders => "two-founders",
             Self::Struck => "the same",
             Self::Caught => "caught",
         }
@@ -178,8 +181,19 @@ pub enum Aim {
     AwaitLeader(u64),
     /// Wait until a node gives its word (a vote, a promise), at most so long, milliseconds. It is then *caught*.
     AwaitWord(u64),
-    /// Ask for another set of voters.
-    ChangeMembership,
+    /// Ask for other members.
+    ChangeMembership(Members),
+}
+
+/// Which members to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Any set of voters, and sometimes a learner.
+    Any,
+    /// The founders vote; all others are learners.
+    FoundersAndLearners,
+    /// Everyone votes.
+    All,
 }
 
 /// A step with the pause before it.
@@ -285,8 +299,8 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::Spoil(target, faults) => Step::Spoil(targets(target), faults),
         Aim::Revive => Step::Revive,
         Aim::Start(target) => Step::Start(targets(target)),
-        Aim::ChangeMembership => {
-            let (voters, learners) = shape::membership(scene, pick);
+        Aim::ChangeMembership(members) => {
+            let (voters, learners) = shape::membership(members, scene, pick);
             Step::ChangeMembership { voters, learners, agreed: false }
         }
         Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
@@ -362,6 +376,7 @@ fn targets(target: Target, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
             nodes
         }
         Target::All => all(scene),
+        Target::TwoFounders => shape::two_founders(scene),
         Target::Struck => scene.struck.clone(),
         Target::Caught => scene.caught.into_iter().collect(),
     }

@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     NemesisKind,
-    fault::{Aim, Fault, NodeFaults, ScriptStep, Shape, Target},
+    fault::{Aim, Fault, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
@@ -88,7 +88,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
             (aimed(kind, target), cut_for(Aim::Mute(target), millis(rng, 200..1_200)))
         }
         NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
-        NemesisKind::Membership => (named(kind), vec![now(Aim::ChangeMembership)]),
+        NemesisKind::Membership => membership(rng, hold),
     };
     Fault { name, script, pick: rng.next_u64() }
 }
@@ -190,6 +190,38 @@ fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
     script
 }
 
+/// Other members; or a story of the founders, who were few, and the members, who are more. In both stories two founders, who were a
+/// majority once, are left to themselves: after those beside them became learners, and while they become voters (paper, Figure 10);
+/// or after they became voters, and the two had to start anew.
+fn membership(rng: &mut Pcg64, hold: Duration) -> (String, Vec<ScriptStep>) {
+    let change = |members| now(Aim::ChangeMembership(members));
+    // A leader that is no voter any more steps down, and another one is elected.
+    let settle = Duration::from_millis(500);
+    match rng.random_range(0..5) {
+        0 | 1 => (named(NemesisKind::Membership), vec![change(Members::Any)]),
+        2 | 3 => {
+            let script = vec![
+                change(Members::FoundersAndLearners),
+                after(settle, Aim::Partition(Shape::TwoFounders)),
+                after(millis(rng, 0..400), Aim::ChangeMembership(Members::All)),
+                after(hold, Aim::Mend),
+            ];
+            ("membership learners apart".to_owned(), script)
+        }
+        _ => {
+            let script = vec![
+                change(Members::FoundersAndLearners),
+                after(settle, Aim::ChangeMembership(Members::All)),
+                after(settle, Aim::Kill(Target::TwoFounders)),
+                now(Aim::Partition(Shape::TwoFounders)),
+                now(Aim::Revive),
+                after(hold, Aim::Mend),
+            ];
+            ("membership founders restart".to_owned(), script)
+        }
+    }
+}
+
 /// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
 fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
     let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
@@ -271,7 +303,7 @@ mod tests {
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
                         Aim::Revive => down = false,
-                        Aim::ChangeMembership => asked = true,
+                        Aim::ChangeMembership(_) => asked = true,
                         Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => {}
                     }
                 }

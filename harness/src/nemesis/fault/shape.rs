@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeNumber, Scene, followers, leader_or_any, majority, shuffled};
+use super::{Members, NodeNumber, Scene, followers, leader_or_any, majority, shuffled};
 
 /// How the nodes are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,11 +28,14 @@ pub enum Shape {
     OneFollower,
     /// The leader and one follower against all others.
     LeaderPair,
+    /// Two founders against the leader and all others. Two of three are a majority of those who founded the cluster, and the others
+    /// one of all.
+    TwoFounders,
 }
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Halves,
         Self::One,
         Self::Ring,
@@ -43,6 +46,7 @@ impl Shape {
         Self::LeaderDeaf,
         Self::OneFollower,
         Self::LeaderPair,
+        Self::TwoFounders,
     ];
 
     /// For names of faults.
@@ -59,6 +63,7 @@ impl Shape {
             Self::LeaderDeaf => "leader-deaf",
             Self::OneFollower => "one-follower",
             Self::LeaderPair => "leader-pair",
+            Self::TwoFounders => "two-founders",
         }
     }
 
@@ -94,11 +99,17 @@ pub(super) fn cut(shape: Shape, scene: &Scene, pick: u64) -> Vec<(NodeNumber, No
         Shape::LeaderDeaf => between(&[leader], &nodes).into_iter().filter(|(_, to)| *to == leader).collect(),
         Shape::OneFollower => between(&[leader], &followers[1..]),
         Shape::LeaderPair => between(&[leader, followers[0]], &nodes),
+        Shape::TwoFounders => between(&two_founders(scene), &nodes),
         Shape::Bridge => sides(&nodes[1..]),
         Shape::LeaderBridge if scene.nodes > 1 => sides(&followers),
         Shape::LeaderBridge => Vec::new(),
         Shape::Ring => ring(&nodes),
     }
+}
+
+/// The first two founders that do not lead.
+pub(super) fn two_founders(scene: &Scene) -> Vec<NodeNumber> {
+    (1..=scene.founders).filter(|founder| scene.leader != Some(*founder) && scene.nodes > 1).take(2).collect()
 }
 
 /// Two halves that do not see each other.
@@ -119,9 +130,17 @@ fn ring(nodes: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumber)> {
     links
 }
 
-/// Another set of voters, and sometimes a learner. Most often it differs from the founders by one or two; never are there fewer
+/// The voters and the learners to ask for. Of any: another set of voters, and sometimes a learner. Most often it differs from the founders by one or two; never are there fewer
 /// than two voters, so that a change is always one that a quorum must agree to.
-pub(super) fn membership(scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
+pub(super) fn membership(members: Members, scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
+    match members {
+        Members::Any => any_membership(scene, pick),
+        Members::FoundersAndLearners => ((1..=scene.founders).collect(), (scene.founders + 1..=scene.nodes).collect()),
+        Members::All => ((1..=scene.nodes).collect(), Vec::new()),
+    }
+}
+
+fn any_membership(scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
     let mut nodes = shuffled(scene, pick);
     let fewest = 2.min(scene.nodes);
     let most = (scene.founders + 1).min(scene.nodes).max(fewest);
@@ -204,7 +223,7 @@ mod tests {
         let mut sizes = BTreeSet::new();
         let mut learned = false;
         for pick in (0..400).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
-            let (voters, learners) = membership(&scene, pick);
+            let (voters, learners) = membership(Members::Any, &scene, pick);
             assert!(voters.iter().chain(&learners).all(|node| (1..=5).contains(node)));
             assert!(voters.windows(2).all(|pair| pair[0] < pair[1]));
             assert!(learners.iter().all(|node| !voters.contains(node)));
