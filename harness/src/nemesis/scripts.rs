@@ -234,7 +234,7 @@ fn stale_candidate(hold: Duration) -> Vec<ScriptStep> {
 /// A follower is cut off or down for long enough to need a snapshot; when it has just begun to catch up, the leader is killed, or
 /// the follower once more.
 fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    if rng.random_bool(0.3) {
+    if rng.random_bool(0.4) {
         return caught_up_alone(rng, hold);
     }
     let away = match rng.random_bool(0.5) {
@@ -257,9 +257,9 @@ fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
 fn caught_up_alone(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
     vec![
         now(Aim::CutOff(Target::Companion)),
-        after(hold, Aim::Mend),
+        after(hold + hold / 2, Aim::Mend),
         now(Aim::Partition(Shape::FirstPair)),
-        after(millis(rng, 50..350), Aim::Kill(Target::First)),
+        after(millis(rng, 50..250), Aim::Kill(Target::First)),
         now(Aim::Kill(Target::Companion)),
         now(Aim::Mend),
         now(Aim::Start(Target::Companion)),
