@@ -62,7 +62,8 @@ impl MultiPaxos {
             log: replayed.log,
             acceptances: 0,
             snapshot,
-            life: replayed.life + 1,
+            // Counted on from the disk's number: so no life on a lost disk had the same.
+            life: replayed.born.map_or(config.incarnation, |_| replayed.life).saturating_add(1),
             life_recorded: false,
             durability: Durability::new(0),
             incarnation: replayed.born.unwrap_or(config.incarnation),
