@@ -74,9 +74,9 @@ impl Scenario {
     /// The mix of everything, by seed: registers or lists, three or five nodes. What is set up stays.
     #[must_use]
     pub fn generic(self, seed: u64) -> Self {
-        let nodes = if seed / 2 % 2 == 0 { 5 } else { 3 };
+        let nodes = if (seed / 2).is_multiple_of(2) { 5 } else { 3 };
         // Retries show on lists: what was done twice is there twice.
-        let kind = if seed % 2 == 0 { register(nodes, "all") } else { append(nodes, "all").retried() };
+        let kind = if seed.is_multiple_of(2) { register(nodes, "all") } else { append(nodes, "all").retried() };
         kind.with(self.setup)
     }
 
