@@ -17,6 +17,9 @@ const RATE: u32 = 400;
 /// Where a bug needs many operations under way.
 const HIGH_RATE: u32 = 1_500;
 
+/// Where a node that was sent a snapshot must not take one of its own at once.
+const LOW_RATE: u32 = 100;
+
 /// Clients of a run of a hunt.
 const CONCURRENCY: u32 = 10;
 
@@ -41,8 +44,6 @@ pub struct Scenario {
 const LEASE: &[&str] = &["--reads", "lease"];
 const QUORUM_READ: &[&str] = &["--reads", "quorum-read"];
 const SNAPSHOTS: &[&str] = &["--snapshot-every", "30"];
-/// Where a node must not take one of its own soon after it was sent one.
-const SOME_SNAPSHOTS: &[&str] = &["--snapshot-every", "120"];
 
 const fn scenario(workload: WorkloadKind, nodes: u32, nemesis: &'static str) -> Scenario {
     Scenario { nodes, nemesis, workload, rate: RATE, retry: false, setup: &[] }
@@ -69,6 +70,10 @@ impl Scenario {
 
     const fn loaded(self) -> Self {
         Self { rate: HIGH_RATE, ..self }
+    }
+
+    const fn calm(self) -> Self {
+        Self { rate: LOW_RATE, ..self }
     }
 
     /// The mix of everything, by seed: registers or lists, three or five nodes. What is set up stays.
@@ -205,7 +210,7 @@ const ZAB: Table = &[
     ("zab-acceptedepoch-volatile", append(3, "bridge,voter-bounce")),
     ("zab-elect-by-id", append(5, "stale-candidate")),
     ("zab-serve-uncommitted-on-restart", append(3, "leader-cut,kill")),
-    ("zab-snap-not-persisted", append(3, "lagging").with(SOME_SNAPSHOTS)),
+    ("zab-snap-not-persisted", append(3, "lagging").calm().with(SNAPSHOTS)),
     ("zab-log-hole", append(3, "lagging,one-follower")),
     ("zab-skip-sync-phase", append(5, "kill-leader")),
     ("zab-old-epoch-proposal", append(3, "messages")),
