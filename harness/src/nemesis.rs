@@ -161,6 +161,12 @@ impl NemesisKind {
         matches!(self, Self::Messages | Self::VoterBounce)
     }
 
+    /// Whether it makes use of that relay, where it knows the messages.
+    #[must_use]
+    pub fn uses_relay(self) -> bool {
+        self.needs_relay() || self == Self::Membership
+    }
+
     /// Whether nodes must read a file of faults for it.
     #[must_use]
     pub fn needs_node_faults(self) -> bool {

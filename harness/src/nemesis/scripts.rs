@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     NemesisKind,
-    fault::{Aim, Fault, NodeFaults, ScriptStep, Shape, Target},
+    fault::{Aim, Fault, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
@@ -37,6 +37,8 @@ const DOWN_MS: Range<u64> = 100..1_200;
 const FEW_MS: Range<u64> = 150..350;
 /// How long an election may take before a story goes on without one.
 const ELECTION_MS: u64 = 1_200;
+/// How long a leader that is no voter any more may take to be replaced.
+const SETTLE: Duration = Duration::from_millis(700);
 /// One packet in so many hundred is lost under [`NemesisKind::Loss`].
 const LOSS_PERCENT: u8 = 10;
 
@@ -82,13 +84,14 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         }
         NemesisKind::Clock => (named(kind), clocks(rng, hold, true)),
         NemesisKind::WallClock => (named(kind), clocks(rng, hold, false)),
+        NemesisKind::Messages if rng.random_bool(0.2) => (format!("{kind} of an old leader"), old_leader(rng)),
         NemesisKind::Messages => (named(kind), cut_for(Aim::Garble, hold + hold / 2)),
         NemesisKind::MuteAnswers => {
             let target = choose(rng, &[Target::Leader, Target::Follower, Target::Majority, Target::All]);
             (aimed(kind, target), cut_for(Aim::Mute(target), millis(rng, 200..1_200)))
         }
         NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
-        NemesisKind::Membership => (named(kind), membership(rng, hold)),
+        NemesisKind::Membership => membership(rng, hold),
     };
     Fault { name, script, pick: rng.next_u64() }
 }
@@ -143,17 +146,79 @@ fn alone_with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
 }
 
 /// The cluster is asked for other voters. Sometimes its leader is cut off first: it may have begun its change when the next leader is
-/// asked for another one.
-fn membership(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    if rng.random_bool(0.6) {
-        return vec![now(Aim::ChangeMembership(0))];
-    }
+/// asked for another one. Or it is a story of founders, who were a majority once.
+fn membership(rng: &mut Pcg64, hold: Duration) -> (String, Vec<ScriptStep>) {
+    let story = match rng.random_range(0..10) {
+        0 | 1 => return (named(NemesisKind::Membership), vec![now(Aim::ChangeMembership(Members::Any(0)))]),
+        2 => return (named(NemesisKind::Membership), change_while_cut(rng, hold)),
+        3 | 4 => ("learners apart", learners_apart(rng, hold)),
+        5 => ("founders restart", founders_restart(rng, hold)),
+        6 | 7 => ("founder behind", founder_behind(rng, hold)),
+        _ => ("two changes", two_changes(hold)),
+    };
+    let name = format!("{} {}", NemesisKind::Membership, story.0);
+    // As at the beginning; a leader that is no founder gives up its place.
+    let founders = Aim::ChangeMembership(Members::FoundersAndLearners);
+    let begin = [now(founders), after(SETTLE, founders)];
+    (name, begin.into_iter().chain(story.1).chain([now(Aim::Mend), after(SETTLE, founders)]).collect())
+}
+
+fn change_while_cut(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
     let shape = choose(rng, &[Shape::Leader, Shape::LeaderPair, Shape::OneFollower]);
     vec![
         now(Aim::Partition(shape)),
-        after(millis(rng, 0..100), Aim::ChangeMembership(0)),
-        now(Aim::ChangeMembership(1)),
+        after(millis(rng, 0..100), Aim::ChangeMembership(Members::Any(0))),
+        now(Aim::ChangeMembership(Members::Any(1))),
         after(hold / 2, Aim::Mend),
+    ]
+}
+
+/// Two founders are left to themselves while those beside the leader, who are learners, become voters (paper, Figure 10): they are a
+/// majority of the founders, and the others one of all.
+fn learners_apart(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    let lead = millis(rng, 0..150);
+    let change = Aim::ChangeMembership(Members::All);
+    vec![now(Aim::Partition(Shape::TwoFounders)), after(lead, change), after(hold, Aim::Mend)]
+}
+
+/// Two founders, a majority once, start anew when all have become voters, and see each other only. What do they know of the others?
+/// Sometimes so much of what they say to each other is lost that it is said again together with what came later.
+fn founders_restart(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    let mut script = vec![
+        now(Aim::ChangeMembership(Members::All)),
+        after(SETTLE, Aim::Kill(Target::TwoFounders)),
+        now(Aim::Partition(Shape::TwoFounders)),
+    ];
+    if rng.random_bool(0.7) {
+        script.push(now(Aim::LoseKind("append", 60, Target::Struck)));
+    }
+    script.extend([now(Aim::Revive), after(hold + hold / 2, Aim::Mend)]);
+    script
+}
+
+/// A founder misses how all become voters, and gets a snapshot; then it sees only one of the other founders.
+fn founder_behind(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::CutOff(Target::Founder)),
+        now(Aim::ChangeMembership(Members::All)),
+        after(hold, Aim::Mend),
+        after(millis(rng, 200..800), Aim::Partition(Shape::TwoFounders)),
+        after(hold + hold / 2, Aim::Mend),
+    ]
+}
+
+/// The leader is cut off and begins one change; the next one, whose entries do not reach everybody, begins another (Ongaro, raft-dev,
+/// July 2015). Then each is left with those who may think that it is enough.
+fn two_changes(hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::LoseKind("append", 100, Target::Companion)),
+        now(Aim::Partition(Shape::FirstAside)),
+        now(Aim::ChangeMembership(Members::FoundersBut(Target::Bystander))),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::ChangeMembership(Members::FoundersBut(Target::First))),
+        now(Aim::Partition(Shape::FirstPair)),
+        now(Aim::LoseKind("append", 0, Target::Companion)),
+        after(hold + hold / 2, Aim::Mend),
     ]
 }
 
@@ -169,6 +234,9 @@ fn stale_candidate(hold: Duration) -> Vec<ScriptStep> {
 /// A follower is cut off or down for long enough to need a snapshot; when it has just begun to catch up, the leader is killed, or
 /// the follower once more.
 fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.4) {
+        return caught_up_alone(rng, hold);
+    }
     let away = match rng.random_bool(0.5) {
         true => Aim::CutOff(Target::Follower),
         false => Aim::Kill(Target::Follower),
@@ -182,6 +250,22 @@ fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
         _ => {}
     }
     script
+}
+
+/// A follower that has just caught up is the only one that the leader sees; then both are killed, and the follower is back without the
+/// leader. Did it store what it was sent at once?
+fn caught_up_alone(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::CutOff(Target::Companion)),
+        after(hold + hold / 2, Aim::Mend),
+        now(Aim::Partition(Shape::FirstPair)),
+        after(millis(rng, 50..250), Aim::Kill(Target::First)),
+        now(Aim::Kill(Target::Companion)),
+        now(Aim::Mend),
+        now(Aim::Start(Target::Companion)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 100..400), Aim::Revive),
+    ]
 }
 
 /// A slow disk makes sure that something is unsynced when the power fails.
@@ -223,6 +307,24 @@ fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
     }
     script.extend([after(millis(rng, 100..600), Aim::Mend), now(Aim::Revive)]);
     script
+}
+
+/// The leader falls silent, and what it said last arrives when the next one has led for a while and is just gone: so nobody repairs what
+/// it may do. Then the first leader and those who heard it are among themselves.
+fn old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    // Longer than an election, shorter than a silence that breaks connections.
+    let late = 1_800;
+    let lead = rng.random_range(50..=150);
+    vec![
+        now(Aim::Hold(late, Target::First)),
+        after(Duration::from_millis(lead), Aim::Pause(Target::First)),
+        // Its followers have not missed it yet when the old words come.
+        after(Duration::from_millis(late - lead - rng.random_range(30..=150)), Aim::Kill(Target::Leader)),
+        after(Duration::from_millis(350), Aim::Mend),
+        now(Aim::Start(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 200..500), Aim::Revive),
+    ]
 }
 
 /// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
@@ -302,6 +404,8 @@ mod tests {
                         | Aim::CutOff(_)
                         | Aim::Mute(_)
                         | Aim::Lose(_)
+                        | Aim::LoseKind(..)
+                        | Aim::Hold(..)
                         | Aim::Garble => cut = true,
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
@@ -327,6 +431,19 @@ mod tests {
                 assert!(fault.name.starts_with(kind.name()));
             }
         }
+    }
+
+    #[test]
+    fn every_story_of_members_is_told_and_ends_with_the_founders() {
+        let mut rng = Pcg64::seed_from_u64(4);
+        let mut names = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            let Fault { name, script, .. } = fault(NemesisKind::Membership, &mut rng);
+            let founders = Aim::ChangeMembership(Members::FoundersAndLearners);
+            assert!(name == "membership" || script.last().is_some_and(|step| step.aim == founders), "{name}");
+            names.insert(name);
+        }
+        assert_eq!(names.len(), 5);
     }
 
     #[test]
