@@ -182,7 +182,7 @@ const MULTI_PAXOS: Table = &[
     ("pax-learn-first-2b", append(5, "leader-cut")),
     ("pax-apply-gaps", append(5, "messages")),
     ("pax-noop-over-value", append(3, "one-follower")),
-    ("pax-phase1-one-slot", append(5, "kill-leader,pause-leader")),
+    ("pax-phase1-one-slot", append(3, "leader-cut,messages")),
     ("pax-local-read", register(5, "leader-cut,pause-leader")),
     ("pax-lease-no-margin", register(5, "pause-leader,leader-cut").with(LEASE)),
     ("pax-read-no-rinse", register(5, "messages").with(QUORUM_READ)),
