@@ -170,7 +170,7 @@ const RAFT: Table = &[
 const MULTI_PAXOS: Table = &[
     ("pax-promise-volatile", append(3, "voter-bounce")),
     ("pax-accept-before-fsync", append(3, "torn")),
-    ("pax-accept-below-promise", append(5, "pause-leader,leader-cut")),
+    ("pax-accept-below-promise", append(3, "pause-leader,leader-cut")),
     ("pax-accept-no-bump", append(5, "messages,bridge")),
     ("pax-own-value", append(3, "one-follower")),
     ("pax-most-common-value", append(5, "one-follower")),
