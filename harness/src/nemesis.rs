@@ -112,7 +112,7 @@ const CATALOGUE: [Entry; 22] = [
     entry(NemesisKind::Torn, "torn", Some("n13"), Hand::Process, 1),
     entry(NemesisKind::VoterBounce, "voter-bounce", Some("n9"), Hand::Process, 1),
     entry(NemesisKind::DiskError, "disk-error", None, Hand::Process, 0),
-    entry(NemesisKind::Wipe, "wipe", None, Hand::Process, 0),
+    entry(NemesisKind::Wipe, "wipe", None, Hand::Network, 0),
     entry(NemesisKind::SlowSync, "slow-sync", Some("n10"), Hand::Conditions, 1),
     entry(NemesisKind::Clock, "clock", Some("n8"), Hand::Conditions, 0),
     entry(NemesisKind::WallClock, "wall-clock", None, Hand::Conditions, 0),

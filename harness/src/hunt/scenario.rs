@@ -185,21 +185,21 @@ const RAFT: Table = &[
 ];
 
 const MULTI_PAXOS: Table = &[
-    ("pax-promise-volatile", append(3, "bridge,voter-bounce")),
-    ("pax-accept-before-fsync", append(3, "power,slow-sync")),
-    ("pax-accept-below-promise", append(5, "pause-leader,leader-cut")),
+    ("pax-promise-volatile", append(3, "voter-bounce")),
+    ("pax-accept-before-fsync", append(3, "torn")),
+    ("pax-accept-below-promise", append(3, "pause-leader,leader-cut")),
     ("pax-accept-no-bump", append(5, "messages,bridge")),
     ("pax-own-value", append(3, "one-follower")),
-    ("pax-most-common-value", append(5, "one-follower,kill-leader")),
-    ("pax-vbal-is-promise", append(5, "one-follower,bridge")),
-    ("pax-ballot-not-unique", append(3, "bridge")),
+    ("pax-most-common-value", append(5, "one-follower")),
+    ("pax-vbal-is-promise", append(5, "one-follower,slow-sync")),
+    ("pax-ballot-not-unique", append(3, "slow-sync,kill-leader")),
     ("pax-ballot-reuse-restart", append(3, "kill-leader,messages")),
     ("pax-mixed-2b", append(5, "one-follower,kill-leader,messages")),
     ("pax-quorum-half", append(3, "leader-cut,partition")),
     ("pax-learn-first-2b", append(5, "leader-cut")),
     ("pax-apply-gaps", append(5, "messages")),
     ("pax-noop-over-value", append(3, "one-follower")),
-    ("pax-phase1-one-slot", append(5, "kill-leader,pause-leader")),
+    ("pax-phase1-one-slot", append(3, "leader-cut,messages")),
     ("pax-local-read", register(5, "leader-cut,pause-leader")),
     ("pax-lease-no-margin", register(5, "pause-leader,leader-cut").with(LEASE)),
     ("pax-read-no-rinse", register(5, "messages").with(QUORUM_READ)),
@@ -207,8 +207,8 @@ const MULTI_PAXOS: Table = &[
     ("pax-follower-lease-commit-majority", register(5, "leader-cut,partition").with(LEASE)),
     ("pax-no-dedup", append(5, "mute-answers,kill-leader").retried()),
     ("pax-catchup-accepted", append(5, "lagging,one-follower,kill-leader")),
-    ("pax-compact-forget", append(5, "lagging,kill-leader").with(SNAPSHOTS)),
-    ("pax-lost-disk-rejoin", append(3, "wipe,one-follower")),
+    ("pax-compact-forget", append(3, "stale-candidate").with(SNAPSHOTS)),
+    ("pax-lost-disk-rejoin", append(3, "wipe")),
 ];
 
 const ZAB: Table = &[

@@ -51,7 +51,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
             let shape = choose(rng, &SHAPES);
             (format!("partition {}", shape.name()), cut_for(Aim::Partition(shape), hold))
         }
-        NemesisKind::LeaderCut => (named(kind), cut_for(Aim::Partition(Shape::Leader), hold)),
+        NemesisKind::LeaderCut => (named(kind), leader_cut(rng, hold)),
         NemesisKind::Bridge => {
             let shape = choose(rng, &[Shape::Bridge, Shape::LeaderBridge]);
             (named(kind), cut_for(Aim::Partition(shape), hold))
@@ -71,7 +71,9 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::PauseLeader => (named(kind), down_for(Aim::Pause(Target::Leader), millis(rng, 500..3_000))),
         NemesisKind::Power => {
             let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
-            (aimed(kind, target), down_for(Aim::PowerOff(target), down))
+            let mut script = vec![now(Aim::PowerOff(target))];
+            script.extend(power_returns(rng, target, down));
+            (aimed(kind, target), script)
         }
         NemesisKind::Torn => torn(rng, down),
         NemesisKind::VoterBounce => (named(kind), voter_bounce(rng)),
@@ -104,28 +106,61 @@ fn aimed(kind: NemesisKind, target: Target) -> String {
     format!("{kind} {}", target.name())
 }
 
+/// The leader alone. Sometimes only until the next one leads: does the old one, which may not know yet, still find hearers? Then the
+/// next one may be cut off in its place, so that nothing else tells the old one.
+fn leader_cut(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.5) {
+        return cut_for(Aim::Partition(Shape::Leader), hold);
+    }
+    let mut script = vec![now(Aim::Partition(Shape::Leader)), now(Aim::AwaitLeader(ELECTION_MS)), now(Aim::Mend)];
+    if rng.random_bool(0.7) {
+        script.extend(cut_for(Aim::Partition(Shape::Leader), millis(rng, 200..700)));
+    }
+    script
+}
+
 /// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
 /// next one, to whom the same happens. So entries of old terms lie on few nodes when their leaders return (Raft's Figure 8).
 fn one_follower(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    if rng.random_bool(0.25) {
-        return alone_with_a_slow_disk(rng);
+    match rng.random_range(0..4) {
+        0 => return alone_with_a_slow_disk(rng),
+        1 => return pair_comes_back(rng),
+        _ => {}
     }
     let mut script = Vec::new();
     for _ in 0..rng.random_range(2..=4) {
         let shape = choose(rng, &[Shape::OneFollower, Shape::LeaderPair]);
         script.push(now(Aim::Partition(shape)));
-        match rng.random_bool(0.7) {
-            true => script.push(after(millis(rng, FEW_MS), Aim::Kill(Target::Leader))),
-            false => script.push(after(millis(rng, FEW_MS), Aim::Partition(Shape::Leader))),
-        }
-        // The others elect; who led before comes back when the next one leads.
-        if rng.random_bool(0.5) {
-            script.push(now(Aim::Mend));
+        let few = millis(rng, FEW_MS);
+        let mends = rng.random_bool(0.5);
+        // The others elect, with or without the one that was kept; who led before comes back when the next one leads.
+        if rng.random_bool(0.7) {
+            script.push(after(few, Aim::Kill(Target::Leader)));
+            script.extend(mends.then(|| now(Aim::Mend)));
+        } else if mends {
+            script.extend([after(few, Aim::Mend), now(Aim::Partition(Shape::Leader))]);
+        } else {
+            script.push(after(few, Aim::Partition(Shape::Leader)));
         }
         script.push(now(Aim::AwaitLeader(ELECTION_MS)));
         script.extend([now(Aim::Mend), now(Aim::Revive)]);
     }
     script
+}
+
+/// The leader and the one follower that it kept come back when the next leader has served for a moment, and has just been killed:
+/// two of them have what is old, and of those that have what replaced it one is missing.
+fn pair_comes_back(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::LeaderPair)),
+        after(millis(rng, FEW_MS), Aim::Kill(Target::Leader)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Kill(Target::Leader)),
+        now(Aim::Start(Target::First)),
+        now(Aim::Mend),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]
 }
 
 /// The leader, whose disk is slow, keeps one follower and is killed; it comes back at once, but the follower is cut off. Was anything
@@ -273,15 +308,31 @@ fn torn(rng: &mut Pcg64, down: Duration) -> (String, Vec<ScriptStep>) {
     let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
     let faults = NodeFaults { torn: true, sync_delay_ms: rng.random_range(5..=40), ..NodeFaults::default() };
     let lead = millis(rng, 100..400);
-    let script =
-        vec![now(Aim::Spoil(target, faults)), after(lead, Aim::PowerOff(Target::Struck)), after(down, Aim::Revive)];
+    let mut script = vec![now(Aim::Spoil(target, faults)), after(lead, Aim::PowerOff(Target::Struck))];
+    script.extend(power_returns(rng, target, down));
     (aimed(NemesisKind::Torn, target), script)
+}
+
+/// All start again; often the one that led is cut off for a while, so that the others have nothing but what they promised to keep.
+fn power_returns(rng: &mut Pcg64, target: Target, down: Duration) -> Vec<ScriptStep> {
+    if target != Target::All || rng.random_bool(0.4) {
+        return vec![after(down, Aim::Revive)];
+    }
+    vec![
+        now(Aim::CutOff(Target::First)),
+        after(down, Aim::Revive),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Mend),
+    ]
 }
 
 /// An election is provoked, and whoever gives its word is killed and started again at once: does it remember? Sometimes with disks
 /// so slow that its word can only be remembered if it waited; sometimes with two halves that see only the node between them, so
 /// that two candidates ask for the same word.
 fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    if rng.random_bool(0.3) {
+        return bounce_to_the_old_leader(rng);
+    }
     let mut script = Vec::new();
     if rng.random_bool(0.6) {
         let slow = NodeFaults { sync_delay_ms: rng.random_range(20..=80), ..NodeFaults::default() };
@@ -327,6 +378,21 @@ fn old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
     ]
 }
 
+/// The leader is cut off, and may not know for a while that it was replaced. Whoever helped to replace it is killed and started, and
+/// sees the old leader and not the new one: whom does it follow?
+fn bounce_to_the_old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::Leader)),
+        now(Aim::AwaitWord(ELECTION_MS)),
+        now(Aim::Kill(Target::Caught)),
+        now(Aim::Start(Target::Caught)),
+        after(millis(rng, 10..60), Aim::Mend),
+        now(Aim::Partition(Shape::Leader)),
+        after(millis(rng, 200..700), Aim::Mend),
+        now(Aim::Revive),
+    ]
+}
+
 /// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
 fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
     let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
@@ -336,9 +402,25 @@ fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
 }
 
 /// One node at a time, and time for it to be taken back: more lost disks at once than the cluster tolerates would lose data rightly.
+///
+/// Mostly it is a follower that the leader kept for itself, and the leader is then cut off: what the two of them alone had, the
+/// others do not hear of from the one that forgot it.
 fn wipe(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
-    let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
-    vec![now(Aim::Wipe(target)), after(down, Aim::Revive), after(Duration::from_millis(3_000), Aim::Revive)]
+    let taken_back = after(Duration::from_millis(3_000), Aim::Revive);
+    if rng.random_bool(0.3) {
+        let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
+        return vec![now(Aim::Wipe(target)), after(down, Aim::Revive), taken_back];
+    }
+    vec![
+        now(Aim::Partition(Shape::OneFollower)),
+        // The one that was kept, as long as the leader is the same.
+        after(millis(rng, FEW_MS), Aim::Wipe(Target::Follower)),
+        now(Aim::Partition(Shape::Leader)),
+        now(Aim::Start(Target::Struck)),
+        after(Duration::from_millis(ELECTION_MS), Aim::Mend),
+        now(Aim::Revive),
+        taken_back,
+    ]
 }
 
 /// The leader's clocks, mostly, and often a cut in the middle: does it believe in a lease that others think is over?
@@ -451,8 +533,9 @@ mod tests {
         let mut rng = Pcg64::seed_from_u64(3);
         for _ in 0..20 {
             let script = fault(NemesisKind::Wipe, &mut rng).script;
-            assert!(matches!(script[0].aim, Aim::Wipe(Target::Leader | Target::Follower)));
-            assert!(script[2].after >= Duration::from_secs(3));
+            assert_eq!(script.iter().filter(|step| matches!(step.aim, Aim::Wipe(_))).count(), 1);
+            let last = script.last().map(|step| (step.after, step.aim));
+            assert_eq!(last, Some((Duration::from_secs(3), Aim::Revive)));
         }
     }
 }
