@@ -20,6 +20,9 @@ const HIGH_RATE: u32 = 1_500;
 /// Clients of a run of a hunt.
 const CONCURRENCY: u32 = 10;
 
+/// Clients where a leader must be able to gather a long tail of entries that are not committed.
+const CROWD: u32 = 60;
+
 /// What makes up a run, but for seed and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -31,6 +34,8 @@ pub struct Scenario {
     pub workload: WorkloadKind,
     /// Operations a second.
     pub rate: u32,
+    /// How many clients.
+    pub concurrency: u32,
     /// Whether clients retry in sessions.
     pub retry: bool,
     /// How the nodes are set: flags that the rule in question needs, whatever the faults.
@@ -43,7 +48,7 @@ const QUORUM_READ: &[&str] = &["--reads", "quorum-read"];
 const SNAPSHOTS: &[&str] = &["--snapshot-every", "30"];
 
 const fn scenario(workload: WorkloadKind, nodes: u32, nemesis: &'static str) -> Scenario {
-    Scenario { nodes, nemesis, workload, rate: RATE, retry: false, setup: &[] }
+    Scenario { nodes, nemesis, workload, rate: RATE, concurrency: CONCURRENCY, retry: false, setup: &[] }
 }
 
 /// Registers: what shows stale reads best.
@@ -69,6 +74,11 @@ impl Scenario {
         Self { rate: HIGH_RATE, ..self }
     }
 
+    /// Many clients: long tails of entries that are not committed when a leader is cut off.
+    const fn crowded(self) -> Self {
+        Self { rate: 2 * RATE, concurrency: CROWD, ..self }
+    }
+
     /// The mix of everything, by seed: registers or lists, three or five nodes. What is set up stays.
     #[must_use]
     pub fn generic(self, seed: u64) -> Self {
@@ -90,7 +100,7 @@ impl Scenario {
         add("nemesis", self.nemesis);
         add("workload", self.workload.name());
         add("rate", &self.rate.to_string());
-        add("concurrency", &CONCURRENCY.to_string());
+        add("concurrency", &self.concurrency.to_string());
         arguments.extend(self.retry.then(|| "--retry".to_owned()));
         arguments.extend(self.setup.iter().map(|&word| word.to_owned()));
         arguments
@@ -125,33 +135,33 @@ const RAFT: Table = &[
     ("raft-read-local-leader", register(5, "leader-cut,pause-leader")),
     ("raft-read-any-node", register(5, "none")),
     ("raft-readindex-no-term-commit", register(5, "kill-leader,leader-cut,messages")),
-    ("raft-readindex-stale-ack", register(5, "pause-leader,leader-cut,messages")),
-    ("raft-read-before-apply", register(5, "messages")),
+    ("raft-readindex-stale-ack", register(5, "late-news").crowded()),
+    ("raft-read-before-apply", register(3, "late-news").crowded()),
     ("raft-lease-no-bound", register(5, "pause-leader,leader-cut").with(LEASE)),
     ("raft-lease-wall-clock", register(5, "wall-clock,leader-cut").with(LEASE)),
-    ("raft-lease-survives-transfer", register(5, "leader-cut,messages").with(LEASE)),
+    ("raft-lease-survives-transfer", register(5, "transfer").with(LEASE)),
     ("raft-votedfor-volatile", append(3, "bridge,voter-bounce")),
-    ("raft-term-volatile", append(3, "power")),
+    ("raft-term-volatile", append(3, "power,one-follower")),
     ("raft-vote-reply-before-fsync", append(3, "slow-sync,voter-bounce")),
     ("raft-vote-term-nonatomic", append(3, "slow-sync,voter-bounce")),
     ("raft-vote-no-log-check", append(5, "stale-candidate")),
-    ("raft-vote-stale-term-reply", append(5, "messages,bridge")),
+    ("raft-vote-stale-term-reply", append(3, "late-words")),
     ("raft-vote-count-duplicates", append(5, "partition,messages")),
     ("raft-quorum-half", append(3, "leader-cut,partition")),
     ("raft-reply-before-commit", append(5, "leader-cut")),
     ("raft-apply-before-commit", append(5, "leader-cut")),
-    ("raft-fig8-commit-old-term", append(5, "one-follower,kill-leader")),
-    ("raft-append-no-prev-check", append(5, "leader-cut")),
+    ("raft-fig8-commit-old-term", append(5, "late-words,one-follower").crowded()),
+    ("raft-append-no-prev-check", append(5, "one-follower").crowded()),
     ("raft-truncate-always", append(5, "messages,lagging,kill-leader")),
-    ("raft-commit-no-min", append(5, "leader-cut")),
-    ("raft-matchindex-not-reset", append(5, "bridge,kill-leader,leader-cut")),
-    ("raft-ack-stale-replies", append(5, "messages,leader-cut")),
+    ("raft-commit-no-min", append(3, "leader-cut,messages").crowded()),
+    ("raft-matchindex-not-reset", append(5, "transfer").crowded()),
+    ("raft-ack-stale-replies", append(5, "transfer").crowded()),
     ("raft-learner-in-quorum", append(3, "membership,leader-cut")),
     ("raft-ack-before-fsync", append(3, "power,slow-sync")),
     ("raft-leader-self-count", append(1, "power,kill")),
     ("raft-wal-tail-drop", append(3, "torn")),
     ("raft-wal-no-crc", append(3, "torn")),
-    ("raft-truncate-not-durable", append(5, "leader-cut,power")),
+    ("raft-truncate-not-durable", append(3, "leader-cut,one-follower,messages").crowded()),
     ("raft-applied-index-nonatomic", append(3, "kill,power").with(SNAPSHOTS)),
     ("raft-no-dedup", append(5, "mute-answers,kill-leader").retried()),
     ("raft-dedup-leader-cache", append(5, "mute-answers,kill-leader").retried()),

@@ -343,7 +343,11 @@ impl Raft {
             // Leader completeness (paper, section 5.4.3) forbids it, unless a mutant broke a rule it rests on. Then the node
             // must not stop here: the harness is to find the bug by what clients see.
             assert!(self.rules.is_mutated(), "the leader's entry {from:?} differs from a committed one");
-            self.roll_back_to(from.prev(), out);
+            if self.rules.takes_back_applied() {
+                self.roll_back_to(from.prev(), out);
+            } else {
+                self.commit = from.prev();
+            }
         }
         self.record_hard_state(out);
         if self.rules.records_a_cut() {
