@@ -253,7 +253,7 @@ impl Cluster {
     pub fn scene(&self) -> Scene {
         Scene {
             founders: self.founders,
-            message_kinds: self.system.message_kinds(),
+            message_kinds: if self.relay.is_some() { self.system.message_kinds() } else { &[] },
             telling_kinds: self.system.telling_kinds(),
             in_order: self.system.is_in_order(),
             election_timeout_ms: self.system.election_timeout_ms(),
@@ -452,10 +452,16 @@ impl Cluster {
         }
     }
 
-    /// Starts a node that this fault, or any, has ended.
+    /// Starts a node that this fault, or any, has ended, and resumes one that it has paused.
     fn start(&self, id: NodeNumber, fault: Option<FaultNumber>) -> Result<(), ClusterError> {
         let node = self.node(id);
         let mut state = lock(&node.state);
+        if let State::Up { process, paused_by } = &mut *state
+            && process.is_paused()
+            && (fault.is_none() || *paused_by == fault)
+        {
+            process.resume().map_err(|source| ClusterError::Process { node: id, source })?;
+        }
         if matches!(&*state, State::Down { by } if fault.is_none() || *by == fault) {
             *state = State::running(self.spawn(node)?);
         }
@@ -475,17 +481,7 @@ impl Cluster {
         broken.iter().try_for_each(|id| self.kill(*id, self.breaker(*id)))?;
         let spoiled = lock(&self.standing).unspoil(fault);
         spoiled.iter().try_for_each(|id| self.tell_faults(*id))?;
-        for node in &self.nodes {
-            let id = node.place.id;
-            if let State::Up { process, paused_by } = &mut *lock(&node.state)
-                && process.is_paused()
-                && (fault.is_none() || *paused_by == fault)
-            {
-                process.resume().map_err(|source| ClusterError::Process { node: id, source })?;
-            }
-            self.start(id, fault)?;
-        }
-        Ok(())
+        self.nodes.iter().try_for_each(|node| self.start(node.place.id, fault))
     }
 
     fn breaker(&self, id: NodeNumber) -> Option<FaultNumber> {

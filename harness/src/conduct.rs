@@ -81,7 +81,8 @@ pub async fn conduct(
     // The servers are started in directories of their own, so relative paths would lead elsewhere.
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
-    let relayed = kinds.chosen.iter().any(|kind| kind.needs_relay());
+    let takes_relay = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
+    let relayed = kinds.chosen.iter().any(takes_relay);
     let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
     let takes_faults =
         |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();

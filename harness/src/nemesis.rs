@@ -121,7 +121,7 @@ const CATALOGUE: [Entry; 25] = [
     entry(NemesisKind::Torn, "torn", Some("n13"), Hand::Process, 1),
     entry(NemesisKind::VoterBounce, "voter-bounce", Some("n9"), Hand::Process, 1),
     entry(NemesisKind::DiskError, "disk-error", None, Hand::Process, 0),
-    entry(NemesisKind::Wipe, "wipe", None, Hand::Process, 0),
+    entry(NemesisKind::Wipe, "wipe", None, Hand::Network, 0),
     entry(NemesisKind::SlowSync, "slow-sync", Some("n10"), Hand::Conditions, 1),
     entry(NemesisKind::Clock, "clock", Some("n8"), Hand::Conditions, 0),
     entry(NemesisKind::WallClock, "wall-clock", None, Hand::Conditions, 0),
@@ -168,6 +168,12 @@ impl NemesisKind {
     #[must_use]
     pub fn needs_relay(self) -> bool {
         matches!(self, Self::Messages | Self::VoterBounce | Self::LateNews | Self::LateWords | Self::Transfer)
+    }
+
+    /// Whether it makes use of that relay, where it knows the messages.
+    #[must_use]
+    pub fn uses_relay(self) -> bool {
+        self.needs_relay() || self == Self::Membership
     }
 
     /// Whether nodes must read a file of faults for it.

@@ -84,6 +84,11 @@ pub trait System: Send + Sync {
         false
     }
 
+    /// Whether its nodes are known to speak in frames, which the relay reads.
+    fn speaks_in_frames(&self) -> bool {
+        false
+    }
+
     /// What messages between its nodes are called, where the relay knows them.
     fn message_kinds(&self) -> &'static [&'static str] {
         &[]

@@ -13,6 +13,8 @@
 //! No clock, file, socket, log call or async runtime in here: time and randomness are inputs. The same core runs as a
 //! real process and in a seeded simulation. A core owns its replicated [`machine`](crate::machine), so replies come out of `step`.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -311,6 +313,47 @@ pub struct Config {
     pub reads: ReadMode,
     /// The one rule that is wrong in this process, if any. Correct builds have none.
     pub mutant: Option<Mutant>,
+}
+
+impl Config {
+    /// Whether a core can be started with this.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), RestoreError> {
+        let distinct = |list: &[NodeId]| list.iter().collect::<BTreeSet<_>>().len() == list.len();
+        let problem = if !self.nodes.contains(&self.id) {
+            "this node is not among the nodes"
+        } else if !distinct(&self.nodes) {
+            "a node is named twice"
+        } else if self.voters.is_empty()
+            || !distinct(&self.voters)
+            || !self.voters.iter().all(|v| self.nodes.contains(v))
+        {
+            "there must be voters, each named once, and all among the nodes"
+        } else if self.heartbeat_ns == 0 || self.election_timeout_ns <= self.heartbeat_ns {
+            "the election timeout must be longer than the heartbeat interval, and that not 0"
+        } else if self.max_inflight == 0 || self.max_pending == 0 {
+            "max_inflight and max_pending must not be 0"
+        } else {
+            return Ok(());
+        };
+        Err(RestoreError(format!("configuration: {problem}")))
+    }
+
+    /// The same, for a protocol whose members never change: every node votes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_static(&self) -> Result<(), RestoreError> {
+        self.check()?;
+        if self.voters.len() == self.nodes.len() {
+            return Ok(());
+        }
+        Err(RestoreError(
+            "configuration: the members of this protocol never change, so every node must be a voter".into(),
+        ))
+    }
 }
 
 /// What a node tells about itself at `/v1/status`.

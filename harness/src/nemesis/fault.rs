@@ -77,6 +77,14 @@ pub enum Target {
     Majority,
     /// Every node.
     All,
+    /// A founder that does not lead.
+    Founder,
+    /// Two founders that do not lead.
+    TwoFounders,
+    /// A founder that did not lead when the fault began; all through the fault it is the same one.
+    Companion,
+    /// Another one.
+    Bystander,
     /// Those that this fault has hit already.
     Struck,
     /// The node whose word was overheard; nobody, if none was.
@@ -93,6 +101,10 @@ impl Target {
             Self::FollowerMinority => "minority",
             Self::Majority => "majority",
             Self::All => "all",
+            Self::Founder => "founder",
+            Self::TwoFounders => "two-founders",
+            Self::Companion => "companion",
+            Self::Bystander => "bystander",
             Self::Struck => "the same",
             Self::Caught => "caught",
         }
@@ -166,6 +178,10 @@ pub enum Aim {
     Garble,
     /// Messages come late, by so many hundredths of an election timeout.
     Late(Late, [u64; 2]),
+    /// Lose so many of a hundred messages of this kind that are meant for these; if the protocol has any, and there is a relay.
+    LoseKind(&'static str, u8, Target),
+    /// All that this one says arrives so much later, milliseconds, and in order.
+    Hold(u64, Target),
     /// Undo what this fault has done to links and messages.
     Mend,
     /// SIGKILL.
@@ -180,14 +196,14 @@ pub enum Aim {
     Spoil(Target, NodeFaults),
     /// Resume what this fault has paused, start what it has ended, and take away the faults that it gave.
     Revive,
-    /// Start these, if this fault has ended them.
+    /// Start these, if this fault has ended them, and resume them, if it has paused them.
     Start(Target),
     /// Wait until some node leads, at most so long, milliseconds.
     AwaitLeader(u64),
     /// Wait until a node gives its word (a vote, a promise), at most so long, milliseconds. It is then *caught*.
     AwaitWord(u64),
-    /// Ask for another set of voters; the number tells one change of a fault from another.
-    ChangeMembership(u32),
+    /// Ask for other members.
+    ChangeMembership(Members),
     /// Ask the leader to hand over, to anyone.
     HandOver,
     /// Ask the leader to hand over to the one that led when the fault began.
@@ -205,6 +221,19 @@ pub enum Late {
     Words,
     /// Entries that go to one follower, in order.
     EntriesToFollower,
+}
+
+/// Which members to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Any set of voters, and sometimes a learner; the number tells one change of a fault from another.
+    Any(u32),
+    /// The founders vote; all others are learners.
+    FoundersAndLearners,
+    /// The founders without this one.
+    FoundersBut(Target),
+    /// Everyone votes.
+    All,
 }
 
 /// A step with the pause before it.
@@ -246,7 +275,8 @@ impl Fault {
             | Aim::Pause(target)
             | Aim::PowerOff(target)
             | Aim::Wipe(target)
-            | Aim::Spoil(target, _) => matches!(target, Target::Leader | Target::First),
+            | Aim::Spoil(target, _)
+            | Aim::Hold(_, target) => matches!(target, Target::Leader | Target::First),
             _ => false,
         })
     }
@@ -278,7 +308,7 @@ pub enum Step {
     Spoil(Vec<NodeNumber>, NodeFaults),
     /// Resume what the fault has paused, start what it has ended, take away the faults it gave; without a fault, everything.
     Revive,
-    /// Start these, if the fault has ended them.
+    /// Start these, if the fault has ended them, and resume them, if it has paused them.
     Start(Vec<NodeNumber>),
     /// The voters and the learners that are asked for.
     ChangeMembership {
@@ -315,6 +345,10 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::Late(late, percent) => Step::Garble(vec![garble::late(late, percent, scene, pick)]),
         Aim::HandOver => Step::Transfer { from: leader_or_any(scene, pick), to: None, agreed: false },
         Aim::HandBack => Step::Transfer { from: leader_or_any(scene, pick), to: scene.first, agreed: false },
+        Aim::LoseKind(kind, percent, target) if scene.message_kinds.contains(&kind) => {
+            Step::Garble(garble::lose(kind, percent, &targets(target)))
+        }
+        Aim::Hold(ms, target) => Step::Garble(garble::hold(ms, &targets(target))),
         Aim::Mend => Step::Mend,
         Aim::Kill(target) => Step::Kill(targets(target)),
         Aim::Pause(target) => Step::Pause(targets(target)),
@@ -323,11 +357,11 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::Spoil(target, faults) if scene.can_spoil => Step::Spoil(targets(target), faults),
         Aim::Revive => Step::Revive,
         Aim::Start(target) => Step::Start(targets(target)),
-        Aim::ChangeMembership(which) => {
-            let (voters, learners) = shape::membership(scene, pick.rotate_left(17 * which));
+        Aim::ChangeMembership(members) => {
+            let (voters, learners) = shape::membership(members, scene, pick);
             Step::ChangeMembership { voters, learners, agreed: false }
         }
-        Aim::Spoil(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
+        Aim::Spoil(..) | Aim::LoseKind(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
     })
 }
 
@@ -382,6 +416,13 @@ fn followers(scene: &Scene, pick: u64) -> Vec<NodeNumber> {
     nodes
 }
 
+/// The founders without this node, in an order that `pick` decides.
+fn founders_beside(node: Option<NodeNumber>, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
+    let mut founders = shuffled(scene, pick);
+    founders.retain(|id| *id <= scene.founders && (Some(*id) != node || scene.nodes == 1));
+    founders
+}
+
 fn majority(nodes: u32) -> usize {
     nodes as usize / 2 + 1
 }
@@ -401,6 +442,10 @@ fn targets(target: Target, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
             nodes
         }
         Target::All => all(scene),
+        Target::Founder => founders_beside(scene.leader, scene, pick).into_iter().take(1).collect(),
+        Target::TwoFounders => founders_beside(scene.leader, scene, pick).into_iter().take(2).collect(),
+        Target::Companion => founders_beside(scene.first, scene, pick).into_iter().take(1).collect(),
+        Target::Bystander => founders_beside(scene.first, scene, pick).into_iter().skip(1).take(1).collect(),
         Target::Struck => scene.struck.clone(),
         Target::Caught => scene.caught.into_iter().collect(),
     }

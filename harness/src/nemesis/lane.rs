@@ -145,6 +145,7 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
     }
     let number = context.next_number();
     let mut scene = Scene { first: context.monitor.leader(), ..context.cluster.scene() };
+    let mut only_asked = true;
     for step in &fault.script {
         if !wait_until(Instant::now() + step.after, stop).await {
             return Ok(());
@@ -160,6 +161,11 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
             _ => {}
         }
         scene.leader = context.monitor.leader();
+        // Whoever leads once the members are those that the story begins with.
+        if only_asked {
+            scene.first = scene.leader;
+        }
+        only_asked &= matches!(step.aim, Aim::ChangeMembership(_));
         if let Some(step) = resolve(step.aim, &scene, fault.pick).filter(|step| !is_for_nobody(step)) {
             if scene.struck.is_empty() {
                 scene.struck = step.nodes().to_vec();

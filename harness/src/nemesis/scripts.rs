@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     NemesisKind,
-    fault::{Aim, Fault, Late, NodeFaults, ScriptStep, Shape, Target},
+    fault::{Aim, Fault, Late, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
@@ -37,6 +37,8 @@ const DOWN_MS: Range<u64> = 100..1_200;
 const FEW_MS: Range<u64> = 150..350;
 /// How long an election may take before a story goes on without one.
 const ELECTION_MS: u64 = 1_200;
+/// How long a leader that is no voter any more may take to be replaced.
+const SETTLE: Duration = Duration::from_millis(700);
 /// One packet in so many hundred is lost under [`NemesisKind::Loss`].
 const LOSS_PERCENT: u8 = 10;
 
@@ -76,7 +78,9 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         }
         NemesisKind::Power => {
             let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
-            (aimed(kind, target), down_for(Aim::PowerOff(target), down))
+            let mut script = vec![now(Aim::PowerOff(target))];
+            script.extend(power_returns(rng, target, down));
+            (aimed(kind, target), script)
         }
         NemesisKind::Torn => torn(rng, down),
         NemesisKind::VoterBounce => (named(kind), voter_bounce(rng)),
@@ -89,13 +93,14 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         }
         NemesisKind::Clock => (named(kind), clocks(rng, hold, true)),
         NemesisKind::WallClock => (named(kind), clocks(rng, hold, false)),
+        NemesisKind::Messages if rng.random_bool(0.2) => (format!("{kind} of an old leader"), old_leader(rng)),
         NemesisKind::Messages => (named(kind), cut_for(Aim::Garble, hold + hold / 2)),
         NemesisKind::MuteAnswers => {
             let target = choose(rng, &[Target::Leader, Target::Follower, Target::Majority, Target::All]);
             (aimed(kind, target), cut_for(Aim::Mute(target), millis(rng, 200..1_200)))
         }
         NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
-        NemesisKind::Membership => (named(kind), membership(rng, hold)),
+        NemesisKind::Membership => membership(rng, hold),
     };
     Fault { name, script, pick: rng.next_u64() }
 }
@@ -108,20 +113,15 @@ fn aimed(kind: NemesisKind, target: Target) -> String {
     format!("{kind} {}", target.name())
 }
 
-/// The leader is cut off for a while; or only until another one leads, so that its uncommitted tail is longer than what the next one has
-/// written, and sometimes it is killed as soon as it has heard of that.
+/// The leader alone. Sometimes only until the next one leads: does the old one, which may not know yet, still find hearers? Then the
+/// next one may be cut off in its place, so that nothing else tells the old one.
 fn leader_cut(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
     if rng.random_bool(0.5) {
         return cut_for(Aim::Partition(Shape::Leader), hold);
     }
-    let mut script = vec![
-        now(Aim::Partition(Shape::Leader)),
-        now(Aim::AwaitLeader(ELECTION_MS)),
-        after(millis(rng, 0..100), Aim::Mend),
-    ];
-    if rng.random_bool(0.5) {
-        script
-            .extend([after(millis(rng, 10..120), Aim::Kill(Target::First)), after(millis(rng, 50..400), Aim::Revive)]);
+    let mut script = vec![now(Aim::Partition(Shape::Leader)), now(Aim::AwaitLeader(ELECTION_MS)), now(Aim::Mend)];
+    if rng.random_bool(0.7) {
+        script.extend(cut_for(Aim::Partition(Shape::Leader), millis(rng, 200..700)));
     }
     script
 }
@@ -189,25 +189,45 @@ fn lead_again(rng: &mut Pcg64) -> Vec<ScriptStep> {
 /// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
 /// next one, to whom the same happens. So entries of old terms lie on few nodes when their leaders return (Raft's Figure 8).
 fn one_follower(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    if rng.random_bool(0.25) {
-        return alone_with_a_slow_disk(rng);
+    match rng.random_range(0..4) {
+        0 => return alone_with_a_slow_disk(rng),
+        1 => return pair_comes_back(rng),
+        _ => {}
     }
     let mut script = Vec::new();
     for _ in 0..rng.random_range(2..=4) {
         let shape = choose(rng, &[Shape::OneFollower, Shape::LeaderPair]);
         script.push(now(Aim::Partition(shape)));
-        match rng.random_bool(0.7) {
-            true => script.push(after(millis(rng, FEW_MS), Aim::Kill(Target::Leader))),
-            false => script.push(after(millis(rng, FEW_MS), Aim::Partition(Shape::Leader))),
-        }
-        // The others elect; who led before comes back when the next one leads.
-        if rng.random_bool(0.5) {
-            script.push(now(Aim::Mend));
+        let few = millis(rng, FEW_MS);
+        let mends = rng.random_bool(0.5);
+        // The others elect, with or without the one that was kept; who led before comes back when the next one leads.
+        if rng.random_bool(0.7) {
+            script.push(after(few, Aim::Kill(Target::Leader)));
+            script.extend(mends.then(|| now(Aim::Mend)));
+        } else if mends {
+            script.extend([after(few, Aim::Mend), now(Aim::Partition(Shape::Leader))]);
+        } else {
+            script.push(after(few, Aim::Partition(Shape::Leader)));
         }
         script.push(now(Aim::AwaitLeader(ELECTION_MS)));
         script.extend([now(Aim::Mend), now(Aim::Revive)]);
     }
     script
+}
+
+/// The leader and the one follower that it kept come back when the next leader has served for a moment, and has just been killed:
+/// two of them have what is old, and of those that have what replaced it one is missing.
+fn pair_comes_back(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::LeaderPair)),
+        after(millis(rng, FEW_MS), Aim::Kill(Target::Leader)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Kill(Target::Leader)),
+        now(Aim::Start(Target::First)),
+        now(Aim::Mend),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]
 }
 
 /// The leader, whose disk is slow, keeps one follower and is killed; it comes back at once, but the follower is cut off. Was anything
@@ -228,17 +248,79 @@ fn alone_with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
 }
 
 /// The cluster is asked for other voters. Sometimes its leader is cut off first: it may have begun its change when the next leader is
-/// asked for another one.
-fn membership(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    if rng.random_bool(0.6) {
-        return vec![now(Aim::ChangeMembership(0))];
-    }
+/// asked for another one. Or it is a story of founders, who were a majority once.
+fn membership(rng: &mut Pcg64, hold: Duration) -> (String, Vec<ScriptStep>) {
+    let story = match rng.random_range(0..10) {
+        0 | 1 => return (named(NemesisKind::Membership), vec![now(Aim::ChangeMembership(Members::Any(0)))]),
+        2 => return (named(NemesisKind::Membership), change_while_cut(rng, hold)),
+        3 | 4 => ("learners apart", learners_apart(rng, hold)),
+        5 => ("founders restart", founders_restart(rng, hold)),
+        6 | 7 => ("founder behind", founder_behind(rng, hold)),
+        _ => ("two changes", two_changes(hold)),
+    };
+    let name = format!("{} {}", NemesisKind::Membership, story.0);
+    // As at the beginning; a leader that is no founder gives up its place.
+    let founders = Aim::ChangeMembership(Members::FoundersAndLearners);
+    let begin = [now(founders), after(SETTLE, founders)];
+    (name, begin.into_iter().chain(story.1).chain([now(Aim::Mend), after(SETTLE, founders)]).collect())
+}
+
+fn change_while_cut(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
     let shape = choose(rng, &[Shape::Leader, Shape::LeaderPair, Shape::OneFollower]);
     vec![
         now(Aim::Partition(shape)),
-        after(millis(rng, 0..100), Aim::ChangeMembership(0)),
-        now(Aim::ChangeMembership(1)),
+        after(millis(rng, 0..100), Aim::ChangeMembership(Members::Any(0))),
+        now(Aim::ChangeMembership(Members::Any(1))),
         after(hold / 2, Aim::Mend),
+    ]
+}
+
+/// Two founders are left to themselves while those beside the leader, who are learners, become voters (paper, Figure 10): they are a
+/// majority of the founders, and the others one of all.
+fn learners_apart(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    let lead = millis(rng, 0..150);
+    let change = Aim::ChangeMembership(Members::All);
+    vec![now(Aim::Partition(Shape::TwoFounders)), after(lead, change), after(hold, Aim::Mend)]
+}
+
+/// Two founders, a majority once, start anew when all have become voters, and see each other only. What do they know of the others?
+/// Sometimes so much of what they say to each other is lost that it is said again together with what came later.
+fn founders_restart(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    let mut script = vec![
+        now(Aim::ChangeMembership(Members::All)),
+        after(SETTLE, Aim::Kill(Target::TwoFounders)),
+        now(Aim::Partition(Shape::TwoFounders)),
+    ];
+    if rng.random_bool(0.7) {
+        script.push(now(Aim::LoseKind("append", 60, Target::Struck)));
+    }
+    script.extend([now(Aim::Revive), after(hold + hold / 2, Aim::Mend)]);
+    script
+}
+
+/// A founder misses how all become voters, and gets a snapshot; then it sees only one of the other founders.
+fn founder_behind(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::CutOff(Target::Founder)),
+        now(Aim::ChangeMembership(Members::All)),
+        after(hold, Aim::Mend),
+        after(millis(rng, 200..800), Aim::Partition(Shape::TwoFounders)),
+        after(hold + hold / 2, Aim::Mend),
+    ]
+}
+
+/// The leader is cut off and begins one change; the next one, whose entries do not reach everybody, begins another (Ongaro, raft-dev,
+/// July 2015). Then each is left with those who may think that it is enough.
+fn two_changes(hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::LoseKind("append", 100, Target::Companion)),
+        now(Aim::Partition(Shape::FirstAside)),
+        now(Aim::ChangeMembership(Members::FoundersBut(Target::Bystander))),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::ChangeMembership(Members::FoundersBut(Target::First))),
+        now(Aim::Partition(Shape::FirstPair)),
+        now(Aim::LoseKind("append", 0, Target::Companion)),
+        after(hold + hold / 2, Aim::Mend),
     ]
 }
 
@@ -254,6 +336,9 @@ fn stale_candidate(hold: Duration) -> Vec<ScriptStep> {
 /// A follower is cut off or down for long enough to need a snapshot; when it has just begun to catch up, the leader is killed, or
 /// the follower once more.
 fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.4) {
+        return caught_up_alone(rng, hold);
+    }
     let away = match rng.random_bool(0.5) {
         true => Aim::CutOff(Target::Follower),
         false => Aim::Kill(Target::Follower),
@@ -269,20 +354,52 @@ fn lagging(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
     script
 }
 
+/// A follower that has just caught up is the only one that the leader sees; then both are killed, and the follower is back without the
+/// leader. Did it store what it was sent at once?
+fn caught_up_alone(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::CutOff(Target::Companion)),
+        after(hold + hold / 2, Aim::Mend),
+        now(Aim::Partition(Shape::FirstPair)),
+        after(millis(rng, 50..250), Aim::Kill(Target::First)),
+        now(Aim::Kill(Target::Companion)),
+        now(Aim::Mend),
+        now(Aim::Start(Target::Companion)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 100..400), Aim::Revive),
+    ]
+}
+
 /// A slow disk makes sure that something is unsynced when the power fails.
 fn torn(rng: &mut Pcg64, down: Duration) -> (String, Vec<ScriptStep>) {
     let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
     let faults = NodeFaults { torn: true, sync_delay_ms: rng.random_range(5..=40), ..NodeFaults::default() };
     let lead = millis(rng, 100..400);
-    let script =
-        vec![now(Aim::Spoil(target, faults)), after(lead, Aim::PowerOff(Target::Struck)), after(down, Aim::Revive)];
+    let mut script = vec![now(Aim::Spoil(target, faults)), after(lead, Aim::PowerOff(Target::Struck))];
+    script.extend(power_returns(rng, target, down));
     (aimed(NemesisKind::Torn, target), script)
+}
+
+/// All start again; often the one that led is cut off for a while, so that the others have nothing but what they promised to keep.
+fn power_returns(rng: &mut Pcg64, target: Target, down: Duration) -> Vec<ScriptStep> {
+    if target != Target::All || rng.random_bool(0.4) {
+        return vec![after(down, Aim::Revive)];
+    }
+    vec![
+        now(Aim::CutOff(Target::First)),
+        after(down, Aim::Revive),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Mend),
+    ]
 }
 
 /// An election is provoked, and whoever gives its word is killed and started again at once: does it remember? Sometimes with disks
 /// so slow that its word can only be remembered if it waited; sometimes with two halves that see only the node between them, so
 /// that two candidates ask for the same word.
 fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    if rng.random_bool(0.3) {
+        return bounce_to_the_old_leader(rng);
+    }
     let mut script = Vec::new();
     if rng.random_bool(0.6) {
         let slow = NodeFaults { sync_delay_ms: rng.random_range(20..=80), ..NodeFaults::default() };
@@ -310,6 +427,39 @@ fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
     script
 }
 
+/// The leader falls silent, and what it said last arrives when the next one has led for a while and is just gone: so nobody repairs what
+/// it may do. Then the first leader and those who heard it are among themselves.
+fn old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    // Longer than an election, shorter than a silence that breaks connections.
+    let late = 1_800;
+    let lead = rng.random_range(50..=150);
+    vec![
+        now(Aim::Hold(late, Target::First)),
+        after(Duration::from_millis(lead), Aim::Pause(Target::First)),
+        // Its followers have not missed it yet when the old words come.
+        after(Duration::from_millis(late - lead - rng.random_range(30..=150)), Aim::Kill(Target::Leader)),
+        after(Duration::from_millis(350), Aim::Mend),
+        now(Aim::Start(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 200..500), Aim::Revive),
+    ]
+}
+
+/// The leader is cut off, and may not know for a while that it was replaced. Whoever helped to replace it is killed and started, and
+/// sees the old leader and not the new one: whom does it follow?
+fn bounce_to_the_old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::Leader)),
+        now(Aim::AwaitWord(ELECTION_MS)),
+        now(Aim::Kill(Target::Caught)),
+        now(Aim::Start(Target::Caught)),
+        after(millis(rng, 10..60), Aim::Mend),
+        now(Aim::Partition(Shape::Leader)),
+        after(millis(rng, 200..700), Aim::Mend),
+        now(Aim::Revive),
+    ]
+}
+
 /// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
 fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
     let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
@@ -319,9 +469,25 @@ fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
 }
 
 /// One node at a time, and time for it to be taken back: more lost disks at once than the cluster tolerates would lose data rightly.
+///
+/// Mostly it is a follower that the leader kept for itself, and the leader is then cut off: what the two of them alone had, the
+/// others do not hear of from the one that forgot it.
 fn wipe(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
-    let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
-    vec![now(Aim::Wipe(target)), after(down, Aim::Revive), after(Duration::from_millis(3_000), Aim::Revive)]
+    let taken_back = after(Duration::from_millis(3_000), Aim::Revive);
+    if rng.random_bool(0.3) {
+        let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
+        return vec![now(Aim::Wipe(target)), after(down, Aim::Revive), taken_back];
+    }
+    vec![
+        now(Aim::Partition(Shape::OneFollower)),
+        // The one that was kept, as long as the leader is the same.
+        after(millis(rng, FEW_MS), Aim::Wipe(Target::Follower)),
+        now(Aim::Partition(Shape::Leader)),
+        now(Aim::Start(Target::Struck)),
+        after(Duration::from_millis(ELECTION_MS), Aim::Mend),
+        now(Aim::Revive),
+        taken_back,
+    ]
 }
 
 /// The leader's clocks, mostly, and often a cut in the middle: does it believe in a lease that others think is over?
@@ -388,6 +554,8 @@ mod tests {
                         | Aim::Mute(_)
                         | Aim::Lose(_)
                         | Aim::Late(..)
+                        | Aim::LoseKind(..)
+                        | Aim::Hold(..)
                         | Aim::Garble => cut = true,
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
@@ -416,12 +584,26 @@ mod tests {
     }
 
     #[test]
+    fn every_story_of_members_is_told_and_ends_with_the_founders() {
+        let mut rng = Pcg64::seed_from_u64(4);
+        let mut names = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            let Fault { name, script, .. } = fault(NemesisKind::Membership, &mut rng);
+            let founders = Aim::ChangeMembership(Members::FoundersAndLearners);
+            assert!(name == "membership" || script.last().is_some_and(|step| step.aim == founders), "{name}");
+            names.insert(name);
+        }
+        assert_eq!(names.len(), 5);
+    }
+
+    #[test]
     fn wiping_leaves_time_to_be_taken_back() {
         let mut rng = Pcg64::seed_from_u64(3);
         for _ in 0..20 {
             let script = fault(NemesisKind::Wipe, &mut rng).script;
-            assert!(matches!(script[0].aim, Aim::Wipe(Target::Leader | Target::Follower)));
-            assert!(script[2].after >= Duration::from_secs(3));
+            assert_eq!(script.iter().filter(|step| matches!(step.aim, Aim::Wipe(_))).count(), 1);
+            let last = script.last().map(|step| (step.after, step.aim));
+            assert_eq!(last, Some((Duration::from_secs(3), Aim::Revive)));
         }
     }
 }

@@ -133,6 +133,10 @@ impl System for Native {
         !self.is_foreign
     }
 
+    fn speaks_in_frames(&self) -> bool {
+        !self.is_foreign
+    }
+
     fn message_kinds(&self) -> &'static [&'static str] {
         match self.protocol {
             ProtocolKind::Raft => Raft::MESSAGE_KINDS,

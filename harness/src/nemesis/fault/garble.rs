@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{Late, Scene, followers, leader_or_any};
+use super::{Late, NodeNumber, Scene, followers, leader_or_any};
 use crate::network::relay::MessageRule;
 
 /// Rules of one fault, at most.
@@ -14,6 +14,28 @@ const RULES_MAX: u32 = 3;
 pub(super) fn rules(scene: &Scene, pick: u64) -> Vec<MessageRule> {
     let mut rng = Pcg64::seed_from_u64(pick);
     (0..rng.random_range(1..=RULES_MAX)).map(|_| rule(scene, &mut rng)).collect()
+}
+
+/// So many of a hundred messages of this kind that are meant for these are lost.
+pub(super) fn lose(kind: &str, percent: u8, to: &[NodeNumber]) -> Vec<MessageRule> {
+    let rule = |to: &NodeNumber| MessageRule {
+        to: Some(*to),
+        kind: Some(kind.to_owned()),
+        drop_percent: percent,
+        ..MessageRule::default()
+    };
+    to.iter().map(rule).collect()
+}
+
+/// All that these say is so much late.
+pub(super) fn hold(ms: u64, from: &[NodeNumber]) -> Vec<MessageRule> {
+    let rule = |from: &NodeNumber| MessageRule {
+        from: Some(*from),
+        late_percent: 100,
+        delay_ms: [ms; 2],
+        ..MessageRule::default()
+    };
+    from.iter().map(rule).collect()
 }
 
 fn rule(scene: &Scene, rng: &mut Pcg64) -> MessageRule {
@@ -94,6 +116,21 @@ mod tests {
         let one = late(Late::EntriesToFollower, [50, 50], &scene, 7);
         assert!(one.to.is_some_and(|to| to != 3) && one.kind.as_deref() == Some("a") && one.late_percent == 100);
         assert!(!late(Late::Words, [50, 50], &Scene { in_order: true, ..scene }, 7).overtakable);
+    }
+
+    #[test]
+    fn one_kind_is_lost_where_it_is_known() {
+        use super::super::{Aim, Step, Target, resolve};
+        let scene = Scene { message_kinds: &["append"], first: Some(1), ..Scene::of(3) };
+        let aim = Aim::LoseKind("append", 100, Target::Companion);
+        match resolve(aim, &scene, 4) {
+            Some(Step::Garble(rules)) => {
+                assert_eq!((rules.len(), rules[0].drop_percent), (1, 100));
+                assert!(rules[0].to.is_some_and(|to| to != 1));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(resolve(aim, &Scene { message_kinds: &["propose"], ..scene }, 4), None);
     }
 
     #[test]

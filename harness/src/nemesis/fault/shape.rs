@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeNumber, Scene, followers, leader_or_any, majority, shuffled};
+use super::{Members, NodeNumber, Scene, Target, followers, leader_or_any, majority, shuffled, targets};
 
 /// How the nodes are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,11 +30,18 @@ pub enum Shape {
     LeaderPair,
     /// What the leader and one follower, another one than that of the leader's pair, say to the others does not arrive.
     OtherPairMute,
+    /// Two founders against the leader and all others. Two of three are a majority of those who founded the cluster, and the others
+    /// one of all.
+    TwoFounders,
+    /// Who led when the fault began, and its companion, against all others.
+    FirstPair,
+    /// Who led when the fault began sees only its companion, which sees all.
+    FirstAside,
 }
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Halves,
         Self::One,
         Self::Ring,
@@ -46,6 +53,9 @@ impl Shape {
         Self::OneFollower,
         Self::LeaderPair,
         Self::OtherPairMute,
+        Self::TwoFounders,
+        Self::FirstPair,
+        Self::FirstAside,
     ];
 
     /// For names of faults.
@@ -63,6 +73,9 @@ impl Shape {
             Self::OneFollower => "one-follower",
             Self::LeaderPair => "leader-pair",
             Self::OtherPairMute => "other-pair-mute",
+            Self::TwoFounders => "two-founders",
+            Self::FirstPair => "first-pair",
+            Self::FirstAside => "first-aside",
         }
     }
 
@@ -102,11 +115,22 @@ pub(super) fn cut(shape: Shape, scene: &Scene, pick: u64) -> Vec<(NodeNumber, No
             let pair = [leader, followers[1 % followers.len()]];
             between(&pair, &nodes).into_iter().filter(|(from, _)| pair.contains(from)).collect()
         }
+        Shape::TwoFounders => between(&targets(Target::TwoFounders, scene, pick), &nodes),
+        Shape::FirstPair => between(&first_pair(scene, pick), &nodes),
+        Shape::FirstAside => {
+            let mut others = nodes;
+            others.retain(|node| !first_pair(scene, pick).contains(node));
+            between(&targets(Target::First, scene, pick), &others)
+        }
         Shape::Bridge => sides(&nodes[1..]),
         Shape::LeaderBridge if scene.nodes > 1 => sides(&followers),
         Shape::LeaderBridge => Vec::new(),
         Shape::Ring => ring(&nodes),
     }
+}
+
+fn first_pair(scene: &Scene, pick: u64) -> Vec<NodeNumber> {
+    [Target::First, Target::Companion].into_iter().flat_map(|one| targets(one, scene, pick)).collect()
 }
 
 /// Two halves that do not see each other.
@@ -127,9 +151,22 @@ fn ring(nodes: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumber)> {
     links
 }
 
+/// The voters and the learners to ask for. A founder that is left out is no learner either.
+pub(super) fn membership(members: Members, scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
+    match members {
+        Members::Any(which) => any_membership(scene, pick.rotate_left(17 * which)),
+        Members::FoundersAndLearners => ((1..=scene.founders).collect(), (scene.founders + 1..=scene.nodes).collect()),
+        Members::FoundersBut(target) => {
+            let without = targets(target, scene, pick);
+            ((1..=scene.founders).filter(|node| !without.contains(node)).collect(), Vec::new())
+        }
+        Members::All => ((1..=scene.nodes).collect(), Vec::new()),
+    }
+}
+
 /// Another set of voters, and sometimes a learner. Half of them are the founders with one more or one less, so that one voter changes
 /// at a time; never are there fewer than two, so that a change is always one that a quorum must agree to.
-pub(super) fn membership(scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
+fn any_membership(scene: &Scene, pick: u64) -> (Vec<NodeNumber>, Vec<NodeNumber>) {
     let nodes = shuffled(scene, pick);
     let fewest = 2.min(scene.nodes);
     let most = (scene.founders + 1).min(scene.nodes).max(fewest);
@@ -231,7 +268,7 @@ mod tests {
         let mut sizes = BTreeSet::new();
         let mut learned = false;
         for pick in (0..400).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
-            let (voters, learners) = membership(&scene, pick);
+            let (voters, learners) = membership(Members::Any(0), &scene, pick);
             assert!(voters.iter().chain(&learners).all(|node| (1..=5).contains(node)));
             assert!(voters.windows(2).all(|pair| pair[0] < pair[1]));
             assert!(learners.iter().all(|node| !voters.contains(node)));
@@ -240,7 +277,41 @@ mod tests {
         }
         assert_eq!(sizes, [2, 3, 4].into());
         assert!(learned);
-        let single = |pick| membership(&scene, pick).0 == [1, 2, 3, 5];
+        let single = |pick| membership(Members::Any(0), &scene, pick).0 == [1, 2, 3, 5];
         assert!((0..64).any(single), "one spare node joins the founders");
+    }
+
+    #[test]
+    fn two_founders_are_apart_from_the_leader_and_who_joined() {
+        let scene = Scene { founders: 3, leader: Some(2), ..Scene::of(5) };
+        for pick in 0..20 {
+            let links = cut(Shape::TwoFounders, &scene, pick);
+            assert_eq!(links.len(), 2 * 3 * 2);
+            assert!(links.iter().all(|(a, b)| [1, 3].contains(a) != [1, 3].contains(b)));
+        }
+        assert_eq!(membership(Members::FoundersAndLearners, &scene, 4), (vec![1, 2, 3], vec![4, 5]));
+        assert_eq!(membership(Members::All, &scene, 4), (vec![1, 2, 3, 4, 5], vec![]));
+    }
+
+    /// Ongaro's example: majorities of "all but the bystander" and "all but the first" that do not meet, each on its side of the cut.
+    #[test]
+    fn who_led_first_keeps_its_companion() {
+        for pick in 0..20 {
+            let scene = Scene { founders: 4, first: Some(2), leader: Some(3), ..Scene::of(6) };
+            let (companion, bystander) =
+                (targets(Target::Companion, &scene, pick)[0], targets(Target::Bystander, &scene, pick)[0]);
+            assert!(companion != bystander && companion != 2 && bystander != 2 && companion.max(bystander) <= 4);
+            let later = Scene { leader: Some(4), ..scene.clone() };
+            assert_eq!(targets(Target::Companion, &later, pick), [companion]);
+            let (one, _) = membership(Members::FoundersBut(Target::Bystander), &scene, pick);
+            let (other, _) = membership(Members::FoundersBut(Target::First), &later, pick);
+            let links = cut(Shape::FirstPair, &later, pick);
+            let pair = [2, companion];
+            assert!(cut(Shape::FirstAside, &later, pick).iter().all(|link| links.contains(link)));
+            assert_eq!(cut(Shape::FirstAside, &later, pick).len(), 4 * 2);
+            assert!(links.iter().all(|(a, b)| pair.contains(a) != pair.contains(b)));
+            assert_eq!(one.iter().filter(|node| pair.contains(node)).count(), 2);
+            assert_eq!(other.iter().filter(|node| !pair.contains(node)).count(), 2);
+        }
     }
 }

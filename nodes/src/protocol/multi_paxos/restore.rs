@@ -1,7 +1,7 @@
 //! Starting from what the disk holds.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -38,7 +38,7 @@ struct Replayed {
 impl MultiPaxos {
     /// A follower with the promises of its earlier lives. What is chosen above the snapshot it must learn anew.
     pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
-        check_config(&config)?;
+        config.check_static()?;
         let mut rules = Rules::new(config.mutant);
         let (snapshot, machine) = match stored.snapshot {
             Some(bytes) => {
@@ -62,7 +62,8 @@ impl MultiPaxos {
             log: replayed.log,
             acceptances: 0,
             snapshot,
-            life: replayed.life + 1,
+            // Counted on from the disk's number: so no life on a lost disk had the same.
+            life: replayed.born.map_or(config.incarnation, |_| replayed.life).saturating_add(1),
             life_recorded: false,
             durability: Durability::new(0),
             incarnation: replayed.born.unwrap_or(config.incarnation),
@@ -90,22 +91,6 @@ impl MultiPaxos {
         node.reset_election_timer();
         Ok(node)
     }
-}
-
-fn check_config(config: &Config) -> Result<(), RestoreError> {
-    let distinct: BTreeSet<_> = config.voters.iter().collect();
-    let problem = if !distinct.contains(&config.id) {
-        "this node is not among the voters"
-    } else if distinct.len() != config.voters.len() {
-        "a voter is named twice"
-    } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
-        "the election timeout must be longer than the heartbeat interval, and that not 0"
-    } else if config.max_inflight == 0 || config.max_pending == 0 {
-        "max_inflight and max_pending must not be 0"
-    } else {
-        return Ok(());
-    };
-    Err(RestoreError(format!("configuration: {problem}")))
 }
 
 fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {

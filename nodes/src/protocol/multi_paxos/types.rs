@@ -96,7 +96,7 @@ pub enum Record {
     Fit(BTreeMap<NodeId, u64>),
     /// No lower ballot is served from here on.
     Promise(Ballot),
-    /// How often this node was started. Names its lives apart, so that an answer to an earlier life is never taken for one to this.
+    /// Counts the starts of this node, from the number of its disk on. Names its lives apart, so that an answer to an earlier life is never taken for one to this.
     Life(u64),
     /// A value accepted; implies the promise of its ballot.
     Accept(Vote),

@@ -201,6 +201,9 @@ impl Raft {
             }
             Flow::Snapshot(_) => return None,
         }
+        // A leader knows of nothing that it does not have, unless a mutant counts what an earlier leadership saw.
+        assert!(progress.next <= last.next() || self.rules.is_mutated(), "{to:?} has what was never sent");
+        progress.next = progress.next.min(last.next());
         let prev_index = progress.next.prev();
         let Some(prev_term) = self.log.term_at(prev_index) else {
             return self.begin_snapshot(to);
@@ -233,7 +236,7 @@ impl Raft {
         let Role::Leader(leadership) = &mut self.role else { return None };
         let progress = leadership.followers.get(&to)?;
         // Where the follower's next entry is gone, the base stands in: a refusal is an answer too.
-        let prev_index = progress.next.prev().max(self.log.base().0);
+        let prev_index = progress.next.prev().clamp(self.log.base().0, self.log.last_index());
         let prev_term = self.log.term_at(prev_index).expect("the log is kept from its base to its end");
         Some(Message::Append(Append {
             term: self.hard.term,
@@ -343,11 +346,7 @@ impl Raft {
             // Leader completeness (paper, section 5.4.3) forbids it, unless a mutant broke a rule it rests on. Then the node
             // must not stop here: the harness is to find the bug by what clients see.
             assert!(self.rules.is_mutated(), "the leader's entry {from:?} differs from a committed one");
-            if self.rules.takes_back_applied() {
-                self.roll_back_to(from.prev(), out);
-            } else {
-                self.commit = from.prev();
-            }
+            self.roll_back_to(from.prev(), out);
         }
         self.record_hard_state(out);
         if self.rules.records_a_cut() {

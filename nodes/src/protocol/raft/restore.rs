@@ -1,9 +1,6 @@
 //! Starting from what the disk holds.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use rand_pcg::Pcg64;
 
@@ -33,7 +30,7 @@ struct Replayed {
 impl Raft {
     /// A follower with the promises of its earlier lives. What is committed above the snapshot it must learn anew.
     pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
-        check_config(&config)?;
+        config.check()?;
         let mut rules = Rules::new(config.mutant);
         let empty = Machine::with_dedup(rules.dedup());
         let (snapshot, membership, machine) = match stored.snapshot {
@@ -85,24 +82,6 @@ impl Raft {
         raft.reset_election_timer();
         Ok(raft)
     }
-}
-
-fn check_config(config: &Config) -> Result<(), RestoreError> {
-    let distinct: BTreeSet<_> = config.nodes.iter().collect();
-    let problem = if !distinct.contains(&config.id) {
-        "this node is not among the nodes"
-    } else if distinct.len() != config.nodes.len() {
-        "a node is named twice"
-    } else if !Membership::new(config.voters.clone(), Vec::new()).is_sound(&config.nodes) {
-        "there must be voters, each named once, and all among the nodes"
-    } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
-        "the election timeout must be longer than the heartbeat interval, and that not 0"
-    } else if config.max_inflight == 0 || config.max_pending == 0 {
-        "max_inflight and max_pending must not be 0"
-    } else {
-        return Ok(());
-    };
-    Err(RestoreError(format!("configuration: {problem}")))
 }
 
 fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membership, Machine), RestoreError> {

@@ -1,9 +1,6 @@
 //! Starting from what the disk holds.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use rand_pcg::Pcg64;
 
@@ -31,7 +28,7 @@ struct Replayed {
 impl Zab {
     /// A server with the promises of its earlier lives. What is committed behind the snapshot it must learn anew.
     pub(super) fn rebuild(config: Config, stored: Stored<Record>, now: Time, rng: Pcg64) -> Result<Self, RestoreError> {
-        check_config(&config)?;
+        config.check_static()?;
         let mut rules = Rules::new(config.mutant);
         let (snapshot, machine) = match stored.snapshot {
             Some(bytes) => {
@@ -74,22 +71,6 @@ impl Zab {
         zab.apply_to(applied);
         Ok(zab)
     }
-}
-
-fn check_config(config: &Config) -> Result<(), RestoreError> {
-    let distinct: BTreeSet<_> = config.voters.iter().collect();
-    let problem = if !distinct.contains(&config.id) {
-        "this node is not among the voters"
-    } else if distinct.len() != config.voters.len() {
-        "a voter is named twice"
-    } else if config.heartbeat_ns == 0 || config.election_timeout_ns <= config.heartbeat_ns {
-        "the election timeout must be longer than the heartbeat interval, and that not 0"
-    } else if config.max_inflight == 0 || config.max_pending == 0 {
-        "max_inflight and max_pending must not be 0"
-    } else {
-        return Ok(());
-    };
-    Err(RestoreError(format!("configuration: {problem}")))
 }
 
 fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {

@@ -50,6 +50,7 @@ fn short_reigns(schedule: Schedule) -> Schedule {
     Schedule {
         nodes: 5,
         spares: 0,
+        change_every: u64::MAX,
         storm: 12_000 * MILLISECOND,
         snapshot_every: 1000,
         max_append_bytes: 1,
@@ -102,7 +103,7 @@ fn wrong_elections_are_found_out() {
 
 #[test]
 fn wrong_replication_is_found_out() {
-    const LOST: &[&str] = &["the leader of term", "is committed with term"];
+    const LOST: &[&str] = &["the leader of term", "is committed with term", "is committed, which"];
     const DIFFERENT: &[&str] = &["two entries at", "is committed with term", "terms fall"];
     hunt(mutants::REPLY_BEFORE_COMMIT, &["answered Done"]);
     hunt(mutants::APPLY_BEFORE_COMMIT, &["is beyond commit"]);

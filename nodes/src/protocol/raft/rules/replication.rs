@@ -74,12 +74,6 @@ impl Rules {
         self.switch.decide(mutants::COMMIT_NO_MIN, right, || commit.max(leader_commit))
     }
 
-    /// Whether a server that a mutant led astray takes back what it has applied. Not where it was wrong to apply it: nobody can take
-    /// that back in a real system, and the next message of the leader would hide it.
-    pub fn takes_back_applied(&self) -> bool {
-        !self.switch.is_on(mutants::COMMIT_NO_MIN)
-    }
-
     /// See [`prev_matches`].
     pub fn prev_matches(&mut self, term_there: Option<Term>, prev_term: Term) -> bool {
         // Entries cannot be put behind a gap, by whatever rule.
