@@ -254,6 +254,7 @@ impl Cluster {
         Scene {
             founders: self.founders,
             message_kinds: if self.relay.is_some() { self.system.message_kinds() } else { &[] },
+            telling_kinds: self.system.telling_kinds(),
             in_order: self.system.is_in_order(),
             election_timeout_ms: self.system.election_timeout_ms(),
             can_spoil: self.nodes.iter().all(|node| node.place.faults_file.is_some()),
@@ -349,7 +350,7 @@ impl Cluster {
             Step::Start(nodes) => nodes.iter().try_for_each(|id| self.start(*id, fault)),
             Step::Revive => self.revive(fault),
             // Asked of the cluster, not done to it.
-            Step::ChangeMembership { .. } => Ok(()),
+            Step::ChangeMembership { .. } | Step::Transfer { .. } => Ok(()),
         }
     }
 
@@ -518,6 +519,11 @@ impl Cluster {
     /// Asks the cluster for another membership, through one node; whether that was agreed to.
     pub async fn change_membership(&self, through: NodeNumber, voters: &[NodeNumber], learners: &[NodeNumber]) -> bool {
         self.system.change_membership(self.client_address(through), voters.to_vec(), learners.to_vec()).await
+    }
+
+    /// Asks a leader to hand over, to this node or any; whether it said that it does.
+    pub async fn transfer_leadership(&self, from: NodeNumber, to: Option<NodeNumber>) -> bool {
+        self.system.transfer_leadership(self.client_address(from), to).await
     }
 
     /// What every founder says of itself, asked all at once.

@@ -120,7 +120,9 @@ impl Inner {
                     let garbles = matches!(carried.step, Step::Garble(_));
                     self.open.insert(fault, Open { name: carried.name.clone(), before: traffic, garbles });
                 }
-                Step::ChangeMembership { agreed, .. } => counts.landed += u64::from(agreed),
+                Step::ChangeMembership { agreed, .. } | Step::Transfer { agreed, .. } => {
+                    counts.landed += u64::from(agreed)
+                }
                 _ => counts.landed += 1,
             }
         }
@@ -143,7 +145,7 @@ impl Inner {
 fn has_effect(step: &Step) -> bool {
     match step {
         Step::Cut(links) => !links.is_empty(),
-        Step::Lose(_) | Step::Garble(_) | Step::ChangeMembership { .. } => true,
+        Step::Lose(_) | Step::Garble(_) | Step::ChangeMembership { .. } | Step::Transfer { .. } => true,
         Step::Kill(_) | Step::Pause(_) | Step::PowerOff(_) | Step::Wipe(_) | Step::Mute(_) | Step::Spoil(..) => {
             !step.nodes().is_empty()
         }
@@ -168,6 +170,10 @@ fn nemesis_event(carried: &CarriedOut) -> Event {
         Step::ChangeMembership { voters, learners, agreed } => {
             let answer = if *agreed { "agreed" } else { "not agreed" };
             format!("ask for voters {voters:?} and learners {learners:?}: {answer}")
+        }
+        Step::Transfer { from, to, agreed } => {
+            let to = to.map_or_else(String::new, |to| format!(" to {to}"));
+            format!("ask {from} to hand over{to}: {}", if *agreed { "agreed" } else { "not agreed" })
         }
     };
     Event {

@@ -31,6 +31,12 @@ pub enum NemesisKind {
     Bridge,
     /// The leader reaches one follower only, and is then killed or cut off, again and again.
     OneFollower,
+    /// What the leader or a follower is told comes late.
+    LateNews,
+    /// Votes, acknowledgements or entries come so late that they arrive in another term.
+    LateWords,
+    /// The leader is asked to hand over, and hears late what came of it; or who led before is to lead again.
+    Transfer,
     /// Cut a minority of followers off from the leader, then kill it: will a node that missed writes be elected?
     StaleCandidate,
     /// A follower misses so much that it needs a snapshot; sometimes the leader is killed when it is back.
@@ -97,11 +103,14 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 22] = [
+const CATALOGUE: [Entry; 25] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
     entry(NemesisKind::OneFollower, "one-follower", Some("n14"), Hand::Network, 1),
+    entry(NemesisKind::LateNews, "late-news", None, Hand::Network, 0),
+    entry(NemesisKind::LateWords, "late-words", None, Hand::Network, 0),
+    entry(NemesisKind::Transfer, "transfer", None, Hand::Network, 0),
     entry(NemesisKind::StaleCandidate, "stale-candidate", Some("n2"), Hand::Network, 1),
     entry(NemesisKind::Lagging, "lagging", Some("n12"), Hand::Network, 1),
     entry(NemesisKind::Kill, "kill", None, Hand::Process, 1),
@@ -158,7 +167,7 @@ impl NemesisKind {
     /// Whether it needs the relay that knows single messages.
     #[must_use]
     pub fn needs_relay(self) -> bool {
-        matches!(self, Self::Messages | Self::VoterBounce)
+        matches!(self, Self::Messages | Self::VoterBounce | Self::LateNews | Self::LateWords | Self::Transfer)
     }
 
     /// Whether it makes use of that relay, where it knows the messages.
@@ -187,6 +196,9 @@ impl NemesisKind {
             Self::Partition
                 | Self::LeaderCut
                 | Self::OneFollower
+                | Self::LateNews
+                | Self::LateWords
+                | Self::Transfer
                 | Self::StaleCandidate
                 | Self::Kill
                 | Self::KillLeader

@@ -94,6 +94,11 @@ pub trait System: Send + Sync {
         &[]
     }
 
+    /// Three of them that bring what others rest on: entries, acknowledgements, votes; in this order.
+    fn telling_kinds(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether its links must be first in, first out.
     fn is_in_order(&self) -> bool {
         false
@@ -112,6 +117,11 @@ pub trait System: Send + Sync {
         Box::pin(std::future::ready(false))
     }
 
+    /// Asks the node at this address to hand its leadership over, to this one or any; whether it said that it does.
+    fn transfer_leadership(&self, _address: SocketAddr, _to: Option<u32>) -> AgreedFuture {
+        Box::pin(std::future::ready(false))
+    }
+
     /// Whether it can be tested over this network; the reason if not.
     ///
     /// # Errors
@@ -124,7 +134,7 @@ pub trait System: Send + Sync {
 /// What [`System::status`] gives.
 pub type StatusFuture = std::pin::Pin<Box<dyn Future<Output = Option<NodeStatus>> + Send>>;
 
-/// What [`System::change_membership`] gives.
+/// What [`System::change_membership`] and [`System::transfer_leadership`] give.
 pub type AgreedFuture = std::pin::Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// The executable is not there.

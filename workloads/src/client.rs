@@ -31,7 +31,7 @@ mod status;
 
 pub use etcd::{EtcdClient, EtcdReads};
 pub use http::ClientError;
-pub use membership::change_membership;
+pub use membership::{change_membership, transfer_leadership};
 pub use native::{NativeClient, RETRY_TIMEOUTS};
 pub use status::{NodeStatus, Role, StatusError, status, status_etcd};
 

@@ -31,6 +31,8 @@ pub struct Scene {
     pub caught: Option<NodeNumber>,
     /// What messages between nodes are called.
     pub message_kinds: &'static [&'static str],
+    /// Those of them that bring entries, acknowledgements, votes, in this order.
+    pub telling_kinds: &'static [&'static str],
     /// Messages of one link must stay in order, and none of them may be lost alone or doubled.
     pub in_order: bool,
     /// The shortest election timeout, milliseconds.
@@ -51,6 +53,7 @@ impl Scene {
             struck: Vec::new(),
             caught: None,
             message_kinds: &[],
+            telling_kinds: &[],
             in_order: false,
             election_timeout_ms: 300,
             can_spoil: true,
@@ -173,6 +176,8 @@ pub enum Aim {
     Lose(u8),
     /// Lose, delay, double, reorder messages between nodes.
     Garble,
+    /// Messages come late, by so many hundredths of an election timeout.
+    Late(Late, [u64; 2]),
     /// Lose so many of a hundred messages of this kind that are meant for these; if the protocol has any, and there is a relay.
     LoseKind(&'static str, u8, Target),
     /// All that this one says arrives so much later, milliseconds, and in order.
@@ -199,6 +204,23 @@ pub enum Aim {
     AwaitWord(u64),
     /// Ask for other members.
     ChangeMembership(Members),
+    /// Ask the leader to hand over, to anyone.
+    HandOver,
+    /// Ask the leader to hand over to the one that led when the fault began.
+    HandBack,
+}
+
+/// Which messages are late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// All that go to the leader, in order.
+    ToLeader,
+    /// All that go to the leader, overtaken by later ones.
+    ToLeaderOvertaken,
+    /// Votes, acknowledgements, or half of the entries, wherever they go, overtaken by others.
+    Words,
+    /// Entries that go to one follower, in order.
+    EntriesToFollower,
 }
 
 /// Which members to ask for.
@@ -246,7 +268,7 @@ impl Fault {
     pub fn wants_leader(&self) -> bool {
         self.script.first().is_some_and(|step| match step.aim {
             Aim::Partition(shape) => shape.is_about_the_leader(),
-            Aim::CutOffFromLeader(_) | Aim::ChangeMembership(_) => true,
+            Aim::CutOffFromLeader(_) | Aim::ChangeMembership(_) | Aim::Late(..) | Aim::HandOver | Aim::HandBack => true,
             Aim::CutOff(target)
             | Aim::Mute(target)
             | Aim::Kill(target)
@@ -297,6 +319,15 @@ pub enum Step {
         /// Whether the cluster said that it is so.
         agreed: bool,
     },
+    /// This node is asked to hand its leadership over.
+    Transfer {
+        /// The leader.
+        from: NodeNumber,
+        /// To this one, or any.
+        to: Option<NodeNumber>,
+        /// Whether it said that it does.
+        agreed: bool,
+    },
 }
 
 /// Names the nodes and links that a step hits. Pure: the same scene and pick give the same step. None for what is only waited for or
@@ -311,6 +342,9 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::Mute(target) => Step::Mute(targets(target)),
         Aim::Lose(percent) => Step::Lose(percent),
         Aim::Garble => Step::Garble(garble::rules(scene, pick)),
+        Aim::Late(late, percent) => Step::Garble(vec![garble::late(late, percent, scene, pick)]),
+        Aim::HandOver => Step::Transfer { from: leader_or_any(scene, pick), to: None, agreed: false },
+        Aim::HandBack => Step::Transfer { from: leader_or_any(scene, pick), to: scene.first, agreed: false },
         Aim::LoseKind(kind, percent, target) if scene.message_kinds.contains(&kind) => {
             Step::Garble(garble::lose(kind, percent, &targets(target)))
         }
@@ -348,7 +382,8 @@ impl Step {
             | Self::Start(_)
             | Self::Mend
             | Self::Revive
-            | Self::ChangeMembership { .. } => &[],
+            | Self::ChangeMembership { .. }
+            | Self::Transfer { .. } => &[],
         }
     }
 }

@@ -59,6 +59,9 @@ impl LaneContext {
                 let agreed = self.cluster.change_membership(leader, &voters, &learners).await;
                 Step::ChangeMembership { voters, learners, agreed }
             }
+            Step::Transfer { from, to, .. } => {
+                Step::Transfer { from, to, agreed: self.cluster.transfer_leadership(from, to).await }
+            }
             step => {
                 let cluster = Arc::clone(&self.cluster);
                 let (step, result) = tokio::task::spawn_blocking(move || {

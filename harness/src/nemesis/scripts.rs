@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     NemesisKind,
-    fault::{Aim, Fault, Members, NodeFaults, ScriptStep, Shape, Target},
+    fault::{Aim, Fault, Late, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
@@ -57,6 +57,9 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
             (named(kind), cut_for(Aim::Partition(shape), hold))
         }
         NemesisKind::OneFollower => (named(kind), one_follower(rng)),
+        NemesisKind::LateNews => (named(kind), late_news(rng, hold)),
+        NemesisKind::LateWords => (named(kind), late_words(rng)),
+        NemesisKind::Transfer => (named(kind), transfer(rng)),
         NemesisKind::StaleCandidate => (named(kind), stale_candidate(hold)),
         NemesisKind::Lagging => (named(kind), lagging(rng, hold)),
         NemesisKind::Kill => {
@@ -68,7 +71,11 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
             let target = choose(rng, &[Target::Leader, Target::Leader, Target::Follower, Target::Majority]);
             (aimed(kind, target), down_for(Aim::Pause(target), hold))
         }
-        NemesisKind::PauseLeader => (named(kind), down_for(Aim::Pause(Target::Leader), millis(rng, 500..3_000))),
+        NemesisKind::PauseLeader => {
+            // About as long as an election takes, or much longer.
+            let range = choose(rng, &[(350, 650), (500, 3_000)]);
+            (named(kind), down_for(Aim::Pause(Target::Leader), millis(rng, range.0..range.1)))
+        }
         NemesisKind::Power => {
             let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
             let mut script = vec![now(Aim::PowerOff(target))];
@@ -116,6 +123,66 @@ fn leader_cut(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
     if rng.random_bool(0.7) {
         script.extend(cut_for(Aim::Partition(Shape::Leader), millis(rng, 200..700)));
     }
+    script
+}
+
+/// What nodes are told comes late. The leader hears all the others as they were one, two, then three election timeouts ago when nobody
+/// hears it any more: does it still believe in itself? Or a follower gets entries late: does it know that it does not know them?
+fn late_news(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.5) {
+        return cut_for(Aim::Late(Late::EntriesToFollower, [40, 90]), hold);
+    }
+    vec![
+        now(Aim::Late(Late::ToLeader, [90, 90])),
+        after(Duration::from_millis(450), Aim::Late(Late::ToLeader, [180, 180])),
+        after(Duration::from_millis(600), Aim::Late(Late::ToLeader, [270, 270])),
+        after(Duration::from_millis(900), Aim::Partition(Shape::LeaderMute)),
+        after(Duration::from_millis(1_200), Aim::Mend),
+    ]
+}
+
+/// Votes, acknowledgements or entries arrive in another term than they were sent in, while leaders are killed.
+fn late_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let mut script = vec![now(Aim::Late(Late::Words, [20, 300]))];
+    for _ in 0..2 {
+        script.push(after(millis(rng, 200..600), Aim::Kill(Target::Leader)));
+        script.push(after(millis(rng, 600..1_800), Aim::Revive));
+    }
+    script.push(after(millis(rng, 200..800), Aim::Mend));
+    script
+}
+
+/// The leader hands over, and hears of what came of it a part of an election timeout late.
+fn transfer(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    if rng.random_bool(0.5) {
+        return lead_again(rng);
+    }
+    let late = rng.random_range(20..=60);
+    vec![
+        now(Aim::Late(Late::ToLeader, [late, late])),
+        after(millis(rng, 200..500), Aim::HandOver),
+        after(millis(rng, 300..700), Aim::Mend),
+    ]
+}
+
+/// Who leads gathers, with one follower, entries that come to nothing, as the others elect another leader; who soon hands back. In its
+/// second leadership it keeps another follower. What it knew of the first one, or hears from it late, is no longer so.
+fn lead_again(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let mut script = Vec::new();
+    if rng.random_bool(0.5) {
+        script.push(now(Aim::Late(Late::ToLeaderOvertaken, [200, 350])));
+    }
+    script.extend([
+        now(Aim::Partition(Shape::LeaderPair)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::Mend),
+        now(Aim::HandBack),
+        now(Aim::AwaitLeader(ELECTION_MS / 2)),
+        now(Aim::Partition(Shape::OtherPairMute)),
+        after(millis(rng, FEW_MS), Aim::Partition(Shape::Leader)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 100..300), Aim::Mend),
+    ]);
     script
 }
 
@@ -486,6 +553,7 @@ mod tests {
                         | Aim::CutOff(_)
                         | Aim::Mute(_)
                         | Aim::Lose(_)
+                        | Aim::Late(..)
                         | Aim::LoseKind(..)
                         | Aim::Hold(..)
                         | Aim::Garble => cut = true,
@@ -493,7 +561,7 @@ mod tests {
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
                         Aim::Revive => down = false,
                         Aim::ChangeMembership(_) => asked = true,
-                        Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => {}
+                        Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) | Aim::HandOver | Aim::HandBack => {}
                     }
                 }
                 assert!(!cut && !down, "{kind}");

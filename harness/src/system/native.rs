@@ -14,7 +14,7 @@ use nodes::{
     },
     server::{DEFAULT_ELECTION_TIMEOUT_MS, frame::decode},
 };
-use workloads::client::{AnyClient, ClientError, NativeClient, change_membership, status};
+use workloads::client::{AnyClient, ClientError, NativeClient, change_membership, status, transfer_leadership};
 
 use super::{AgreedFuture, MissingBinary, NodePlace, StatusFuture, System, given};
 use crate::{
@@ -113,6 +113,9 @@ impl System for Native {
             NemesisKind::Membership if self.protocol != ProtocolKind::Raft => {
                 Err("its membership is static; only raft changes its voters".to_owned())
             }
+            NemesisKind::Transfer if self.protocol != ProtocolKind::Raft => {
+                Err("its leaders do not hand over; only those of raft do".to_owned())
+            }
             NemesisKind::Wipe if self.protocol != ProtocolKind::MultiPaxos => Err(
                 "a voter that has lost its disk has forgotten its votes; only multi-paxos has a rule for taking one back"
                     .to_owned(),
@@ -142,6 +145,14 @@ impl System for Native {
         }
     }
 
+    fn telling_kinds(&self) -> &'static [&'static str] {
+        match self.protocol {
+            ProtocolKind::Raft => &["append", "append-reply", "vote-reply"],
+            ProtocolKind::MultiPaxos => &["accept", "accepted", "promise"],
+            ProtocolKind::Zab => &["propose", "ack", "ack-epoch"],
+        }
+    }
+
     fn is_in_order(&self) -> bool {
         self.protocol == ProtocolKind::Zab
     }
@@ -160,6 +171,10 @@ impl System for Native {
 
     fn change_membership(&self, address: SocketAddr, voters: Vec<u32>, learners: Vec<u32>) -> AgreedFuture {
         Box::pin(async move { change_membership(&format!("http://{address}"), &voters, &learners).await.is_ok() })
+    }
+
+    fn transfer_leadership(&self, address: SocketAddr, to: Option<u32>) -> AgreedFuture {
+        Box::pin(async move { transfer_leadership(&format!("http://{address}"), to).await.is_ok() })
     }
 }
 
@@ -194,6 +209,25 @@ mod tests {
     fn a_vote_that_was_granted_is_a_word() {
         assert!(is_vote(&vote(false, true)));
         assert!(!is_vote(&vote(true, true)) && !is_vote(&vote(false, false)) && !is_vote(&[]));
+    }
+
+    #[test]
+    fn telling_kinds_are_kinds() {
+        for protocol in ProtocolKind::ALL {
+            let system = Native {
+                program: PathBuf::new(),
+                protocol,
+                is_foreign: false,
+                mutant: None,
+                options: NodeOptions::default(),
+                reads: ReadMode::default(),
+            };
+            assert!(
+                system.telling_kinds().iter().all(|kind| system.message_kinds().contains(kind)),
+                "{}",
+                protocol.name()
+            );
+        }
     }
 
     #[test]

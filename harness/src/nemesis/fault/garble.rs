@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{NodeNumber, Scene};
+use super::{Late, NodeNumber, Scene, followers, leader_or_any};
 use crate::network::relay::MessageRule;
 
 /// Rules of one fault, at most.
@@ -64,6 +64,26 @@ fn rule(scene: &Scene, rng: &mut Pcg64) -> MessageRule {
     rule
 }
 
+/// Late by so many hundredths of an election timeout. Where no kind is known, all messages are.
+pub(super) fn late(late: Late, percent: [u64; 2], scene: &Scene, pick: u64) -> MessageRule {
+    let ms = percent.map(|percent| scene.election_timeout_ms * percent / 100);
+    let rule = MessageRule { late_percent: 100, delay_ms: ms, ..MessageRule::default() };
+    let kind = |which: u64| scene.telling_kinds.get(which as usize).map(|&kind| kind.to_owned());
+    match late {
+        Late::ToLeader => MessageRule { to: Some(leader_or_any(scene, pick)), ..rule },
+        Late::ToLeaderOvertaken => {
+            MessageRule { to: Some(leader_or_any(scene, pick)), overtakable: !scene.in_order, ..rule }
+        }
+        Late::Words => {
+            let which = (pick >> 32) % 3;
+            // Leaders of whom nobody hears anything get nothing done.
+            let late_percent = if which == 0 { 50 } else { 100 };
+            MessageRule { kind: kind(which), late_percent, overtakable: !scene.in_order, ..rule }
+        }
+        Late::EntriesToFollower => MessageRule { to: followers(scene, pick).first().copied(), kind: kind(0), ..rule },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +99,23 @@ mod tests {
         assert!(all.iter().any(|rule| rule.from.is_some() && rule.to.is_none()));
         assert!(all.iter().all(|rule| rule.delay_ms[1] <= 600));
         assert_eq!(rules(&scene, 9), rules(&scene, 9));
+    }
+
+    #[test]
+    fn late_is_what_is_meant() {
+        let scene = Scene { leader: Some(3), telling_kinds: &["a", "b", "c"], ..Scene::of(5) };
+        let all = late(Late::ToLeader, [100, 200], &scene, 5);
+        assert_eq!(
+            (all.from, all.to, all.kind, all.delay_ms, all.overtakable),
+            (None, Some(3), None, [300, 600], false)
+        );
+        assert!(late(Late::ToLeaderOvertaken, [100, 200], &scene, 5).overtakable);
+        let kinds: std::collections::BTreeSet<_> =
+            (0..4).filter_map(|pick| late(Late::Words, [50, 50], &scene, pick << 32).kind).collect();
+        assert_eq!(kinds, ["a", "b", "c"].map(str::to_owned).into());
+        let one = late(Late::EntriesToFollower, [50, 50], &scene, 7);
+        assert!(one.to.is_some_and(|to| to != 3) && one.kind.as_deref() == Some("a") && one.late_percent == 100);
+        assert!(!late(Late::Words, [50, 50], &Scene { in_order: true, ..scene }, 7).overtakable);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Shape {
     OneFollower,
     /// The leader and one follower against all others.
     LeaderPair,
+    /// What the leader and one follower, another one than that of the leader's pair, say to the others does not arrive.
+    OtherPairMute,
     /// Two founders against the leader and all others. Two of three are a majority of those who founded the cluster, and the others
     /// one of all.
     TwoFounders,
@@ -39,7 +41,7 @@ pub enum Shape {
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Halves,
         Self::One,
         Self::Ring,
@@ -50,6 +52,7 @@ impl Shape {
         Self::LeaderDeaf,
         Self::OneFollower,
         Self::LeaderPair,
+        Self::OtherPairMute,
         Self::TwoFounders,
         Self::FirstPair,
         Self::FirstAside,
@@ -69,6 +72,7 @@ impl Shape {
             Self::LeaderDeaf => "leader-deaf",
             Self::OneFollower => "one-follower",
             Self::LeaderPair => "leader-pair",
+            Self::OtherPairMute => "other-pair-mute",
             Self::TwoFounders => "two-founders",
             Self::FirstPair => "first-pair",
             Self::FirstAside => "first-aside",
@@ -107,6 +111,10 @@ pub(super) fn cut(shape: Shape, scene: &Scene, pick: u64) -> Vec<(NodeNumber, No
         Shape::LeaderDeaf => between(&[leader], &nodes).into_iter().filter(|(_, to)| *to == leader).collect(),
         Shape::OneFollower => between(&[leader], &followers[1..]),
         Shape::LeaderPair => between(&[leader, followers[0]], &nodes),
+        Shape::OtherPairMute => {
+            let pair = [leader, followers[1 % followers.len()]];
+            between(&pair, &nodes).into_iter().filter(|(from, _)| pair.contains(from)).collect()
+        }
         Shape::TwoFounders => between(&targets(Target::TwoFounders, scene, pick), &nodes),
         Shape::FirstPair => between(&first_pair(scene, pick), &nodes),
         Shape::FirstAside => {
@@ -207,6 +215,15 @@ mod tests {
         let cut = links(Shape::LeaderPair);
         assert_eq!(cut.len(), 2 * 3 * 2);
         assert_eq!(cut.iter().filter(|(from, _)| *from == 3).count(), 3);
+    }
+
+    #[test]
+    fn another_pair_is_heard_by_nobody_but_hears() {
+        let cut = links(Shape::OtherPairMute);
+        assert_eq!(cut.len(), 2 * 3);
+        assert!(cut.iter().any(|(from, _)| *from == 3) && cut.iter().all(|(_, to)| *to != 3));
+        let friend = |cut: &BTreeSet<(u32, u32)>| (1..=5).find(|node| *node != 3 && !cut.contains(&(3, *node)));
+        assert_ne!(friend(&cut), friend(&links(Shape::LeaderPair)));
     }
 
     #[test]
