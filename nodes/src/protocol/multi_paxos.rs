@@ -21,7 +21,7 @@
 //!   the rest it asks for the values, or for a snapshot. A 1b comes in pieces.
 //! - A node that hears no leader asks the others whether they do before it begins phase 1.
 //! - An acceptor forgets what its snapshot covers and says so in its 1b; a candidate below that catches up first.
-//! - A command that came through another node is proposed at most once: see [`crate::protocol::gate`].
+//! - A command that came through another node is proposed at most once: see the forward gate.
 //! - A node whose disk is gone does not vote until that can do no harm: see [`standing`].
 //!
 //! [`rules`] holds the safety rules; the other modules do what they allow.
