@@ -140,7 +140,7 @@ const TABLES: [Table; 3] = [RAFT, MULTI_PAXOS, ZAB];
 
 const RAFT: Table = &[
     ("raft-read-local-leader", register(5, "leader-cut,pause-leader")),
-    ("raft-read-any-node", register(5, "none")),
+    ("raft-read-any-node", register(5, "partition")),
     ("raft-readindex-no-term-commit", register(5, "kill-leader,leader-cut,messages")),
     ("raft-readindex-stale-ack", register(5, "late-news").crowded()),
     ("raft-read-before-apply", register(3, "late-news").crowded()),
@@ -212,7 +212,7 @@ const MULTI_PAXOS: Table = &[
 ];
 
 const ZAB: Table = &[
-    ("zab-read-local", register(5, "none")),
+    ("zab-read-local", register(5, "partition")),
     ("zab-sync-no-quorum", register(5, "leader-cut,pause-leader")),
     ("zab-ack-before-fsync", append(3, "power,slow-sync")),
     ("zab-newleader-ack-before-sync", append(3, "kill-leader,power")),
