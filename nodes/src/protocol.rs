@@ -26,6 +26,7 @@ mod asked;
 mod chunks;
 mod durability;
 mod gate;
+mod image;
 pub mod multi_paxos;
 pub mod quorum;
 pub mod raft;

@@ -19,7 +19,11 @@ use super::{
 use crate::{
     machine::Machine,
     protocol::{
-        Config, NodeId, ReadMode, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate,
+        Config, NodeId, ReadMode, RestoreError, Stored, Time,
+        asked::Asked,
+        durability::Durability,
+        gate::ForwardGate,
+        image::{read_image, read_machine},
     },
 };
 
@@ -94,16 +98,11 @@ impl MultiPaxos {
 }
 
 fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {
-    let image: SnapshotImage =
-        postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
-    if image.format != SnapshotImage::FORMAT {
-        return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, SnapshotImage::FORMAT)));
-    }
+    let image = read_image(&bytes, |image: &SnapshotImage| image.format, SnapshotImage::FORMAT)?;
     if image.voters != config.voters {
         return Err(RestoreError(format!("the snapshot's voters are {:?}, not {:?}", image.voters, config.voters)));
     }
-    let machine = Machine::restore(&image.machine)
-        .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
+    let machine = read_machine(&image.machine)?;
     Ok((Snapshot { slot: image.slot, bytes: Arc::new(bytes) }, machine))
 }
 

@@ -16,7 +16,11 @@ use super::{
 use crate::{
     machine::Machine,
     protocol::{
-        Config, NodeId, ReadMode, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate,
+        Config, NodeId, ReadMode, RestoreError, Stored, Time,
+        asked::Asked,
+        durability::Durability,
+        gate::ForwardGate,
+        image::{read_image, read_machine},
     },
 };
 
@@ -85,19 +89,14 @@ impl Raft {
 }
 
 fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Membership, Machine), RestoreError> {
-    let image: SnapshotImage =
-        postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
-    if image.format != SnapshotImage::FORMAT {
-        return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, SnapshotImage::FORMAT)));
-    }
+    let image = read_image(&bytes, |image: &SnapshotImage| image.format, SnapshotImage::FORMAT)?;
     if !image.membership.is_sound(&config.nodes) {
         return Err(RestoreError(format!(
             "the snapshot names {:?}, the nodes are {:?}",
             image.membership, config.nodes
         )));
     }
-    let machine = Machine::restore(&image.machine)
-        .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
+    let machine = read_machine(&image.machine)?;
     Ok((Snapshot { index: image.index, term: image.term, bytes: Arc::new(bytes) }, image.membership, machine))
 }
 

@@ -15,7 +15,13 @@ use super::{
 };
 use crate::{
     machine::Machine,
-    protocol::{Config, RestoreError, Stored, Time, asked::Asked, durability::Durability, gate::ForwardGate},
+    protocol::{
+        Config, RestoreError, Stored, Time,
+        asked::Asked,
+        durability::Durability,
+        gate::ForwardGate,
+        image::{read_image, read_machine},
+    },
 };
 
 /// What the records behind a snapshot add up to.
@@ -74,16 +80,11 @@ impl Zab {
 }
 
 fn open_snapshot(config: &Config, bytes: Vec<u8>) -> Result<(Snapshot, Machine), RestoreError> {
-    let image: Image =
-        postcard::from_bytes(&bytes).map_err(|e| RestoreError(format!("the snapshot cannot be read: {e}")))?;
-    if image.format != Image::FORMAT {
-        return Err(RestoreError(format!("the snapshot has format {}, not {}", image.format, Image::FORMAT)));
-    }
+    let image = read_image(&bytes, |image: &Image| image.format, Image::FORMAT)?;
     if image.voters != config.voters {
         return Err(RestoreError(format!("the snapshot's voters are {:?}, not {:?}", image.voters, config.voters)));
     }
-    let machine = Machine::restore(&image.machine)
-        .map_err(|e| RestoreError(format!("the machine in the snapshot cannot be read: {e}")))?;
+    let machine = read_machine(&image.machine)?;
     Ok((Snapshot { place: image.place, bytes: Arc::new(bytes) }, machine))
 }
 
