@@ -112,7 +112,7 @@ pub async fn conduct(
         halt,
         logs: paths.logs.clone(),
     };
-    let phases = run.phases(&kinds.chosen).await;
+    let phases = run.phases(kinds).await;
     cluster.stop();
     // Whatever happened, what was recorded is made durable first.
     let finished = sink.finish();
@@ -297,7 +297,6 @@ fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &Kinds) -> 
     summary.checks = checks(config, found, !kinds.chosen.is_empty());
     summary.operations = observed.tally.operations.clone();
     summary.faults = carried.faults.clone();
-    summary.focus = kinds.focused.then(|| kinds.chosen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     summary.leader_changes = observed.leader_changes;
     summary.throughput = observed.tally.throughput.summary(observed.load_time);
     summary.latencies = observed.tally.latencies.table();

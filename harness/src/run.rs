@@ -28,7 +28,7 @@ use crate::{
     nemesis::{
         Nemeses, NemesisKind,
         lane::{self, Journal, LaneContext},
-        plan::{focus, plan},
+        plan::plan,
     },
     progress::Progress,
     system::System,
@@ -130,27 +130,26 @@ pub struct Run<'a> {
 pub struct Kinds {
     /// In the order of the catalogue or of the command line.
     pub chosen: Vec<NemesisKind>,
-    /// Whether they are a few of the mix of all, for this seed.
-    pub focused: bool,
+    /// Whether they are the mix of all, which has chapters.
+    pub mix: bool,
 }
 
 /// The kinds of faults that a run asks for and its system can suffer.
 ///
 /// # Errors
 /// A sentence about the kind asked for by name that the system cannot suffer.
-pub fn kinds(nemeses: &Nemeses, system: &dyn System, seed: u64) -> Result<Kinds, String> {
+pub fn kinds(nemeses: &Nemeses, system: &dyn System) -> Result<Kinds, String> {
     match nemeses {
-        Nemeses::None => Ok(Kinds { chosen: Vec::new(), focused: false }),
+        Nemeses::None => Ok(Kinds { chosen: Vec::new(), mix: false }),
         Nemeses::All => {
-            let mix: Vec<_> = NemesisKind::mix().filter(|kind| system.is_mixed(*kind)).collect();
-            let (chosen, focused) = focus(&mix, seed);
-            Ok(Kinds { chosen, focused })
+            let chosen = NemesisKind::mix().filter(|kind| system.is_mixed(*kind)).collect();
+            Ok(Kinds { chosen, mix: true })
         }
         Nemeses::These(kinds) => {
             for kind in kinds {
                 system.suffers(*kind).map_err(|why| format!("cannot suffer the nemesis {kind}: {why}"))?;
             }
-            Ok(Kinds { chosen: kinds.clone(), focused: false })
+            Ok(Kinds { chosen: kinds.clone(), mix: false })
         }
     }
 }
@@ -221,7 +220,7 @@ impl Run<'_> {
     }
 
     /// Carries the plan of faults out, and heals in any case.
-    async fn break_things(&self, kinds: &[NemesisKind], shared: &Shared) -> Result<(), RunError> {
+    async fn break_things(&self, kinds: &Kinds, shared: &Shared) -> Result<(), RunError> {
         let context = LaneContext {
             cluster: Arc::clone(&self.cluster),
             monitor: self.monitor.clone(),
@@ -232,7 +231,7 @@ impl Run<'_> {
         let end = start + self.config.time;
         let (stop, stopped) = watch::channel(false);
         let mut lanes = JoinSet::new();
-        for lane in plan(kinds, self.config.time, self.config.seed) {
+        for lane in plan(&kinds.chosen, kinds.mix, self.config.time, self.config.seed) {
             lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
         }
         let mut failed = None;
@@ -358,7 +357,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// When nodes, clients or history cannot be handled; nothing is known about the system then.
-    pub async fn phases(mut self, kinds: &[NemesisKind]) -> Result<Observed, RunError> {
+    pub async fn phases(mut self, kinds: &Kinds) -> Result<Observed, RunError> {
         self.progress.phase("set-up");
         self.cluster.revive(None)?;
         self.cluster.wait_ready(READY_BOUND, &self.logs).await?;

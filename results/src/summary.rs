@@ -65,9 +65,6 @@ pub struct Summary {
     pub operations: OperationTable,
     /// Faults by kind.
     pub faults: BTreeMap<String, FaultCounts>,
-    /// The few kinds of faults that the seed left of the mix of all, if it left few.
-    #[serde(default)]
-    pub focus: Option<String>,
     /// How often another node became leader.
     pub leader_changes: u64,
     /// Successful operations in a second.
@@ -157,7 +154,6 @@ impl Summary {
             judged: None,
             operations: OperationTable::default(),
             faults: BTreeMap::new(),
-            focus: None,
             leader_changes: 0,
             throughput: ThroughputSummary::default(),
             latencies: Vec::new(),

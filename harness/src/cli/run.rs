@@ -291,7 +291,7 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
     }
     let quiet = args.quiet;
     let mut config = args.config().map_err(Failure::usage)?;
-    let kinds = kinds(&config.nemeses, &*system(&config).map_err(Failure::usage)?, config.seed)
+    let kinds = kinds(&config.nemeses, &*system(&config).map_err(Failure::usage)?)
         .map_err(|why| Failure::usage(anyhow!("{} {why}", config.system)))?;
     if kinds.chosen.contains(&NemesisKind::Lagging) {
         config.node_options.snapshot_every.get_or_insert(LAGGING_SNAPSHOT_EVERY);

@@ -1,9 +1,10 @@
 //! The seeded plan of a run's faults: a pure function of the seed, the kinds and the time.
 //!
 //! ```text
-//!   network     ──[partition]────[one-follower]──────[lagging]───
-//!   process     ────[kill-leader]──[torn]───[voter-bounce]───────      a lane for each hand that has work
-//!   conditions  ──[messages]──────[slow-sync]────[mute-answers]──
+//!               chapter: few kinds        │ chapter: others
+//!   network     ──[partition]──[partition]─│───────────────────────────
+//!   process     ───────────────────────────│──[torn]────[kill]────[torn]    a lane for each hand that has work
+//!   conditions  ──[messages]────[messages]─│──[slow-sync]──[slow-sync]───
 //! ```
 
 use std::{ops::Range, time::Duration};
@@ -36,23 +37,33 @@ pub struct Lane {
 /// How long everything is left alone between two faults of a lane, milliseconds.
 const GAP_MS: Range<u64> = 300..1_200;
 
-/// A seed in so many concentrates on few kinds of the mix.
-const FOCUS_ONE_IN: u32 = 3;
+/// How long the same kinds of a mix take turns: some stories long.
+const CHAPTER: Duration = Duration::from_secs(10);
 
-/// The kinds of a run that may use all of `kinds`, and whether they are a few of them only.
+/// One chapter of a mix in so many has every kind.
+const ALL_ONE_IN: u32 = 4;
+
+/// The other chapters have at most so many.
+const FEW: usize = 3;
+
+/// The kinds that take turns, chapter by chapter.
 ///
-/// A mix of everything hides what one kind alone would bring out: each fault undoes what another one has prepared. So some seeds leave
-/// most kinds out (Groce and others, "Swarm Testing", ISSTA 2012); one that topples leaders stays.
-#[must_use]
-pub fn focus(kinds: &[NemesisKind], seed: u64) -> (Vec<NemesisKind>, bool) {
+/// A mix of everything hides what one kind alone would bring out: each fault undoes what another one has prepared. So most chapters
+/// leave most kinds out (Groce and others, "Swarm Testing", ISSTA 2012); one that topples leaders stays.
+fn chapters(kinds: &[NemesisKind], duration: Duration, seed: u64) -> Vec<Vec<NemesisKind>> {
     let mut rng = Pcg64::seed_from_u64(seed.rotate_left(31));
-    let toppling: Vec<_> = kinds.iter().copied().filter(|kind| kind.topples_leaders()).collect();
-    let first = toppling.choose(&mut rng);
-    if !rng.random_ratio(1, FOCUS_ONE_IN) || kinds.len() <= 3 {
-        return (kinds.to_vec(), false);
+    let count = duration.as_nanos().div_ceil(CHAPTER.as_nanos());
+    (0..count).map(|_| cast(kinds, &mut rng)).collect()
+}
+
+fn cast(kinds: &[NemesisKind], rng: &mut Pcg64) -> Vec<NemesisKind> {
+    if kinds.len() <= FEW || rng.random_ratio(1, ALL_ONE_IN) {
+        return kinds.to_vec();
     }
-    let mut few: Vec<_> = first.copied().into_iter().collect();
-    let wanted = rng.random_range(2..=3);
+    let toppling: Vec<_> = kinds.iter().copied().filter(|kind| kind.topples_leaders()).collect();
+    let first = toppling.choose_weighted(rng, |kind| kind.turns()).ok().copied();
+    let mut few: Vec<_> = first.into_iter().collect();
+    let wanted = rng.random_range(1..=FEW);
     while few.len() < wanted {
         let kind = kinds[rng.random_range(0..kinds.len())];
         if !few.contains(&kind) {
@@ -60,45 +71,56 @@ pub fn focus(kinds: &[NemesisKind], seed: u64) -> (Vec<NemesisKind>, bool) {
         }
     }
     few.sort_unstable();
-    (few, true)
+    few
 }
 
-/// The lanes of a run: one for each hand that has something to do.
+/// The lanes of a run: one for each hand that has something to do. A `mix` has chapters; otherwise all kinds take turns all the time.
 ///
 /// The last fault of a lane may outlast `duration`: the run then heals it, so that recovery is measured from a real heal.
 #[must_use]
-pub fn plan(kinds: &[NemesisKind], duration: Duration, seed: u64) -> Vec<Lane> {
+pub fn plan(kinds: &[NemesisKind], mix: bool, duration: Duration, seed: u64) -> Vec<Lane> {
+    let (chapters, length) = match mix {
+        true => (chapters(kinds, duration, seed), CHAPTER),
+        false => (vec![kinds.to_vec()], duration),
+    };
     [Hand::Network, Hand::Process, Hand::Conditions, Hand::Membership]
         .into_iter()
-        .map(|hand| kinds.iter().copied().filter(|kind| kind.hand() == hand).collect::<Vec<_>>())
-        .filter(|kinds| !kinds.is_empty())
-        .enumerate()
-        .map(|(lane, kinds)| Lane { faults: lane_plan(&kinds, duration, seed, lane as u64) })
+        .filter(|hand| kinds.iter().any(|kind| kind.hand() == *hand))
+        .zip(0..)
+        .map(|(hand, lane)| {
+            let of_hand = |kinds: &Vec<NemesisKind>| kinds.iter().copied().filter(|kind| kind.hand() == hand).collect();
+            let chapters: Vec<Vec<_>> = chapters.iter().map(of_hand).collect();
+            let mut rng = Pcg64::seed_from_u64(seed.rotate_left(17) ^ lane);
+            Lane { faults: lane_plan(&chapters, length, duration, &mut rng) }
+        })
         .collect()
 }
 
-fn lane_plan(kinds: &[NemesisKind], duration: Duration, seed: u64, lane: u64) -> Vec<Planned> {
-    let mut rng = Pcg64::seed_from_u64(seed.rotate_left(17) ^ lane);
+fn lane_plan(chapters: &[Vec<NemesisKind>], length: Duration, duration: Duration, rng: &mut Pcg64) -> Vec<Planned> {
     let mut faults = Vec::new();
-    let mut at = millis(&mut rng, GAP_MS);
-    let mut bag: Vec<NemesisKind> = Vec::new();
-    while at < duration {
-        // Drawing from a bag, refilled when empty, gives each kind its turns also in a short run.
-        if bag.is_empty() {
-            bag = kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, turns(*kind, kinds))).collect();
+    let mut at = Duration::ZERO;
+    for (kinds, end) in chapters.iter().zip((1..).map(|chapter| duration.min(length * chapter))) {
+        let mut bag: Vec<NemesisKind> = Vec::new();
+        at += millis(rng, GAP_MS);
+        while at < end && !kinds.is_empty() {
+            // Drawing from a bag, refilled when empty, gives each kind its turns also in a short run.
+            if bag.is_empty() {
+                bag = kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, turns(*kind, kinds))).collect();
+            }
+            let kind = bag.swap_remove(rng.random_range(0..bag.len()));
+            let fault = fault(kind, rng);
+            let length = fault.length();
+            faults.push(Planned { at, fault });
+            at += length + millis(rng, GAP_MS);
         }
-        let kind = bag.swap_remove(rng.random_range(0..bag.len()));
-        let fault = fault(kind, &mut rng);
-        let length = fault.length();
-        faults.push(Planned { at, fault });
-        at += length + millis(&mut rng, GAP_MS);
+        at = at.max(end);
     }
     faults
 }
 
 /// How often a kind lies in a bag. Turns are shared out for the mix of all; among few, each gets as many as the others.
 fn turns(kind: NemesisKind, kinds: &[NemesisKind]) -> usize {
-    if kinds.len() > 3 { kind.turns().max(1) } else { 1 }
+    if kinds.len() > FEW { kind.turns().max(1) } else { 1 }
 }
 
 #[cfg(test)]
@@ -113,21 +135,26 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_plan() {
-        assert_eq!(plan(&mix(), HALF_MINUTE, 7), plan(&mix(), HALF_MINUTE, 7));
-        assert_ne!(plan(&mix(), HALF_MINUTE, 7), plan(&mix(), HALF_MINUTE, 8));
-        assert_eq!(focus(&mix(), 7), focus(&mix(), 7));
+        assert_eq!(plan(&mix(), true, HALF_MINUTE, 7), plan(&mix(), true, HALF_MINUTE, 7));
+        assert_ne!(plan(&mix(), true, HALF_MINUTE, 7), plan(&mix(), true, HALF_MINUTE, 8));
     }
 
     #[test]
-    fn every_kind_gets_its_turn_and_faults_of_a_lane_do_not_overlap() {
+    fn without_chapters_every_kind_gets_its_turn() {
         for seed in 0..50 {
-            let lanes = plan(&mix(), HALF_MINUTE, seed);
+            let lanes = plan(&mix(), false, 2 * HALF_MINUTE, seed);
             assert_eq!(lanes.len(), 3);
             let names: Vec<_> = lanes.iter().flat_map(|lane| &lane.faults).map(|p| p.fault.name.clone()).collect();
             for kind in NemesisKind::mix() {
                 assert!(names.iter().any(|name| name.starts_with(kind.name())), "{kind} is missing in {names:?}");
             }
-            for lane in lanes {
+        }
+    }
+
+    #[test]
+    fn faults_of_a_lane_do_not_overlap() {
+        for (seed, mixed) in (0..100).map(|seed| (seed, seed % 2 == 0)) {
+            for lane in plan(&mix(), mixed, HALF_MINUTE, seed) {
                 let mut free = Duration::ZERO;
                 for planned in lane.faults {
                     assert!(planned.at >= free, "two faults of a lane overlap");
@@ -139,31 +166,39 @@ mod tests {
     }
 
     #[test]
-    fn some_seeds_concentrate_on_few_kinds_and_always_topple_leaders() {
+    fn a_lane_keeps_to_its_chapters() {
+        let chapters = [vec![NemesisKind::Kill], vec![], vec![NemesisKind::Power]];
+        let faults = lane_plan(&chapters, CHAPTER, HALF_MINUTE, &mut Pcg64::seed_from_u64(1));
+        let (early, late): (Vec<_>, Vec<_>) = faults.into_iter().partition(|planned| planned.at < CHAPTER);
+        assert!(early.len() > 3 && early.iter().all(|planned| planned.fault.name.starts_with("kill")));
+        assert!(late.len() > 2 && late.iter().all(|planned| planned.fault.name.starts_with("power")));
+        assert!(late.iter().all(|planned| planned.at >= 2 * CHAPTER));
+    }
+
+    #[test]
+    fn most_chapters_concentrate_on_few_kinds_and_always_topple_leaders() {
         let (mut few, mut all) = (0, 0);
         let mut seen = std::collections::BTreeSet::new();
-        for seed in 0..300 {
-            let (kinds, focused) = focus(&mix(), seed);
+        for kinds in chapters(&mix(), 300 * CHAPTER, 1) {
             assert!(kinds.iter().any(|kind| kind.topples_leaders()));
-            match focused {
-                true => {
-                    assert!((2..=3).contains(&kinds.len()));
+            match kinds.len() {
+                1..=FEW => {
                     seen.extend(kinds);
                     few += 1;
                 }
-                false => {
+                _ => {
                     assert_eq!(kinds, mix());
                     all += 1;
                 }
             }
         }
-        assert!(few > 60 && all > 150, "{few} of {}", few + all);
+        assert!(few > 180 && all > 50, "{few} and {all}");
         assert_eq!(seen, mix().into_iter().collect());
-        assert_eq!(focus(&[NemesisKind::Kill, NemesisKind::Pause], 3).0.len(), 2);
+        assert_eq!(chapters(&[NemesisKind::Kill, NemesisKind::Pause], CHAPTER, 3)[0].len(), 2);
     }
 
     #[test]
     fn no_kinds_no_lanes() {
-        assert!(plan(&[], HALF_MINUTE, 1).is_empty());
+        assert!(plan(&[], false, HALF_MINUTE, 1).is_empty());
     }
 }

@@ -92,6 +92,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
             (aimed(kind, target), down_for(Aim::Spoil(target, slow), 2 * hold))
         }
         NemesisKind::Clock => (named(kind), clocks(rng, hold, true)),
+        NemesisKind::WallClock if rng.random_bool(0.6) => (named(kind), set_back(rng, hold)),
         NemesisKind::WallClock => (named(kind), clocks(rng, hold, false)),
         NemesisKind::Messages if rng.random_bool(0.2) => (format!("{kind} of an old leader"), old_leader(rng)),
         NemesisKind::Messages => (named(kind), cut_for(Aim::Garble, hold + hold / 2)),
@@ -505,6 +506,17 @@ fn clocks(rng: &mut Pcg64, hold: Duration, rate: bool) -> Vec<ScriptStep> {
         script.push(after(hold, Aim::Revive));
     }
     script
+}
+
+/// The leader's wall clock is set back when it has just been cut off: is what it was told last still new to it?
+fn set_back(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
+    let back = NodeFaults { wall_clock_offset_ms: choose(rng, &[-2_000, -1_000, -500]), ..NodeFaults::default() };
+    vec![
+        now(Aim::Partition(Shape::Leader)),
+        after(millis(rng, 20..150), Aim::Spoil(Target::First, back)),
+        after(hold, Aim::Mend),
+        now(Aim::Revive),
+    ]
 }
 
 fn cut_for(aim: Aim, hold: Duration) -> Vec<ScriptStep> {

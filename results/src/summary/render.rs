@@ -170,9 +170,6 @@ impl Page {
             })
             .collect();
         self.fact("faults", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") });
-        if let Some(focus) = &summary.focus {
-            self.fact("focus", format_args!("of the mix of all, this seed left {}", one_line(focus)));
-        }
         self.fact("leaders", format_args!("changed {}", times(summary.leader_changes)));
         if let Some(recovery) = summary.recovery_ms {
             self.fact("recovery", format_args!("{} after the last heal", seconds(recovery)));

@@ -59,7 +59,6 @@ fn base(verdict: Verdict, reason: &str) -> Summary {
             ("kill".to_owned(), FaultCounts { started: 3, landed: 3 }),
             ("partition".to_owned(), FaultCounts { started: 6, landed: 5 }),
         ]),
-        focus: None,
         leader_changes: 4,
         throughput: ThroughputSummary { mean: 812.4, lowest: 0, highest: 1_204 },
         latencies: latencies.table(),
