@@ -26,7 +26,11 @@ use crate::{
     system::{NodePlace, System},
 };
 
-pub mod standing;
+pub mod readiness;
+mod readiness;
+mod standing;
+
+pub use readiness::Readiness;
 
 /// What can go wrong with a node, other than what is done to it on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -539,20 +543,23 @@ impl Cluster {
         statuses
     }
 
-    /// Waits until every founder answers and all agree on a leader.
+    /// Waits until every founder answers and all agree on a leader. After half of `bound` it is enough that they name leaders, though
+    /// different ones: a build whose minorities elect never agrees, and its clients are to see that.
     ///
     /// # Errors
     /// When that does not happen within `bound`, or a node ends.
-    pub async fn wait_ready(&self, bound: Duration, logs: &Path) -> Result<(), ClusterError> {
+    pub async fn wait_ready(&self, bound: Duration, logs: &Path) -> Result<Readiness, ClusterError> {
         const POLL: Duration = Duration::from_millis(50);
         let begin = Instant::now();
         loop {
             let statuses = self.statuses().await;
             let silent: Vec<usize> = (1..=statuses.len()).filter(|id| statuses[id - 1].is_none()).collect();
-            let leaders: std::collections::BTreeSet<_> =
-                statuses.iter().flatten().map(|status| status.leader).collect();
-            if silent.is_empty() && leaders.len() == 1 && !leaders.contains(&None) {
-                return Ok(());
+            let leaders: Vec<_> =
+                statuses.iter().map(|status| status.as_ref().and_then(|status| status.leader)).collect();
+            match Readiness::of(&leaders) {
+                Some(Readiness::Disputed) if begin.elapsed() <= bound / 2 => {}
+                Some(readiness) => return Ok(readiness),
+                None => {}
             }
             let crashes = self.crashes()?;
             let detail = if let Some(crash) = crashes.first() {

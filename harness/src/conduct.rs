@@ -37,7 +37,7 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{Cluster, ClusterPaths, ClusterPlan},
+    cluster::{Cluster, ClusterPaths, ClusterPlan, Readiness},
     config::RunConfig,
     journal::RunJournal,
     judge::{Found, checks},
@@ -142,7 +142,7 @@ pub async fn conduct(
         }
     };
     summarised.summary.ladder = beside.ladder;
-    summarised.summary.notes = beside.notes;
+    summarised.summary.notes.extend(beside.notes);
     summarised.summary.fail_fast = watched;
     write_down(config, &dir, summarised, &paths.data)
 }
@@ -302,6 +302,9 @@ fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &Kinds) -> 
     summary.latencies = observed.tally.latencies.table();
     summary.recovery_ms = observed.recovery.map(millis);
     summary.mutant = config.mutant.clone().map(|name| MutantSummary { name, fired: observed.fired });
+    if observed.readiness == Readiness::Disputed {
+        summary.notes.push("the nodes did not agree on who leads when the load began".to_owned());
+    }
     let exit = summary.conclude();
     Summarised { summary, exit, latencies: Some(observed.tally.latencies.clone()) }
 }

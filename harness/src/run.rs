@@ -21,7 +21,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use workloads::{client::ClientError, generator::Generator, kind::Ending};
 
 use crate::{
-    cluster::{Cluster, ClusterError, Crash},
+    cluster::{Cluster, ClusterError, Crash, Readiness},
     config::RunConfig,
     load::{FinalReads, Pace, Shared, Tally, Worker, probe, read_all, work},
     monitor::Monitor,
@@ -72,6 +72,8 @@ pub enum RunError {
 /// What the phases have brought to light, before anything is judged.
 #[derive(Debug)]
 pub struct Observed {
+    /// Whether the nodes agreed who leads when the load began.
+    pub readiness: Readiness,
     /// What the clients counted from the first operation until the heal.
     pub tally: Tally,
     /// What the history held at the heal.
@@ -360,7 +362,7 @@ impl Run<'_> {
     pub async fn phases(mut self, kinds: &Kinds) -> Result<Observed, RunError> {
         self.progress.phase("set-up");
         self.cluster.revive(None)?;
-        self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
+        let readiness = self.cluster.wait_ready(READY_BOUND, &self.logs).await?;
 
         let (stop_clients, clients_stopped) = watch::channel(false);
         let (stop_monitor, monitor_stopped) = watch::channel(false);
@@ -405,6 +407,7 @@ impl Run<'_> {
         }
         self.cluster.stop();
         Ok(Observed {
+            readiness,
             tally,
             load_counts,
             load_time,
