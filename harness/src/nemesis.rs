@@ -71,6 +71,10 @@ pub enum NemesisKind {
     MuteAnswers,
     /// One packet in ten is lost between the nodes.
     Loss,
+    /// A node comes back to a leader that needs it at once, or follows another one than before, and is killed soon.
+    Rejoin,
+    /// A new leader brings the others to its history, which arrives too late, or is half written when the power fails.
+    Resync,
     /// Voters come and go.
     Membership,
 }
@@ -103,7 +107,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 25] = [
+const CATALOGUE: [Entry; 27] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
@@ -113,6 +117,8 @@ const CATALOGUE: [Entry; 25] = [
     entry(NemesisKind::Transfer, "transfer", None, Hand::Network, 1),
     entry(NemesisKind::StaleCandidate, "stale-candidate", Some("n2"), Hand::Network, 1),
     entry(NemesisKind::Lagging, "lagging", Some("n12"), Hand::Network, 1),
+    entry(NemesisKind::Rejoin, "rejoin", None, Hand::Network, 0),
+    entry(NemesisKind::Resync, "resync", None, Hand::Network, 0),
     entry(NemesisKind::Kill, "kill", None, Hand::Process, 1),
     entry(NemesisKind::KillLeader, "kill-leader", Some("n4"), Hand::Process, 2),
     entry(NemesisKind::Pause, "pause", None, Hand::Process, 1),
@@ -173,7 +179,7 @@ impl NemesisKind {
     /// Whether it makes use of that relay, where it knows the messages.
     #[must_use]
     pub fn uses_relay(self) -> bool {
-        self.needs_relay() || self == Self::Membership
+        self.needs_relay() || matches!(self, Self::Membership | Self::Rejoin | Self::Resync)
     }
 
     /// Whether nodes must read a file of faults for it.
@@ -185,7 +191,7 @@ impl NemesisKind {
     /// Whether it makes use of files of faults, where nodes read them.
     #[must_use]
     pub fn uses_node_faults(self) -> bool {
-        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce)
+        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce | Self::Rejoin | Self::Resync)
     }
 
     /// Whether it takes a leader away, so that another one is needed.
@@ -200,6 +206,8 @@ impl NemesisKind {
                 | Self::LateWords
                 | Self::Transfer
                 | Self::StaleCandidate
+                | Self::Rejoin
+                | Self::Resync
                 | Self::Kill
                 | Self::KillLeader
                 | Self::PauseLeader

@@ -41,11 +41,11 @@ use crate::{
         Config, NodeId, Protocol, ReadMode, RestoreError, Ticket,
         multi_paxos::MultiPaxos,
         raft::{self, Raft},
-        zab::Zab,
+        zab::{self, Zab},
     },
     storage::{
-        self, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, TornTail, Writer, WriterOptions, files::Owner,
-        writer::End,
+        self, AfterFailure, EXIT_IO, EXIT_POWER_LOSS, Opened, StorageError, TornTail, Writer, WriterOptions,
+        files::Owner, writer::End,
     },
 };
 
@@ -343,6 +343,7 @@ impl Node {
 
         let owner = Owner { cluster: args.cluster.clone(), node: args.id.0 };
         let torn = torn_tail(config.mutant);
+        let options = WriterOptions { after_failure: after_failure(config.mutant), ..WriterOptions::default() };
         let Opened { log: wal, stored, recovery } = storage::Log::open_with::<P::Record>(&args.data_dir, &owner, torn)?;
         log_recovery(log, &recovery);
         let clock = Clock::start();
@@ -353,7 +354,7 @@ impl Node {
         let on_durable = move |ticket| {
             durable_sender.send_replace(ticket);
         };
-        let writer = Writer::spawn(wal, WriterOptions::default(), on_durable, move |end| on_storage_end(end, log));
+        let writer = Writer::spawn(wal, options, on_durable, move |end| on_storage_end(end, log));
         let writer = writer.map_err(RunError::system("start the storage thread"))?;
         let power = writer.power_switch();
 
@@ -397,6 +398,13 @@ fn torn_tail(mutant: Option<Mutant>) -> TornTail {
         Some(mutant) if mutant == raft::mutants::WAL_TAIL_DROP => TornTail::DropSegment,
         Some(mutant) if mutant == raft::mutants::WAL_NO_CRC => TornTail::Accept,
         _ => TornTail::Cut,
+    }
+}
+
+fn after_failure(mutant: Option<Mutant>) -> AfterFailure {
+    match mutant {
+        Some(mutant) if mutant == zab::mutants::FSYNC_ERROR_IGNORED => AfterFailure::GoOn,
+        _ => AfterFailure::End,
     }
 }
 

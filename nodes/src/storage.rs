@@ -25,7 +25,7 @@ pub mod log;
 pub mod writer;
 
 pub use log::{Log, Opened, Recovery, TornTail};
-pub use writer::{Job, Writer, WriterOptions};
+pub use writer::{AfterFailure, Job, Writer, WriterOptions};
 
 /// Exit code of a process whose storage failed.
 pub const EXIT_IO: u8 = 74;

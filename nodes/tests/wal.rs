@@ -523,7 +523,7 @@ mod writer {
 
     use nodes::{
         protocol::{Compact, Ticket},
-        storage::{Job, Writer, WriterOptions, writer::End},
+        storage::{AfterFailure, Job, Writer, WriterOptions, writer::End},
     };
 
     use super::*;
@@ -533,6 +533,7 @@ mod writer {
         lazy_sync_after: Duration::from_secs(3600),
         lazy_sync_bytes: usize::MAX,
         batch_bytes_max: 1 << 20,
+        after_failure: AfterFailure::End,
     };
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -651,5 +652,31 @@ mod writer {
         let Ok(End::Failed(error)) = end.recv_timeout(PATIENCE) else { panic!("no failure") };
         assert!(error.to_string().contains("wal-0-0"), "{error}");
         assert!(durable.recv_timeout(PATIENCE).is_err());
+    }
+
+    /// Both see a sync fail and the next one succeed. One ends at once; the other, a mutant, calls durable what it has lost.
+    #[test]
+    fn a_failed_sync_ends_the_thread_unless_a_mutant_overlooks_it() {
+        for after_failure in [AfterFailure::End, AfterFailure::GoOn] {
+            let dir = TempDir::new().unwrap();
+            let (writer, durable, end) = spawn(dir.path(), WriterOptions { after_failure, ..NEVER });
+            writer.submit(vec![job(1, true)]).unwrap();
+            assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(1)));
+            writer.disk_faults().set_sync_error(true);
+            writer.submit(vec![job(2, true)]).unwrap();
+            if after_failure == AfterFailure::End {
+                assert!(matches!(end.recv_timeout(PATIENCE), Ok(End::Failed(_))));
+                assert!(durable.recv_timeout(PATIENCE).is_err());
+                assert_eq!(writer.disk_faults().overlooked(), 0);
+                continue;
+            }
+            assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(2)));
+            assert_eq!(writer.disk_faults().overlooked(), 1);
+            writer.disk_faults().set_sync_error(false);
+            writer.submit(vec![job(3, true)]).unwrap();
+            assert_eq!(durable.recv_timeout(PATIENCE), Ok(Ticket(3)));
+            drop(writer);
+            assert_eq!(open(dir.path()).unwrap().stored.records, [record(0), record(2)]);
+        }
     }
 }

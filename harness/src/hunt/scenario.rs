@@ -49,6 +49,8 @@ pub struct Scenario {
 const LEASE: &[&str] = &["--reads", "lease"];
 const QUORUM_READ: &[&str] = &["--reads", "quorum-read"];
 const SNAPSHOTS: &[&str] = &["--snapshot-every", "30"];
+/// A node that was sent one is to live for a while before it takes its own.
+const FEWER_SNAPSHOTS: &[&str] = &["--snapshot-every", "60"];
 
 const fn scenario(workload: WorkloadKind, nodes: u32, nemesis: &'static str) -> Scenario {
     Scenario { nodes, nemesis, workload, rate: RATE, concurrency: CONCURRENCY, retry: false, setup: &[] }
@@ -214,19 +216,19 @@ const ZAB: Table = &[
     ("zab-read-local", register(5, "partition")),
     ("zab-sync-no-quorum", register(5, "leader-cut,pause-leader")),
     ("zab-ack-before-fsync", append(3, "power,slow-sync")),
-    ("zab-newleader-ack-before-sync", append(3, "kill-leader,power")),
-    ("zab-epoch-before-history", append(3, "slow-sync,kill,kill-leader")),
+    ("zab-newleader-ack-before-sync", append(3, "rejoin").crowded()),
+    ("zab-epoch-before-history", append(3, "resync")),
     ("zab-acceptedepoch-volatile", append(3, "bridge,voter-bounce")),
     ("zab-elect-by-id", append(5, "stale-candidate")),
-    ("zab-serve-uncommitted-on-restart", append(3, "leader-cut,kill")),
-    ("zab-snap-not-persisted", append(3, "lagging").calm().with(SNAPSHOTS)),
+    ("zab-serve-uncommitted-on-restart", append(3, "rejoin")),
+    ("zab-snap-not-persisted", append(3, "rejoin").calm().with(FEWER_SNAPSHOTS)),
     ("zab-log-hole", append(3, "lagging,one-follower")),
-    ("zab-skip-sync-phase", append(5, "kill-leader")),
+    ("zab-skip-sync-phase", append(3, "resync").crowded()),
     ("zab-old-epoch-proposal", append(3, "messages")),
     ("zab-quorum-half", append(5, "partition,one-follower")),
     ("zab-reply-at-ack", append(5, "leader-cut")),
     ("zab-cas-committed-state", scenario(CasChain, 3, "none").loaded()),
-    ("zab-fsync-error-ignored", append(3, "disk-error,kill")),
+    ("zab-fsync-error-ignored", append(3, "disk-error")),
 ];
 
 #[cfg(test)]

@@ -182,6 +182,9 @@ pub enum Aim {
     LoseKind(&'static str, u8, Target),
     /// All that this one says arrives so much later, milliseconds, and in order.
     Hold(u64, Target),
+    /// Only messages of this kind that it says, and, where links are in order, what follows them; if the protocol has any, and there
+    /// is a relay.
+    HoldKind(&'static str, u64, Target),
     /// Undo what this fault has done to links and messages.
     Mend,
     /// SIGKILL.
@@ -276,7 +279,9 @@ impl Fault {
             | Aim::PowerOff(target)
             | Aim::Wipe(target)
             | Aim::Spoil(target, _)
-            | Aim::Hold(_, target) => matches!(target, Target::Leader | Target::First),
+            | Aim::Hold(_, target) => {
+                matches!(target, Target::Leader | Target::First | Target::Companion | Target::Bystander)
+            }
             _ => false,
         })
     }
@@ -348,7 +353,10 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::LoseKind(kind, percent, target) if scene.message_kinds.contains(&kind) => {
             Step::Garble(garble::lose(kind, percent, &targets(target)))
         }
-        Aim::Hold(ms, target) => Step::Garble(garble::hold(ms, &targets(target))),
+        Aim::Hold(ms, target) => Step::Garble(garble::hold(None, ms, &targets(target))),
+        Aim::HoldKind(kind, ms, target) if scene.message_kinds.contains(&kind) => {
+            Step::Garble(garble::hold(Some(kind), ms, &targets(target)))
+        }
         Aim::Mend => Step::Mend,
         Aim::Kill(target) => Step::Kill(targets(target)),
         Aim::Pause(target) => Step::Pause(targets(target)),
@@ -361,7 +369,9 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
             let (voters, learners) = shape::membership(members, scene, pick);
             Step::ChangeMembership { voters, learners, agreed: false }
         }
-        Aim::Spoil(..) | Aim::LoseKind(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
+        Aim::Spoil(..) | Aim::LoseKind(..) | Aim::HoldKind(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => {
+            return None;
+        }
     })
 }
 

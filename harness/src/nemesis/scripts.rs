@@ -14,6 +14,8 @@ use super::{
     fault::{Aim, Fault, Late, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
+mod resync;
+
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
 const SHAPES: [Shape; 11] = [
     Shape::Leader,
@@ -102,12 +104,18 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         }
         NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
         NemesisKind::Membership => membership(rng, hold),
+        NemesisKind::Rejoin => titled(resync::rejoin(rng)),
+        NemesisKind::Resync => titled(resync::resync(rng)),
     };
     Fault { name, script, pick: rng.next_u64() }
 }
 
 fn named(kind: NemesisKind) -> String {
     kind.name().to_owned()
+}
+
+fn titled((name, script): (&'static str, Vec<ScriptStep>)) -> (String, Vec<ScriptStep>) {
+    (name.to_owned(), script)
 }
 
 fn aimed(kind: NemesisKind, target: Target) -> String {
@@ -463,6 +471,9 @@ fn bounce_to_the_old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
 
 /// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
 fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
+    if rng.random_bool(0.6) {
+        return resync::forgotten_by_the_disk(rng);
+    }
     let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
     let broken = NodeFaults { sync_error: true, ..NodeFaults::default() };
     let lead = millis(rng, 300..1_500);
@@ -568,6 +579,7 @@ mod tests {
                         | Aim::Late(..)
                         | Aim::LoseKind(..)
                         | Aim::Hold(..)
+                        | Aim::HoldKind(..)
                         | Aim::Garble => cut = true,
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,

@@ -276,7 +276,7 @@ impl<P: Protocol> Driver<P> {
 
     fn publish(&self) {
         let mut new = self.parts.protocol.status();
-        new.fired += self.parts.fired_before;
+        new.fired += self.parts.fired_before + self.parts.writer.disk_faults().overlooked();
         let old = self.parts.status.send_replace(new.clone());
         if (&old.role, old.term, old.leader) != (&new.role, new.term, new.leader) {
             let leader = new.leader.map_or_else(|| "none".to_owned(), |leader| leader.0.to_string());

@@ -222,6 +222,20 @@ impl Log {
         Ok(())
     }
 
+    /// Drops what is not durable, as a kernel drops pages that it could not write. Only for a process that overlooks failures.
+    ///
+    /// # Errors
+    /// When the file cannot be brought back to what is durable.
+    pub fn forget_unsynced(&mut self) -> Result<(), StorageError> {
+        self.buffer.clear();
+        let path = self.path();
+        if let Some(file) = &mut self.file {
+            file.set_len(self.offset).map_err(StorageError::io("cut", &path))?;
+            file.seek(SeekFrom::Start(self.offset)).map_err(StorageError::io("seek in", &path))?;
+        }
+        Ok(())
+    }
+
     fn write_out(&mut self, bytes: usize) -> Result<(), StorageError> {
         let path = self.directory.segment(self.segment.generation, self.segment.number);
         if self.file.is_none() {

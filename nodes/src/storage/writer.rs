@@ -37,6 +37,17 @@ pub struct Job<R> {
     pub sync_wanted: bool,
 }
 
+/// What follows a write or a sync that failed. The rule: the thread ends, and the process with it, for nobody knows what is on the disk
+/// (Rebello and others, "Can Applications Recover from fsync Failures?", USENIX ATC 2020; ZOOKEEPER-4882).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// The end: what is right.
+    #[default]
+    End,
+    /// It goes on as if all were well: what was to be written is gone, and counts as durable. For mutants.
+    GoOn,
+}
+
 /// When to sync what nobody waits for, and how much at once.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterOptions {
@@ -46,11 +57,18 @@ pub struct WriterOptions {
     pub lazy_sync_bytes: usize,
     /// Take no more jobs into one sync than fill this many bytes.
     pub batch_bytes_max: usize,
+    /// What follows a failure.
+    pub after_failure: AfterFailure,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { lazy_sync_after: Duration::from_millis(150), lazy_sync_bytes: 1 << 20, batch_bytes_max: 8 << 20 }
+        Self {
+            lazy_sync_after: Duration::from_millis(150),
+            lazy_sync_bytes: 1 << 20,
+            batch_bytes_max: 8 << 20,
+            after_failure: AfterFailure::default(),
+        }
     }
 }
 
@@ -75,6 +93,7 @@ pub enum End {
 pub struct DiskFaults {
     sync_delay_ms: AtomicU64,
     sync_error: AtomicBool,
+    overlooked: AtomicU64,
 }
 
 impl DiskFaults {
@@ -86,6 +105,12 @@ impl DiskFaults {
     /// Whether syncs fail, as with EIO.
     pub fn set_sync_error(&self, fails: bool) {
         self.sync_error.store(fails, Ordering::Relaxed);
+    }
+
+    /// How many failures a mutant has overlooked.
+    #[must_use]
+    pub fn overlooked(&self) -> u64 {
+        self.overlooked.load(Ordering::Relaxed)
     }
 
     /// Waits as long as the disk is made to take.
@@ -311,8 +336,9 @@ impl<R: Serialize> State<R> {
                 if self.power_off.get().is_some() {
                     return Ok(());
                 }
-                self.disk.failure(&self.log)?;
-                self.log.compact(&compact.snapshot, &compact.records)?;
+                let failure = self.disk.failure(&self.log);
+                let done = failure.and_then(|()| self.log.compact(&compact.snapshot, &compact.records));
+                self.after(done)?;
             }
             for record in &job.records {
                 self.log.append(record)?;
@@ -335,8 +361,17 @@ impl<R: Serialize> State<R> {
         if self.power_off.get().is_some() {
             return Ok(());
         }
-        self.disk.failure(&self.log)?;
-        self.log.sync()
+        let done = self.disk.failure(&self.log).and_then(|()| self.log.sync());
+        self.after(done)
+    }
+
+    /// See [`AfterFailure`].
+    fn after(&mut self, done: Result<(), StorageError>) -> Result<(), StorageError> {
+        if done.is_ok() || self.options.after_failure == AfterFailure::End {
+            return done;
+        }
+        self.disk.overlooked.fetch_add(1, Ordering::Relaxed);
+        self.log.forget_unsynced()
     }
 
     fn must_sync(&self) -> bool {

@@ -27,10 +27,11 @@ pub(super) fn lose(kind: &str, percent: u8, to: &[NodeNumber]) -> Vec<MessageRul
     to.iter().map(rule).collect()
 }
 
-/// All that these say is so much late.
-pub(super) fn hold(ms: u64, from: &[NodeNumber]) -> Vec<MessageRule> {
+/// All that these say, or what they say of one kind, is so much late.
+pub(super) fn hold(kind: Option<&str>, ms: u64, from: &[NodeNumber]) -> Vec<MessageRule> {
     let rule = |from: &NodeNumber| MessageRule {
         from: Some(*from),
+        kind: kind.map(str::to_owned),
         late_percent: 100,
         delay_ms: [ms; 2],
         ..MessageRule::default()
@@ -131,6 +132,25 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(resolve(aim, &Scene { message_kinds: &["propose"], ..scene }, 4), None);
+    }
+
+    #[test]
+    fn one_kind_is_held_where_it_is_known() {
+        use super::super::{Aim, Step, Target, resolve};
+        let scene = Scene { message_kinds: &["diff"], first: Some(2), in_order: true, ..Scene::of(3) };
+        let aim = Aim::HoldKind("diff", 700, Target::First);
+        match resolve(aim, &scene, 4) {
+            Some(Step::Garble(rules)) => {
+                let [MessageRule { from: Some(2), to: None, kind, late_percent: 100, delay_ms: [700, 700], .. }] =
+                    &rules[..]
+                else {
+                    panic!("{rules:?}")
+                };
+                assert_eq!(kind.as_deref(), Some("diff"));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(resolve(aim, &Scene { message_kinds: &["append"], ..scene }, 4), None);
     }
 
     #[test]

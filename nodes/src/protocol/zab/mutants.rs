@@ -29,6 +29,7 @@ pub const ALL: &[Mutant] = &[
     QUORUM_HALF,
     REPLY_AT_ACK,
     CAS_COMMITTED_STATE,
+    FSYNC_ERROR_IGNORED,
 ];
 
 /// See its text.
@@ -208,5 +209,17 @@ pub const CAS_COMMITTED_STATE: Mutant = mutant(
         "outstanding changes count (DSN 2011, section II)",
         "lost updates: two compare-and-sets of the same value succeed",
         "ZooKeeper's request preparation, which keeps a list of outstanding changes for this",
+    ],
+);
+
+/// See its text.
+pub const FSYNC_ERROR_IGNORED: Mutant = mutant(
+    "zab-fsync-error-ignored",
+    Hard,
+    [
+        "after a failed write or sync of its log a server goes on, with memory ahead of its log, and acknowledges what it lost",
+        "a failed sync ends the server (nodes' storage; Rebello and others, USENIX ATC 2020)",
+        "committed transactions lost, when such a server restarts and others elect with it",
+        "ZOOKEEPER-4882",
     ],
 );

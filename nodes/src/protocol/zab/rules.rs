@@ -242,11 +242,6 @@ impl Rules {
         self.switch.decide(mutants::SERVE_UNCOMMITTED_ON_RESTART, right, || last)
     }
 
-    /// Only for mutants: whether memory follows a log that is cut below what was applied.
-    pub fn memory_follows_log(&self) -> bool {
-        !self.switch.is_on(mutants::SERVE_UNCOMMITTED_ON_RESTART)
-    }
-
     /// See [`stores_snapshot`].
     pub fn stores_snapshot(&mut self) -> bool {
         self.switch.decide(mutants::SNAP_NOT_PERSISTED, stores_snapshot(), || false)

@@ -129,7 +129,7 @@ impl Zab {
         self.history.truncate_to(position);
         self.durability.cut(position);
         if position < self.commit {
-            self.roll_back_to(position, out);
+            self.commit_anew_from(position);
         }
     }
 

@@ -1,0 +1,169 @@
+//! Stories of nodes that are brought up to date: by a leader that needs one of them at once, by a new leader that has to bring others
+//! to its own history first, and of disks that did not keep what they were given.
+//!
+//! ```text
+//!   rejoin   a leader that lacks a quorum ── a node comes back ──> what it says counts at once: is it true after a restart?
+//!   resync   a new leader ── its history ──> others: what if it does not arrive, or half of it stays?
+//! ```
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+
+use super::{ELECTION_MS, FEW_MS, after, millis, now};
+use crate::nemesis::fault::{Aim, NodeFaults, ScriptStep, Shape, Target};
+
+/// An election among nodes of which one has a slow disk.
+const SLOW_ELECTION_MS: u64 = 2_000;
+/// Longer than any story: what is held so long does not arrive.
+const HELD_MS: u64 = 6_000;
+
+/// A node comes back to a leader.
+pub(super) fn rejoin(rng: &mut Pcg64) -> (&'static str, Vec<ScriptStep>) {
+    match rng.random_range(0..3) {
+        0 => ("rejoin with a slow disk", with_a_slow_disk(rng)),
+        1 => ("rejoin by snapshot", by_snapshot(rng)),
+        _ => ("rejoin with a tail", with_a_tail(rng)),
+    }
+}
+
+/// A new leader brings the others to its history.
+pub(super) fn resync(rng: &mut Pcg64) -> (&'static str, Vec<ScriptStep>) {
+    match rng.random_bool(0.5) {
+        true => ("resync half written", half_written(rng)),
+        false => ("resync too late", too_late(rng)),
+    }
+}
+
+fn slow(rng: &mut Pcg64, shortest_ms: u64, longest_ms: u64) -> NodeFaults {
+    NodeFaults { sync_delay_ms: rng.random_range(shortest_ms..=longest_ms), ..NodeFaults::default() }
+}
+
+/// A follower is started anew while the leader waits for one: so what it says about what it was sent counts at once. It is killed before
+/// its slow disk can have all that, the leader goes down, too, and those two meet that have it only if the first one waited.
+fn with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let slow = slow(rng, 100, 180);
+    vec![
+        now(Aim::CutOff(Target::Bystander)),
+        now(Aim::Spoil(Target::Companion, slow)),
+        now(Aim::Kill(Target::Companion)),
+        now(Aim::Start(Target::Companion)),
+        now(Aim::AwaitWord(ELECTION_MS)),
+        after(millis(rng, 20..100), Aim::Kill(Target::Companion)),
+        now(Aim::Kill(Target::First)),
+        now(Aim::Mend),
+        now(Aim::Start(Target::Companion)),
+        now(Aim::AwaitLeader(SLOW_ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]
+}
+
+/// A follower was away for long, and is brought up to date while the leader has nobody else. Then both go down, and the follower is
+/// back without the leader. Had it stored what it was sent?
+fn by_snapshot(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::CutOff(Target::Companion)),
+        after(millis(rng, 700..1_400), Aim::Mend),
+        now(Aim::Partition(Shape::FirstPair)),
+        after(millis(rng, 200..500), Aim::Kill(Target::First)),
+        now(Aim::Kill(Target::Companion)),
+        now(Aim::Mend),
+        now(Aim::Start(Target::Companion)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]
+}
+
+/// The leader is cut off, and gathers what comes to nothing; it is started anew, and follows the next one. What of that tail does it
+/// still show?
+fn with_a_tail(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::Leader)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::Kill(Target::First)),
+        now(Aim::Start(Target::First)),
+        after(millis(rng, 50..200), Aim::Mend),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]
+}
+
+/// A follower that has missed much is brought up to date by a new leader when the power fails there: a beginning of what it was to
+/// write survives. Then the new leader is gone, and that follower meets the one that led before: who of them knows more?
+fn half_written(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let slow = slow(rng, 100, 160);
+    vec![
+        now(Aim::CutOff(Target::Companion)),
+        now(Aim::Spoil(Target::Companion, slow)),
+        after(millis(rng, 300..800), Aim::Kill(Target::First)),
+        now(Aim::Mend),
+        now(Aim::AwaitWord(SLOW_ELECTION_MS)),
+        after(millis(rng, 15..80), Aim::PowerOff(Target::Companion)),
+        now(Aim::Kill(Target::Bystander)),
+        now(Aim::Start(Target::First)),
+        now(Aim::Start(Target::Companion)),
+        now(Aim::AwaitLeader(SLOW_ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]
+}
+
+/// The leader has a tail of its own when it goes down, and leads again; but what it sends of that does not arrive. When it leads, or
+/// could have for long, it is cut off, and the others have to do without it. Did it take that tail for more than it was?
+fn too_late(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::Leader)),
+        after(millis(rng, 100..220), Aim::Kill(Target::First)),
+        now(Aim::Mend),
+        now(Aim::HoldKind("diff", HELD_MS, Target::First)),
+        now(Aim::Start(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::CutOff(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Mend),
+        after(Duration::from_millis(300), Aim::Revive),
+    ]
+}
+
+/// A follower whose disk takes nothing any more is the only one that the leader has. If it goes on all the same, it has forgotten when
+/// it is back, and the leader is cut off.
+pub(super) fn forgotten_by_the_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let broken = NodeFaults { sync_error: true, ..NodeFaults::default() };
+    vec![
+        now(Aim::CutOff(Target::Bystander)),
+        now(Aim::Spoil(Target::Companion, broken)),
+        after(millis(rng, 200..500), Aim::Kill(Target::Companion)),
+        now(Aim::Mend),
+        now(Aim::CutOff(Target::First)),
+        now(Aim::Revive),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Mend),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn every_story_is_told() {
+        let mut rng = Pcg64::seed_from_u64(1);
+        let names: BTreeSet<_> = (0..100).flat_map(|_| [rejoin(&mut rng).0, resync(&mut rng).0]).collect();
+        assert_eq!(names.len(), 5);
+    }
+
+    /// The one that is asked to remember is struck, and back before the leader is.
+    #[test]
+    fn whoever_gave_its_word_is_back_before_the_leader() {
+        let mut rng = Pcg64::seed_from_u64(2);
+        for script in [with_a_slow_disk(&mut rng), by_snapshot(&mut rng)] {
+            let place = |aim: Aim| script.iter().rposition(|step| step.aim == aim).expect("a part of the story");
+            let [killed, started] = [Aim::Kill, Aim::Start].map(|aim| place(aim(Target::Companion)));
+            assert!(killed < started && started < place(Aim::Revive));
+            assert!(!script.iter().any(|step| step.aim == Aim::Start(Target::First)));
+        }
+    }
+}
