@@ -26,9 +26,8 @@ use crate::{
     system::{NodePlace, System},
 };
 
-pub mod readiness;
 mod readiness;
-mod standing;
+pub mod standing;
 
 pub use readiness::Readiness;
 
