@@ -130,7 +130,7 @@ const CATALOGUE: [Entry; 27] = [
     entry(NemesisKind::Wipe, "wipe", None, Hand::Network, 0),
     entry(NemesisKind::SlowSync, "slow-sync", Some("n10"), Hand::Conditions, 1),
     entry(NemesisKind::Clock, "clock", Some("n8"), Hand::Conditions, 0),
-    entry(NemesisKind::WallClock, "wall-clock", None, Hand::Conditions, 0),
+    entry(NemesisKind::WallClock, "wall-clock", None, Hand::Conditions, 1),
     entry(NemesisKind::Messages, "messages", Some("n7"), Hand::Conditions, 2),
     entry(NemesisKind::MuteAnswers, "mute-answers", Some("n15"), Hand::Conditions, 1),
     entry(NemesisKind::Loss, "loss", None, Hand::Conditions, 0),
