@@ -167,7 +167,7 @@ const RAFT: Table = &[
     ("raft-fig8-commit-old-term", append(5, "figure-8").patient()),
     ("raft-append-no-prev-check", append(5, "one-follower").crowded()),
     ("raft-truncate-always", append(3, "echoes")),
-    ("raft-commit-no-min", append(3, "leader-cut").crowded()),
+    ("raft-commit-no-min", append(3, "tail-covered").patient()),
     ("raft-matchindex-not-reset", append(5, "lead-again").patient()),
     ("raft-ack-stale-replies", append(5, "lead-again").patient()),
     ("raft-learner-in-quorum", append(3, "membership")),
