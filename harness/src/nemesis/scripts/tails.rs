@@ -65,8 +65,9 @@ pub(super) fn returns(rng: &mut Pcg64) -> Vec<ScriptStep> {
     ]
 }
 
-/// The leader is heard by nobody and gathers a tail. When it hears of the others again, they have moved on, but not beyond that tail: so far
-/// that it needs a snapshot, where nodes often take one. It is then the only one that hears of what the next leader writes, until that one is killed.
+/// The leader is heard by nobody and gathers a tail. When it hears of the others again, they have moved on, but not beyond that tail: so
+/// far that it needs a snapshot, where nodes often take one. It is then the only one that hears of what the next leader writes, until
+/// that one is killed.
 pub(super) fn covered(rng: &mut Pcg64) -> Vec<ScriptStep> {
     vec![
         now(Aim::LoseEntries(100, Target::All)),
