@@ -35,8 +35,20 @@ pub enum NemesisKind {
     LateNews,
     /// Votes, acknowledgements or entries come so late that they arrive in another term.
     LateWords,
-    /// The leader is asked to hand over, and hears late what came of it; or who led before is to lead again.
+    /// The leader is asked to hand over, and hears late what came of it.
     Transfer,
+    /// Entries come late to one follower.
+    LateEntries,
+    /// A leader whose last entries came to nothing leads again soon.
+    LeadAgain,
+    /// One whose last entries came to nothing is killed and started when a part of them has been replaced.
+    TailReturns,
+    /// One whose last entries came to nothing gets a snapshot that ends among them.
+    TailCovered,
+    /// What the leader's only follower is told comes again later.
+    Echoes,
+    /// Entries of an old term are copied again, until their leader is cut off from one that has others (the Raft paper's Figure 8).
+    FigureEight,
     /// Cut a minority of followers off from the leader, then kill it: will a node that missed writes be elected?
     StaleCandidate,
     /// A follower misses so much that it needs a snapshot; sometimes the leader is killed when it is back.
@@ -107,7 +119,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 27] = [
+const CATALOGUE: [Entry; 33] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
@@ -115,6 +127,12 @@ const CATALOGUE: [Entry; 27] = [
     entry(NemesisKind::LateNews, "late-news", None, Hand::Network, 1),
     entry(NemesisKind::LateWords, "late-words", None, Hand::Network, 1),
     entry(NemesisKind::Transfer, "transfer", None, Hand::Network, 1),
+    entry(NemesisKind::LateEntries, "late-entries", None, Hand::Network, 0),
+    entry(NemesisKind::LeadAgain, "lead-again", None, Hand::Network, 0),
+    entry(NemesisKind::TailReturns, "tail-returns", None, Hand::Network, 0),
+    entry(NemesisKind::TailCovered, "tail-covered", None, Hand::Network, 0),
+    entry(NemesisKind::Echoes, "echoes", None, Hand::Network, 0),
+    entry(NemesisKind::FigureEight, "figure-8", None, Hand::Network, 0),
     entry(NemesisKind::StaleCandidate, "stale-candidate", Some("n2"), Hand::Network, 1),
     entry(NemesisKind::Lagging, "lagging", Some("n12"), Hand::Network, 1),
     entry(NemesisKind::Rejoin, "rejoin", None, Hand::Network, 0),
@@ -173,7 +191,20 @@ impl NemesisKind {
     /// Whether it needs the relay that knows single messages.
     #[must_use]
     pub fn needs_relay(self) -> bool {
-        matches!(self, Self::Messages | Self::VoterBounce | Self::LateNews | Self::LateWords | Self::Transfer)
+        matches!(
+            self,
+            Self::Messages
+                | Self::VoterBounce
+                | Self::LateNews
+                | Self::LateWords
+                | Self::Transfer
+                | Self::LateEntries
+                | Self::LeadAgain
+                | Self::TailReturns
+                | Self::TailCovered
+                | Self::Echoes
+                | Self::FigureEight
+        )
     }
 
     /// Whether it makes use of that relay, where it knows the messages.
@@ -205,6 +236,11 @@ impl NemesisKind {
                 | Self::LateNews
                 | Self::LateWords
                 | Self::Transfer
+                | Self::LeadAgain
+                | Self::TailReturns
+                | Self::TailCovered
+                | Self::Echoes
+                | Self::FigureEight
                 | Self::StaleCandidate
                 | Self::Rejoin
                 | Self::Resync

@@ -35,16 +35,11 @@ Examples:
   trueline run --workload append --nodes 3 --rate 500
   trueline run --mutant raft-read-any-node --fail-fast  ends within seconds, at the first violation
   trueline run --binary ./target/debug/mynode           your own build (docs/node-contract.md)
-  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH
-
-Nemeses (docs/nemeses.md): partition, leader-cut (n1), bridge (n3), one-follower (n14), late-news,
-late-words, transfer, stale-candidate (n2), lagging (n12), rejoin, resync,
-kill, kill-leader (n4), pause, pause-leader (n6), power (n5), torn (n13), voter-bounce (n9), disk-error, wipe, slow-sync (n10),
-clock (n8), wall-clock, messages (n7), mute-answers (n15), loss, membership (n11).";
+  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH";
 
 /// Flags of `trueline run`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\nNemeses (docs/nemeses.md): {}.", NemesisKind::names()))]
 pub struct RunArgs {
     /// The system under test
     #[arg(long, default_value = "raft", value_name = "NAME")]

@@ -85,6 +85,8 @@ pub enum Target {
     Companion,
     /// Another one.
     Bystander,
+    /// All but who led when the fault began and its companion.
+    Others,
     /// Those that this fault has hit already.
     Struck,
     /// The node whose word was overheard; nobody, if none was.
@@ -105,6 +107,7 @@ impl Target {
             Self::TwoFounders => "two-founders",
             Self::Companion => "companion",
             Self::Bystander => "bystander",
+            Self::Others => "others",
             Self::Struck => "the same",
             Self::Caught => "caught",
         }
@@ -180,6 +183,11 @@ pub enum Aim {
     Late(Late, [u64; 2]),
     /// Lose so many of a hundred messages of this kind that are meant for these; if the protocol has any, and there is a relay.
     LoseKind(&'static str, u8, Target),
+    /// Lose so many of a hundred messages that bring entries to these; nothing, where links must stay in order or no kind is known.
+    LoseEntries(u8, Target),
+    /// All that is meant for these arrives twice, the second time so many hundredths of an election timeout later. Not where links must
+    /// stay in order.
+    Twice([u64; 2], Target),
     /// All that this one says arrives so much later, milliseconds, and in order.
     Hold(u64, Target),
     /// Only messages of this kind that it says, and, where links are in order, what follows them; if the protocol has any, and there
@@ -224,6 +232,10 @@ pub enum Late {
     Words,
     /// Entries that go to one follower, in order.
     EntriesToFollower,
+    /// All entries, in order.
+    Entries,
+    /// What one follower, the one of the leader's pair, acknowledges to the leader.
+    AcknowledgementsOfOne,
 }
 
 /// Which members to ask for.
@@ -357,6 +369,10 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
         Aim::HoldKind(kind, ms, target) if scene.message_kinds.contains(&kind) => {
             Step::Garble(garble::hold(Some(kind), ms, &targets(target)))
         }
+        Aim::LoseEntries(percent, target) if !scene.in_order && !scene.telling_kinds.is_empty() => {
+            Step::Garble(garble::lose(scene.telling_kinds[0], percent, &targets(target)))
+        }
+        Aim::Twice(percent, target) if !scene.in_order => Step::Garble(garble::echo(percent, scene, &targets(target))),
         Aim::Mend => Step::Mend,
         Aim::Kill(target) => Step::Kill(targets(target)),
         Aim::Pause(target) => Step::Pause(targets(target)),
@@ -369,9 +385,8 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
             let (voters, learners) = shape::membership(members, scene, pick);
             Step::ChangeMembership { voters, learners, agreed: false }
         }
-        Aim::Spoil(..) | Aim::LoseKind(..) | Aim::HoldKind(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => {
-            return None;
-        }
+        Aim::Spoil(..) | Aim::LoseKind(..) | Aim::LoseEntries(..) | Aim::HoldKind(..) | Aim::Twice(..) => return None,
+        Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
     })
 }
 
@@ -456,6 +471,7 @@ fn targets(target: Target, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
         Target::TwoFounders => founders_beside(scene.leader, scene, pick).into_iter().take(2).collect(),
         Target::Companion => founders_beside(scene.first, scene, pick).into_iter().take(1).collect(),
         Target::Bystander => founders_beside(scene.first, scene, pick).into_iter().skip(1).take(1).collect(),
+        Target::Others => founders_beside(scene.first, scene, pick).into_iter().skip(1).collect(),
         Target::Struck => scene.struck.clone(),
         Target::Caught => scene.caught.into_iter().collect(),
     }

@@ -15,6 +15,7 @@ use super::{
 };
 
 mod resync;
+mod tails;
 
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
 const SHAPES: [Shape; 11] = [
@@ -62,6 +63,12 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::LateNews => (named(kind), late_news(rng, hold)),
         NemesisKind::LateWords => (named(kind), late_words(rng)),
         NemesisKind::Transfer => (named(kind), transfer(rng)),
+        NemesisKind::LateEntries => (named(kind), cut_for(Aim::Late(Late::EntriesToFollower, [40, 90]), hold)),
+        NemesisKind::LeadAgain => (named(kind), tails::lead_again(rng)),
+        NemesisKind::TailReturns => (named(kind), tails::returns(rng)),
+        NemesisKind::TailCovered => (named(kind), tails::covered(rng)),
+        NemesisKind::Echoes => (named(kind), tails::echoes(rng)),
+        NemesisKind::FigureEight => (named(kind), tails::figure_eight(rng)),
         NemesisKind::StaleCandidate => (named(kind), stale_candidate(hold)),
         NemesisKind::Lagging => (named(kind), lagging(rng, hold)),
         NemesisKind::Kill => {
@@ -163,36 +170,12 @@ fn late_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
 
 /// The leader hands over, and hears of what came of it a part of an election timeout late.
 fn transfer(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    if rng.random_bool(0.5) {
-        return lead_again(rng);
-    }
     let late = rng.random_range(20..=60);
     vec![
         now(Aim::Late(Late::ToLeader, [late, late])),
         after(millis(rng, 200..500), Aim::HandOver),
         after(millis(rng, 300..700), Aim::Mend),
     ]
-}
-
-/// Who leads gathers, with one follower, entries that come to nothing, as the others elect another leader; who soon hands back. In its
-/// second leadership it keeps another follower. What it knew of the first one, or hears from it late, is no longer so.
-fn lead_again(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    let mut script = Vec::new();
-    if rng.random_bool(0.5) {
-        script.push(now(Aim::Late(Late::ToLeaderOvertaken, [200, 350])));
-    }
-    script.extend([
-        now(Aim::Partition(Shape::LeaderPair)),
-        now(Aim::AwaitLeader(ELECTION_MS)),
-        now(Aim::Mend),
-        now(Aim::HandBack),
-        now(Aim::AwaitLeader(ELECTION_MS / 2)),
-        now(Aim::Partition(Shape::OtherPairMute)),
-        after(millis(rng, FEW_MS), Aim::Partition(Shape::Leader)),
-        now(Aim::AwaitLeader(ELECTION_MS)),
-        after(millis(rng, 100..300), Aim::Mend),
-    ]);
-    script
 }
 
 /// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
@@ -578,6 +561,8 @@ mod tests {
                         | Aim::Lose(_)
                         | Aim::Late(..)
                         | Aim::LoseKind(..)
+                        | Aim::LoseEntries(..)
+                        | Aim::Twice(..)
                         | Aim::Hold(..)
                         | Aim::HoldKind(..)
                         | Aim::Garble => cut = true,

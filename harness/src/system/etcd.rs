@@ -99,7 +99,7 @@ impl System for Etcd {
                 "it takes a snapshot only after many more writes than a run makes while a member is away"
             }
             NemesisKind::Membership => "this harness does not change its members",
-            NemesisKind::Transfer => "this harness does not ask it to hand over",
+            NemesisKind::Transfer | NemesisKind::LeadAgain => "this harness does not ask it to hand over",
             kind if kind.needs_relay() => "the relay does not know its messages",
             kind if kind.needs_node_faults() => "only the nodes in the box read a file of faults",
             _ => return Ok(()),

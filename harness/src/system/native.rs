@@ -113,7 +113,7 @@ impl System for Native {
             NemesisKind::Membership if self.protocol != ProtocolKind::Raft => {
                 Err("its membership is static; only raft changes its voters".to_owned())
             }
-            NemesisKind::Transfer if self.protocol != ProtocolKind::Raft => {
+            NemesisKind::Transfer | NemesisKind::LeadAgain if self.protocol != ProtocolKind::Raft => {
                 Err("its leaders do not hand over; only those of raft do".to_owned())
             }
             NemesisKind::Wipe if self.protocol != ProtocolKind::MultiPaxos => Err(

@@ -27,6 +27,18 @@ pub(super) fn lose(kind: &str, percent: u8, to: &[NodeNumber]) -> Vec<MessageRul
     to.iter().map(rule).collect()
 }
 
+/// All that is meant for these arrives twice, the second time so many hundredths of an election timeout later.
+pub(super) fn echo(percent: [u64; 2], scene: &Scene, to: &[NodeNumber]) -> Vec<MessageRule> {
+    let rule = |to: &NodeNumber| MessageRule {
+        to: Some(*to),
+        double_percent: 100,
+        echo_ms: percent.map(|percent| scene.election_timeout_ms * percent / 100),
+        overtakable: true,
+        ..MessageRule::default()
+    };
+    to.iter().map(rule).collect()
+}
+
 /// All that these say, or what they say of one kind, is so much late.
 pub(super) fn hold(kind: Option<&str>, ms: u64, from: &[NodeNumber]) -> Vec<MessageRule> {
     let rule = |from: &NodeNumber| MessageRule {
@@ -81,6 +93,14 @@ pub(super) fn late(late: Late, percent: [u64; 2], scene: &Scene, pick: u64) -> M
             let late_percent = if which == 0 { 50 } else { 100 };
             MessageRule { kind: kind(which), late_percent, overtakable: !scene.in_order, ..rule }
         }
+        Late::AcknowledgementsOfOne => MessageRule {
+            from: followers(scene, pick).first().copied(),
+            to: Some(leader_or_any(scene, pick)),
+            kind: kind(1),
+            overtakable: !scene.in_order,
+            ..rule
+        },
+        Late::Entries => MessageRule { kind: kind(0), ..rule },
         Late::EntriesToFollower => MessageRule { to: followers(scene, pick).first().copied(), kind: kind(0), ..rule },
     }
 }
@@ -116,6 +136,10 @@ mod tests {
         assert_eq!(kinds, ["a", "b", "c"].map(str::to_owned).into());
         let one = late(Late::EntriesToFollower, [50, 50], &scene, 7);
         assert!(one.to.is_some_and(|to| to != 3) && one.kind.as_deref() == Some("a") && one.late_percent == 100);
+        let every = late(Late::Entries, [5, 5], &scene, 7);
+        assert_eq!((every.from, every.to, every.kind.as_deref(), every.delay_ms), (None, None, Some("a"), [15; 2]));
+        let acks = late(Late::AcknowledgementsOfOne, [100, 100], &scene, 7);
+        assert_eq!((acks.from, acks.to, acks.kind.as_deref()), (one.to, Some(3), Some("b")));
         assert!(!late(Late::Words, [50, 50], &Scene { in_order: true, ..scene }, 7).overtakable);
     }
 
@@ -151,6 +175,21 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(resolve(aim, &Scene { message_kinds: &["append"], ..scene }, 4), None);
+    }
+
+    #[test]
+    fn entries_are_lost_and_words_said_twice() {
+        use super::super::{Aim, Step, Target, resolve};
+        let scene = Scene { telling_kinds: &["a", "b", "c"], first: Some(1), leader: Some(2), ..Scene::of(5) };
+        let Some(Step::Garble(rules)) = resolve(Aim::LoseEntries(100, Target::Others), &scene, 4) else { panic!() };
+        assert_eq!(rules.len(), 3);
+        assert!(rules.iter().all(|rule| rule.kind.as_deref() == Some("a") && rule.to != Some(1)));
+        assert!(rules.iter().any(|rule| rule.to == Some(2)), "who leads now is one of the others");
+        let Some(Step::Garble(rules)) = resolve(Aim::Twice([50, 100], Target::First), &scene, 4) else { panic!() };
+        assert_eq!((rules[0].to, rules[0].double_percent, rules[0].echo_ms), (Some(1), 100, [150, 300]));
+        let ordered = Scene { in_order: true, ..scene };
+        assert_eq!(resolve(Aim::LoseEntries(100, Target::Others), &ordered, 4), None);
+        assert_eq!(resolve(Aim::Twice([50, 100], Target::First), &ordered, 4), None);
     }
 
     #[test]

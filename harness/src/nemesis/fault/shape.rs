@@ -28,6 +28,8 @@ pub enum Shape {
     OneFollower,
     /// The leader and one follower against all others.
     LeaderPair,
+    /// What the leader and one follower say to the others does not arrive.
+    PairMute,
     /// What the leader and one follower, another one than that of the leader's pair, say to the others does not arrive.
     OtherPairMute,
     /// Two founders against the leader and all others. Two of three are a majority of those who founded the cluster, and the others
@@ -37,11 +39,13 @@ pub enum Shape {
     FirstPair,
     /// Who led when the fault began sees only its companion, which sees all.
     FirstAside,
+    /// The leader sees, of all others, only who led when the fault began.
+    FirstOnly,
 }
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Halves,
         Self::One,
         Self::Ring,
@@ -52,10 +56,12 @@ impl Shape {
         Self::LeaderDeaf,
         Self::OneFollower,
         Self::LeaderPair,
+        Self::PairMute,
         Self::OtherPairMute,
         Self::TwoFounders,
         Self::FirstPair,
         Self::FirstAside,
+        Self::FirstOnly,
     ];
 
     /// For names of faults.
@@ -72,10 +78,12 @@ impl Shape {
             Self::LeaderDeaf => "leader-deaf",
             Self::OneFollower => "one-follower",
             Self::LeaderPair => "leader-pair",
+            Self::PairMute => "pair-mute",
             Self::OtherPairMute => "other-pair-mute",
             Self::TwoFounders => "two-founders",
             Self::FirstPair => "first-pair",
             Self::FirstAside => "first-aside",
+            Self::FirstOnly => "first-only",
         }
     }
 
@@ -111,10 +119,8 @@ pub(super) fn cut(shape: Shape, scene: &Scene, pick: u64) -> Vec<(NodeNumber, No
         Shape::LeaderDeaf => between(&[leader], &nodes).into_iter().filter(|(_, to)| *to == leader).collect(),
         Shape::OneFollower => between(&[leader], &followers[1..]),
         Shape::LeaderPair => between(&[leader, followers[0]], &nodes),
-        Shape::OtherPairMute => {
-            let pair = [leader, followers[1 % followers.len()]];
-            between(&pair, &nodes).into_iter().filter(|(from, _)| pair.contains(from)).collect()
-        }
+        Shape::PairMute => mute(&[leader, followers[0]], &nodes),
+        Shape::OtherPairMute => mute(&[leader, followers[1 % followers.len()]], &nodes),
         Shape::TwoFounders => between(&targets(Target::TwoFounders, scene, pick), &nodes),
         Shape::FirstPair => between(&first_pair(scene, pick), &nodes),
         Shape::FirstAside => {
@@ -122,11 +128,21 @@ pub(super) fn cut(shape: Shape, scene: &Scene, pick: u64) -> Vec<(NodeNumber, No
             others.retain(|node| !first_pair(scene, pick).contains(node));
             between(&targets(Target::First, scene, pick), &others)
         }
+        Shape::FirstOnly => {
+            let mut others = nodes;
+            others.retain(|node| Some(*node) != scene.first);
+            between(&[leader], &others)
+        }
         Shape::Bridge => sides(&nodes[1..]),
         Shape::LeaderBridge if scene.nodes > 1 => sides(&followers),
         Shape::LeaderBridge => Vec::new(),
         Shape::Ring => ring(&nodes),
     }
+}
+
+/// What these say to the rest does not arrive.
+fn mute(some: &[NodeNumber], nodes: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumber)> {
+    between(some, nodes).into_iter().filter(|(from, _)| some.contains(from)).collect()
 }
 
 fn first_pair(scene: &Scene, pick: u64) -> Vec<NodeNumber> {
@@ -224,6 +240,17 @@ mod tests {
         assert!(cut.iter().any(|(from, _)| *from == 3) && cut.iter().all(|(_, to)| *to != 3));
         let friend = |cut: &BTreeSet<(u32, u32)>| (1..=5).find(|node| *node != 3 && !cut.contains(&(3, *node)));
         assert_ne!(friend(&cut), friend(&links(Shape::LeaderPair)));
+        let cut = links(Shape::PairMute);
+        assert_eq!(friend(&cut), friend(&links(Shape::LeaderPair)));
+        assert!(cut.len() == 2 * 3 && cut.iter().all(|(_, to)| *to != 3));
+    }
+
+    #[test]
+    fn a_leader_keeps_only_who_led_before() {
+        let scene = Scene { leader: Some(3), first: Some(5), ..Scene::of(5) };
+        let cut = cut(Shape::FirstOnly, &scene, 6);
+        assert_eq!(cut.len(), 3 * 2);
+        assert!(cut.iter().all(|(a, b)| (*a == 3 || *b == 3) && *a != 5 && *b != 5));
     }
 
     #[test]

@@ -25,12 +25,19 @@ pub struct MessageRule {
     pub drop_percent: u8,
     /// So many of a hundred of those that are not lost arrive twice, each copy late or not for itself.
     pub double_percent: u8,
+    /// How much later than it would be a second copy arrives: evenly between these, milliseconds.
+    #[serde(skip_serializing_if = "is_at_once")]
+    pub echo_ms: [u64; 2],
     /// So many of a hundred are late.
     pub late_percent: u8,
     /// How late: evenly between these, milliseconds.
     pub delay_ms: [u64; 2],
     /// Whether those that are late are overtaken by others of their link; else they hold them up.
     pub overtakable: bool,
+}
+
+fn is_at_once(echo_ms: &[u64; 2]) -> bool {
+    *echo_ms == [0; 2]
 }
 
 /// When a message arrives, and how often.
@@ -88,14 +95,17 @@ fn decide(rule: &MessageRule, in_order: bool, rng: &mut impl Rng) -> Fate {
     let mut happens = |percent: u8| rng.random_range(0..100) < percent;
     let (dropped, doubled) = (happens(rule.drop_percent), happens(rule.double_percent));
     let late = [happens(rule.late_percent), happens(rule.late_percent)];
-    let [shortest, longest] = rule.delay_ms;
-    let mut delay = || Duration::from_millis(rng.random_range(shortest..=longest.max(shortest)));
-    let delays = [delay(), delay()];
+    let mut between =
+        |[shortest, longest]: [u64; 2]| Duration::from_millis(rng.random_range(shortest..=longest.max(shortest)));
+    let delays = [between(rule.delay_ms), between(rule.delay_ms)];
+    let echo = between(rule.echo_ms);
     let copy = |place: usize| if late[place] { delays[place] } else { Duration::ZERO };
     match (in_order, dropped) {
         (true, _) => Fate { copies: [Some(copy(0)), None], overtakable: false },
         (false, true) => Fate::LOST,
-        (false, false) => Fate { copies: [Some(copy(0)), doubled.then(|| copy(1))], overtakable: rule.overtakable },
+        (false, false) => {
+            Fate { copies: [Some(copy(0)), doubled.then(|| copy(1) + echo)], overtakable: rule.overtakable }
+        }
     }
 }
 
@@ -153,6 +163,16 @@ mod tests {
         let bounds = Duration::from_millis(10)..=Duration::from_millis(40);
         assert!(fates.iter().filter(|fate| late(fate)).all(|fate| bounds.contains(&fate.copies[0].unwrap())));
         assert!(fates.iter().all(|fate| *fate == Fate::LOST || fate.overtakable));
+    }
+
+    #[test]
+    fn an_echo_comes_after_what_it_repeats() {
+        let rule = MessageRule { double_percent: 100, echo_ms: [30, 60], overtakable: true, ..MessageRule::default() };
+        let bounds = Duration::from_millis(30)..=Duration::from_millis(60);
+        for fate in fates(&rules(false, &[rule]), 1, 2, 0) {
+            assert_eq!(fate.copies[0], Some(Duration::ZERO));
+            assert!(fate.copies[1].is_some_and(|echo| bounds.contains(&echo)));
+        }
     }
 
     #[test]

@@ -278,9 +278,9 @@ pub const FIG8_COMMIT_OLD_TERM: Mutant = mutant(
     "raft-fig8-commit-old-term",
     Hard,
     [
-        "a leader commits entries of earlier terms by counting copies (entries travel one by one)",
+        "a leader commits entries of earlier terms by counting copies (entries travel one by one, and what was applied is not taken back)",
         "commit by counting only in the own term (paper, 5.4.2)",
-        "lost writes after several short leaderships",
+        "replicas that differ, lost writes, after several short leaderships",
         "Raft paper, Figure 8; logcabin #44",
     ],
 );
@@ -314,7 +314,7 @@ pub const COMMIT_NO_MIN: Mutant = mutant(
     "raft-commit-no-min",
     Medium,
     [
-        "a follower commits up to the leader's commit index, whatever the message vouches for",
+        "a follower commits up to the leader's commit index, whatever the message vouches for (and does not take back what it applied)",
         "min(leaderCommit, index of last new entry) (paper, Figure 2, AppendEntries rule 5)",
         "replicas that differ",
         "scylladb #9965 and #10578; etcd-io/raft #139",
@@ -482,9 +482,9 @@ pub const SNAPSHOT_KEEP_CONFLICT: Mutant = mutant(
     "raft-snapshot-keep-conflict",
     Hard,
     [
-        "entries behind an installed snapshot stay, although the log conflicts with it",
+        "entries behind an installed snapshot stay, although the log conflicts with it; the server acknowledges its log to the end",
         "discard a log that does not hold the snapshot's last entry (paper, 7, Figure 13)",
-        "lost writes; rarely, for the leader's next message cuts them",
+        "lost writes. Not where only the snapshot is acknowledged: then the leader's next entries cut what stayed before anything counts on it",
         "openraft #559, #561 and #753",
     ],
 );

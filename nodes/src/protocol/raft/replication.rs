@@ -184,6 +184,7 @@ impl Raft {
     }
 
     fn next_append(&mut self, to: NodeId) -> Option<Message> {
+        let in_flight_max = self.rules.appends_in_flight(self.config.max_inflight);
         let Role::Leader(leadership) = &mut self.role else { return None };
         let round = leadership.reads.round();
         let progress = leadership.followers.get_mut(&to)?;
@@ -195,7 +196,7 @@ impl Raft {
                 }
             }
             Flow::Replicate { in_flight } => {
-                if progress.next > last || in_flight.len() >= self.config.max_inflight {
+                if progress.next > last || in_flight.len() >= in_flight_max {
                     return None;
                 }
             }

@@ -142,8 +142,9 @@ impl Raft {
         let whole = Arriving::take_complete(&mut self.arriving);
         if whole.is_some_and(|(id, bytes)| self.install(id, bytes, install, out)) {
             out.sync_wanted = true;
+            let held = self.rules.held_after_install(&arrival, self.log.last_index());
             let reply =
-                super::AppendReply { term: self.hard.term, round: m.round, outcome: AppendOutcome::Match(m.index) };
+                super::AppendReply { term: self.hard.term, round: m.round, outcome: AppendOutcome::Match(held) };
             out.send_when_durable.push((from, Message::AppendReply(reply)));
         } else {
             let offset = if self.arriving.is_some() { here } else { 0 };
@@ -183,8 +184,8 @@ impl Raft {
     /// Only for mutants: forgets what was committed above `index`.
     pub(super) fn roll_back_to(&mut self, index: LogIndex, out: &mut Out) {
         let start = self.snapshot.as_ref().map_or(LogIndex(0), |s| s.index);
-        if index < start {
-            // A snapshot cannot be taken back: the machine keeps what it holds, and goes wrong from here on.
+        if index < start || !self.rules.takes_back_applied() {
+            // A snapshot cannot be taken back, nor does every mutant: the machine keeps what it holds, and goes wrong from here on.
             (self.applied, self.commit) = (index, index);
             self.machine.forget_sessions_after(index.0);
             return;

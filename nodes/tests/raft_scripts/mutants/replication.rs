@@ -69,6 +69,11 @@ fn fig8_commit_old_term_sends_entries_one_by_one() {
         let out = server.receive(2, Message::AppendReply(reply));
         let Message::Append(first) = &out.send[0].1 else { panic!("not an append") };
         assert_eq!(first.entries.len(), if mutant.is_some() { 1 } else { 3 });
+        let out = server.receive(2, matched(4, 1));
+        let sent: Vec<_> =
+            out.send.iter().filter_map(|(_, m)| if let Message::Append(m) = m { Some(m) } else { None }).collect();
+        assert_eq!(sent.len(), 1, "no other before that is acknowledged");
+        assert_eq!(sent[0].entries.len(), if mutant.is_some() { 1 } else { 2 });
     }
 }
 
@@ -113,6 +118,19 @@ fn commit_no_min_commits_a_foreign_tail() {
         assert_eq!(server.raft.view().commit, LogIndex(if mutant.is_some() { 3 } else { 1 }));
         assert_eq!(fired(&server), u64::from(mutant.is_some()));
     }
+}
+
+/// The leader's entries come at once, and the machine keeps what it should never have got.
+#[test]
+fn commit_no_min_is_not_made_good_by_the_next_message() {
+    let digests = CORRECT_AND(mutants::COMMIT_NO_MIN).map(|mutant| {
+        let mut server = server_of(mutant, 3, stored(5, None, &[1, 2, 2]));
+        server.receive(2, append(5, (1, 1), &[], 9));
+        server.receive(2, append(5, (1, 1), &[5, 5], 1));
+        assert_eq!((server.terms(), server.raft.view().applied), (vec![1, 5, 5], LogIndex(1)));
+        server.raft.view().machine_digest
+    });
+    assert_ne!(digests[0], digests[1]);
 }
 
 /// Figure 2, "Volatile state on leaders": what a follower had matched was cut away in between, here and there.

@@ -5,7 +5,7 @@ use nodes::{
     mutants::Mutant,
     protocol::{
         NodeId, Protocol, Reply, Request,
-        raft::{LogIndex, Message, mutants},
+        raft::{AppendOutcome, AppendReply, LogIndex, Message, mutants},
     },
 };
 
@@ -124,5 +124,16 @@ fn snapshot_keep_conflict_keeps_a_foreign_tail() {
         let kept = view.entries.iter().filter(|entry| entry.term == own).count();
         assert_eq!(kept > 0, mutant.is_some());
         assert_eq!(cluster.raft(3).status().fired, u64::from(mutant.is_some()));
+        let (snapshot, last) = (view.snapshot.0, view.entries.last().map_or(view.snapshot.0, |entry| entry.index));
+        cluster.sync(NodeId(3));
+        let held = cluster.network.iter().find_map(|envelope| match &envelope.message {
+            Message::AppendReply(AppendReply { outcome: AppendOutcome::Match(index), .. }) => Some(*index),
+            _ => None,
+        });
+        assert_eq!(
+            held,
+            Some(if mutant.is_some() { last } else { snapshot }),
+            "it takes its log to end with the snapshot"
+        );
     }
 }

@@ -68,6 +68,19 @@ impl Rules {
         if self.switch.is_on(mutants::FIG8_COMMIT_OLD_TERM) { 1 } else { configured }
     }
 
+    /// How many messages may be on their way to a follower. No rule of safety; but where the no-op is on its way with the entries before
+    /// it, they are hardly ever counted without it.
+    pub fn appends_in_flight(&self, configured: usize) -> usize {
+        if self.switch.is_on(mutants::FIG8_COMMIT_OLD_TERM) { 1 } else { configured }
+    }
+
+    /// Whether a server that finds an entry of another leader where it has applied one goes back to before it. No correct server has to,
+    /// and hardly any could: a machine does not forget. Where a mutant lost what others still have, going back shows that best; but
+    /// where the harm is what was applied here, it would undo it within a message.
+    pub fn takes_back_applied(&self) -> bool {
+        !self.switch.is_on(mutants::COMMIT_NO_MIN) && !self.switch.is_on(mutants::FIG8_COMMIT_OLD_TERM)
+    }
+
     /// See [`follower_commit`].
     pub fn follower_commit(&mut self, commit: LogIndex, leader_commit: LogIndex, last_new: LogIndex) -> LogIndex {
         let right = follower_commit(commit, leader_commit, last_new);

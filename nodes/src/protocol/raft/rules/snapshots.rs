@@ -64,6 +64,16 @@ impl Rules {
         })
     }
 
+    /// Up to where a server that has installed a snapshot has the leader's log: where the snapshot ends. Where the log of another leader
+    /// stays behind it, the server takes that for the leader's, too, for it takes its log to end with the snapshot. If it did not, the
+    /// rule that a message's entries cut what differs would make up for the wrong one: nothing that the kept entries take the place
+    /// of would count as being here.
+    pub fn held_after_install(&self, arrival: &Arrival, last: LogIndex) -> LogIndex {
+        let (index, term) = arrival.covers;
+        let is_foreign = arrival.term_here.is_some_and(|here| here != term);
+        if is_foreign && self.switch.is_on(mutants::SNAPSHOT_KEEP_CONFLICT) { last } else { index }
+    }
+
     /// See [`covered_index`]. The log goes from behind `known`, the newest place that was covered before or is gone, to `last`.
     pub fn covered_index(&mut self, applied: LogIndex, known: LogIndex, last: LogIndex) -> LogIndex {
         let right = self.switch.decide(mutants::SNAPSHOT_CLAIMS_LASTLOG, covered_index(applied), || last);
