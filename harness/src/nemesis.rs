@@ -55,6 +55,12 @@ pub enum NemesisKind {
     Torn,
     /// Kill a node just after it has given its word: a vote, a promise.
     VoterBounce,
+    /// Two candidates that do not see each other ask one voter in the same term, and it is killed between the two.
+    TwoCandidates,
+    /// Votes come late: when a candidate stands again; or when it has asked for them more than once.
+    LateVotes,
+    /// A voter gives its word to one candidate, is killed, helps another leader for a while, and comes back to the first.
+    TakenBack,
     /// A failing disk: the node ends at its next sync.
     DiskError,
     /// Kill a node, and take its disk away.
@@ -103,7 +109,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 25] = [
+const CATALOGUE: [Entry; 28] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
@@ -120,6 +126,9 @@ const CATALOGUE: [Entry; 25] = [
     entry(NemesisKind::Power, "power", Some("n5"), Hand::Process, 1),
     entry(NemesisKind::Torn, "torn", Some("n13"), Hand::Process, 1),
     entry(NemesisKind::VoterBounce, "voter-bounce", Some("n9"), Hand::Process, 1),
+    entry(NemesisKind::TwoCandidates, "two-candidates", None, Hand::Network, 0),
+    entry(NemesisKind::LateVotes, "late-votes", None, Hand::Network, 0),
+    entry(NemesisKind::TakenBack, "taken-back", None, Hand::Network, 0),
     entry(NemesisKind::DiskError, "disk-error", None, Hand::Process, 0),
     entry(NemesisKind::Wipe, "wipe", None, Hand::Network, 0),
     entry(NemesisKind::SlowSync, "slow-sync", Some("n10"), Hand::Conditions, 1),
@@ -167,7 +176,17 @@ impl NemesisKind {
     /// Whether it needs the relay that knows single messages.
     #[must_use]
     pub fn needs_relay(self) -> bool {
-        matches!(self, Self::Messages | Self::VoterBounce | Self::LateNews | Self::LateWords | Self::Transfer)
+        matches!(
+            self,
+            Self::Messages
+                | Self::VoterBounce
+                | Self::TwoCandidates
+                | Self::LateVotes
+                | Self::TakenBack
+                | Self::LateNews
+                | Self::LateWords
+                | Self::Transfer
+        )
     }
 
     /// Whether it makes use of that relay, where it knows the messages.
@@ -185,7 +204,7 @@ impl NemesisKind {
     /// Whether it makes use of files of faults, where nodes read them.
     #[must_use]
     pub fn uses_node_faults(self) -> bool {
-        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce)
+        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce | Self::TwoCandidates)
     }
 
     /// Whether it takes a leader away, so that another one is needed.
@@ -206,6 +225,9 @@ impl NemesisKind {
                 | Self::Power
                 | Self::Torn
                 | Self::VoterBounce
+                | Self::TwoCandidates
+                | Self::LateVotes
+                | Self::TakenBack
         )
     }
 
