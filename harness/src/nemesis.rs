@@ -67,6 +67,12 @@ pub enum NemesisKind {
     Torn,
     /// Kill a node just after it has given its word: a vote, a promise.
     VoterBounce,
+    /// Two candidates that do not see each other ask one voter in the same term, and it is killed between the two.
+    TwoCandidates,
+    /// Votes come late: when a candidate stands again; or when it has asked for them more than once.
+    LateVotes,
+    /// A voter gives its word to one candidate, is killed, helps another leader for a while, and comes back to the first.
+    TakenBack,
     /// A failing disk: the node ends at its next sync.
     DiskError,
     /// Kill a node, and take its disk away.
@@ -119,7 +125,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 33] = [
+const CATALOGUE: [Entry; 36] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
@@ -144,6 +150,9 @@ const CATALOGUE: [Entry; 33] = [
     entry(NemesisKind::Power, "power", Some("n5"), Hand::Process, 1),
     entry(NemesisKind::Torn, "torn", Some("n13"), Hand::Process, 1),
     entry(NemesisKind::VoterBounce, "voter-bounce", Some("n9"), Hand::Process, 1),
+    entry(NemesisKind::TwoCandidates, "two-candidates", None, Hand::Network, 0),
+    entry(NemesisKind::LateVotes, "late-votes", None, Hand::Network, 0),
+    entry(NemesisKind::TakenBack, "taken-back", None, Hand::Network, 0),
     entry(NemesisKind::DiskError, "disk-error", None, Hand::Process, 0),
     entry(NemesisKind::Wipe, "wipe", None, Hand::Network, 0),
     entry(NemesisKind::SlowSync, "slow-sync", Some("n10"), Hand::Conditions, 1),
@@ -204,6 +213,9 @@ impl NemesisKind {
                 | Self::TailCovered
                 | Self::Echoes
                 | Self::FigureEight
+                | Self::TwoCandidates
+                | Self::LateVotes
+                | Self::TakenBack
         )
     }
 
@@ -222,7 +234,8 @@ impl NemesisKind {
     /// Whether it makes use of files of faults, where nodes read them.
     #[must_use]
     pub fn uses_node_faults(self) -> bool {
-        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce | Self::Rejoin | Self::Resync)
+        self.needs_node_faults()
+            || matches!(self, Self::OneFollower | Self::VoterBounce | Self::TwoCandidates | Self::Rejoin | Self::Resync)
     }
 
     /// Whether it takes a leader away, so that another one is needed.
@@ -250,6 +263,9 @@ impl NemesisKind {
                 | Self::Power
                 | Self::Torn
                 | Self::VoterBounce
+                | Self::TwoCandidates
+                | Self::LateVotes
+                | Self::TakenBack
         )
     }
 

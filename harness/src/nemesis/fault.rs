@@ -29,9 +29,11 @@ pub struct Scene {
     pub struck: Vec<NodeNumber>,
     /// The node whose word was overheard last.
     pub caught: Option<NodeNumber>,
+    /// The node to whom that word was given.
+    pub chosen: Option<NodeNumber>,
     /// What messages between nodes are called.
     pub message_kinds: &'static [&'static str],
-    /// Those of them that bring entries, acknowledgements, votes, in this order.
+    /// Those of them that bring entries, acknowledgements, votes, questions for votes, in this order.
     pub telling_kinds: &'static [&'static str],
     /// Messages of one link must stay in order, and none of them may be lost alone or doubled.
     pub in_order: bool,
@@ -52,6 +54,7 @@ impl Scene {
             first: None,
             struck: Vec::new(),
             caught: None,
+            chosen: None,
             message_kinds: &[],
             telling_kinds: &[],
             in_order: false,
@@ -91,6 +94,8 @@ pub enum Target {
     Struck,
     /// The node whose word was overheard; nobody, if none was.
     Caught,
+    /// The node to whom that word was given; nobody, if none was.
+    Chosen,
 }
 
 impl Target {
@@ -110,6 +115,7 @@ impl Target {
             Self::Others => "others",
             Self::Struck => "the same",
             Self::Caught => "caught",
+            Self::Chosen => "chosen",
         }
     }
 }
@@ -193,6 +199,12 @@ pub enum Aim {
     /// Only messages of this kind that it says, and, where links are in order, what follows them; if the protocol has any, and there
     /// is a relay.
     HoldKind(&'static str, u64, Target),
+    /// Elections are slow.
+    Poll(Poll),
+    /// Messages of this kind come late, in order, by so many hundredths of an election timeout; if the protocol has any.
+    LateKind(&'static str, u64),
+    /// Undo what this fault has done to messages. Those that are late already stay so, and links as they are.
+    Hurry,
     /// Undo what this fault has done to links and messages.
     Mend,
     /// SIGKILL.
@@ -219,6 +231,19 @@ pub enum Aim {
     HandOver,
     /// Ask the leader to hand over to the one that led when the fault began.
     HandBack,
+}
+
+/// How an election is slowed down. Times are hundredths of an election timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// So late do questions for votes come, in order.
+    pub questions: u64,
+    /// The questions of these do not come at all, unless none may be lost: they vote, and do not stand.
+    pub silent: Target,
+    /// So late does a word come, overtaken by other messages.
+    pub words: u64,
+    /// Only words that are meant for these.
+    pub words_to: Target,
 }
 
 /// Which messages are late.
@@ -284,6 +309,7 @@ impl Fault {
         self.script.first().is_some_and(|step| match step.aim {
             Aim::Partition(shape) => shape.is_about_the_leader(),
             Aim::CutOffFromLeader(_) | Aim::ChangeMembership(_) | Aim::Late(..) | Aim::HandOver | Aim::HandBack => true,
+            Aim::Poll(_) | Aim::LateKind(..) => true,
             Aim::CutOff(target)
             | Aim::Mute(target)
             | Aim::Kill(target)
@@ -373,6 +399,11 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
             Step::Garble(garble::lose(scene.telling_kinds[0], percent, &targets(target)))
         }
         Aim::Twice(percent, target) if !scene.in_order => Step::Garble(garble::echo(percent, scene, &targets(target))),
+        Aim::Poll(poll) => Step::Garble(garble::poll(poll, &targets(poll.silent), &targets(poll.words_to), scene)),
+        Aim::LateKind(kind, percent) if scene.message_kinds.contains(&kind) => {
+            Step::Garble(vec![garble::late_kind(kind, percent, scene)])
+        }
+        Aim::Hurry => Step::Garble(Vec::new()),
         Aim::Mend => Step::Mend,
         Aim::Kill(target) => Step::Kill(targets(target)),
         Aim::Pause(target) => Step::Pause(targets(target)),
@@ -386,7 +417,7 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
             Step::ChangeMembership { voters, learners, agreed: false }
         }
         Aim::Spoil(..) | Aim::LoseKind(..) | Aim::LoseEntries(..) | Aim::HoldKind(..) | Aim::Twice(..) => return None,
-        Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
+        Aim::LateKind(..) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) => return None,
     })
 }
 
@@ -474,6 +505,7 @@ fn targets(target: Target, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
         Target::Others => founders_beside(scene.first, scene, pick).into_iter().skip(1).collect(),
         Target::Struck => scene.struck.clone(),
         Target::Caught => scene.caught.into_iter().collect(),
+        Target::Chosen => scene.chosen.into_iter().collect(),
     }
 }
 
@@ -511,10 +543,11 @@ mod tests {
 
     #[test]
     fn a_fault_remembers_whom_it_has_hit() {
-        let scene = Scene { first: Some(2), struck: vec![4, 5], caught: Some(1), ..five() };
+        let scene = Scene { first: Some(2), struck: vec![4, 5], caught: Some(1), chosen: Some(3), ..five() };
         assert_eq!(targets(Target::First, &scene, 0), [2]);
         assert_eq!(targets(Target::Struck, &scene, 0), [4, 5]);
         assert_eq!(targets(Target::Caught, &scene, 0), [1]);
+        assert_eq!(targets(Target::Chosen, &scene, 0), [3]);
         assert_eq!(targets(Target::Caught, &five(), 0), [0; 0]);
     }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use tokio::{
-    sync::{broadcast::error::RecvError, watch},
+    sync::{
+        broadcast::{Receiver, error::RecvError},
+        watch,
+    },
     time::Instant,
 };
 
@@ -18,6 +21,7 @@ use super::{
 use crate::{
     cluster::{Cluster, ClusterError},
     monitor::Monitor,
+    network::relay::{Heard, Relay},
     stop::wait_until,
 };
 
@@ -89,19 +93,23 @@ impl LaneContext {
         let _ = tokio::time::timeout(within, look).await;
     }
 
-    /// Waits until a node gives its word; which one did.
-    async fn await_word(&self, within: Duration) -> Option<NodeNumber> {
-        let mut heard = self.cluster.relay()?.overhear();
+    /// Waits until a node gives its word, as heard by this ear or from now on; which one did, and to whom.
+    async fn await_word(&self, ear: Option<Receiver<Heard>>, within: Duration) -> Option<(NodeNumber, NodeNumber)> {
+        let mut heard = ear.or_else(|| self.overhear())?;
         let listen = async {
             loop {
                 match heard.recv().await {
-                    Ok(message) if message.is_word => return Some(message.from),
+                    Ok(message) if message.is_word => return Some((message.from, message.to)),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 }
             }
         };
         tokio::time::timeout(within, listen).await.ok().flatten()
+    }
+
+    fn overhear(&self) -> Option<Receiver<Heard>> {
+        self.cluster.relay().map(Relay::overhear)
     }
 
     /// Undoes every fault there may be.
@@ -146,7 +154,8 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
     let number = context.next_number();
     let mut scene = Scene { first: context.monitor.leader(), ..context.cluster.scene() };
     let mut only_asked = true;
-    for step in &fault.script {
+    let mut ear = None;
+    for (place, step) in fault.script.iter().enumerate() {
         if !wait_until(Instant::now() + step.after, stop).await {
             return Ok(());
         }
@@ -156,7 +165,9 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
                 unless(stop, context.await_leader(after, Duration::from_millis(within_ms))).await;
             }
             Aim::AwaitWord(within_ms) => {
-                scene.caught = unless(stop, context.await_word(Duration::from_millis(within_ms))).await.flatten();
+                let heard =
+                    unless(stop, context.await_word(ear.take(), Duration::from_millis(within_ms))).await.flatten();
+                (scene.caught, scene.chosen) = heard.unzip();
             }
             _ => {}
         }
@@ -166,6 +177,10 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
             scene.first = scene.leader;
         }
         only_asked &= matches!(step.aim, Aim::ChangeMembership(_));
+        // What a step brings about may be said before it is seen to be done: starting nodes takes a while.
+        if fault.script.get(place + 1).is_some_and(|next| matches!(next.aim, Aim::AwaitWord(_))) {
+            ear = context.overhear();
+        }
         if let Some(step) = resolve(step.aim, &scene, fault.pick).filter(|step| !is_for_nobody(step)) {
             if scene.struck.is_empty() {
                 scene.struck = step.nodes().to_vec();

@@ -16,6 +16,7 @@ use super::{
 
 mod resync;
 mod tails;
+mod words;
 
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
 const SHAPES: [Shape; 11] = [
@@ -93,6 +94,9 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         }
         NemesisKind::Torn => torn(rng, down),
         NemesisKind::VoterBounce => (named(kind), voter_bounce(rng)),
+        NemesisKind::TwoCandidates => (named(kind), words::two_candidates(rng)),
+        NemesisKind::LateVotes => (named(kind), words::late_votes(rng)),
+        NemesisKind::TakenBack => (named(kind), words::taken_back(rng)),
         NemesisKind::DiskError => (named(kind), disk_error(rng, down)),
         NemesisKind::Wipe => (named(kind), wipe(rng, down)),
         NemesisKind::SlowSync => {
@@ -168,14 +172,9 @@ fn late_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
     script
 }
 
-/// The leader hands over, and hears of what came of it a part of an election timeout late.
+/// Leaders hand over, and hear late what came of it; or one that led before is to lead again.
 fn transfer(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    let late = rng.random_range(20..=60);
-    vec![
-        now(Aim::Late(Late::ToLeader, [late, late])),
-        after(millis(rng, 200..500), Aim::HandOver),
-        after(millis(rng, 300..700), Aim::Mend),
-    ]
+    words::handed_on(rng)
 }
 
 /// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
@@ -565,12 +564,19 @@ mod tests {
                         | Aim::Twice(..)
                         | Aim::Hold(..)
                         | Aim::HoldKind(..)
+                        | Aim::Poll(_)
+                        | Aim::LateKind(..)
                         | Aim::Garble => cut = true,
                         Aim::Mend => cut = false,
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
                         Aim::Revive => down = false,
                         Aim::ChangeMembership(_) => asked = true,
-                        Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) | Aim::HandOver | Aim::HandBack => {}
+                        Aim::Hurry
+                        | Aim::Start(_)
+                        | Aim::AwaitLeader(_)
+                        | Aim::AwaitWord(_)
+                        | Aim::HandOver
+                        | Aim::HandBack => {}
                     }
                 }
                 assert!(!cut && !down, "{kind}");

@@ -147,9 +147,9 @@ impl System for Native {
 
     fn telling_kinds(&self) -> &'static [&'static str] {
         match self.protocol {
-            ProtocolKind::Raft => &["append", "append-reply", "vote-reply"],
-            ProtocolKind::MultiPaxos => &["accept", "accepted", "promise"],
-            ProtocolKind::Zab => &["propose", "ack", "ack-epoch"],
+            ProtocolKind::Raft => &["append", "append-reply", "vote-reply", "request-vote"],
+            ProtocolKind::MultiPaxos => &["accept", "accepted", "promise", "prepare"],
+            ProtocolKind::Zab => &["propose", "ack", "ack-epoch", "follower-info"],
         }
     }
 

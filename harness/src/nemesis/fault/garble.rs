@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{Late, NodeNumber, Scene, followers, leader_or_any};
+use super::{Late, NodeNumber, Poll, Scene, followers, leader_or_any};
 use crate::network::relay::MessageRule;
 
 /// Rules of one fault, at most.
@@ -49,6 +49,36 @@ pub(super) fn hold(kind: Option<&str>, ms: u64, from: &[NodeNumber]) -> Vec<Mess
         ..MessageRule::default()
     };
     from.iter().map(rule).collect()
+}
+
+/// Questions for votes are late, so that two candidates who ask one after the other ask in one term; or lost; and words are late. None
+/// where nobody knows what a question is.
+pub(super) fn poll(poll: Poll, silent: &[NodeNumber], words_to: &[NodeNumber], scene: &Scene) -> Vec<MessageRule> {
+    let ms = scene.election_timeout_ms * poll.words / 100;
+    let word = |to: &NodeNumber| MessageRule {
+        to: Some(*to),
+        words: true,
+        late_percent: 100,
+        delay_ms: [ms; 2],
+        overtakable: !scene.in_order,
+        ..MessageRule::default()
+    };
+    let Some(question) = scene.telling_kinds.get(3).map(|kind| late_kind(kind, poll.questions, scene)) else {
+        return Vec::new();
+    };
+    let lost = |from: &NodeNumber| MessageRule { from: Some(*from), drop_percent: 100, ..question.clone() };
+    let mut rules: Vec<_> = silent.iter().map(lost).collect();
+    rules.push(question.clone());
+    if poll.words > 0 {
+        rules.extend(words_to.iter().map(word));
+    }
+    rules
+}
+
+/// Messages of this kind are so many hundredths of an election timeout late.
+pub(super) fn late_kind(kind: &str, percent: u64, scene: &Scene) -> MessageRule {
+    let ms = scene.election_timeout_ms * percent / 100;
+    MessageRule { kind: Some(kind.to_owned()), late_percent: 100, delay_ms: [ms; 2], ..MessageRule::default() }
 }
 
 fn rule(scene: &Scene, rng: &mut Pcg64) -> MessageRule {
@@ -107,7 +137,7 @@ pub(super) fn late(late: Late, percent: [u64; 2], scene: &Scene, pick: u64) -> M
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Target, *};
 
     #[test]
     fn all_sorts_of_rules_are_drawn() {
@@ -190,6 +220,21 @@ mod tests {
         let ordered = Scene { in_order: true, ..scene };
         assert_eq!(resolve(Aim::LoseEntries(100, Target::Others), &ordered, 4), None);
         assert_eq!(resolve(Aim::Twice([50, 100], Target::First), &ordered, 4), None);
+    }
+
+    #[test]
+    fn questions_are_slow_or_lost_and_words_to_some_are_slow() {
+        let scene = Scene { telling_kinds: &["a", "b", "c", "question"], ..Scene::of(3) };
+        let slow = Poll { questions: 50, silent: Target::First, words: 200, words_to: Target::Chosen };
+        let rules = poll(slow, &[1], &[2], &scene);
+        let [lost, question, word] = &rules[..] else { panic!("{rules:?}") };
+        let of =
+            |rule: &MessageRule| (rule.from, rule.kind.clone(), rule.drop_percent, rule.delay_ms, rule.overtakable);
+        assert_eq!(of(lost), (Some(1), Some("question".into()), 100, [150; 2], false));
+        assert_eq!(of(question), (None, Some("question".into()), 0, [150; 2], false));
+        assert_eq!((word.to, word.words, word.delay_ms, word.overtakable), (Some(2), true, [600; 2], true));
+        assert_eq!(poll(Poll { words: 0, ..slow }, &[], &[2], &scene).len(), 1);
+        assert!(poll(slow, &[1], &[2], &Scene::of(3)).is_empty());
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub enum Shape {
     Bridge,
     /// The same, and the leader is the node between them.
     LeaderBridge,
+    /// The same, and who led when the fault began is the node between them.
+    FirstBridge,
+    /// The same, and its companion is.
+    CompanionBridge,
     /// The leader against all others; clients still reach it.
     Leader,
     /// The leader's messages do not arrive, but it hears the others.
@@ -51,6 +55,8 @@ impl Shape {
         Self::Ring,
         Self::Bridge,
         Self::LeaderBridge,
+        Self::FirstBridge,
+        Self::CompanionBridge,
         Self::Leader,
         Self::LeaderMute,
         Self::LeaderDeaf,
@@ -73,6 +79,8 @@ impl Shape {
             Self::Ring => "ring",
             Self::Bridge => "bridge",
             Self::LeaderBridge => "leader-bridge",
+            Self::FirstBridge => "first-bridge",
+            Self::CompanionBridge => "companion-bridge",
             Self::Leader => "leader",
             Self::LeaderMute => "leader-mute",
             Self::LeaderDeaf => "leader-deaf",
@@ -136,6 +144,8 @@ pub(super) fn cut(shape: Shape, scene: &Scene, pick: u64) -> Vec<(NodeNumber, No
         Shape::Bridge => sides(&nodes[1..]),
         Shape::LeaderBridge if scene.nodes > 1 => sides(&followers),
         Shape::LeaderBridge => Vec::new(),
+        Shape::FirstBridge => sides_of(Target::First, scene, pick),
+        Shape::CompanionBridge => sides_of(Target::Companion, scene, pick),
         Shape::Ring => ring(&nodes),
     }
 }
@@ -147,6 +157,14 @@ fn mute(some: &[NodeNumber], nodes: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumbe
 
 fn first_pair(scene: &Scene, pick: u64) -> Vec<NodeNumber> {
     [Target::First, Target::Companion].into_iter().flat_map(|one| targets(one, scene, pick)).collect()
+}
+
+/// Two halves of all but this node.
+fn sides_of(between: Target, scene: &Scene, pick: u64) -> Vec<(NodeNumber, NodeNumber)> {
+    let between = targets(between, scene, pick);
+    let mut others = shuffled(scene, pick);
+    others.retain(|node| !between.contains(node));
+    sides(&others)
 }
 
 /// Two halves that do not see each other.

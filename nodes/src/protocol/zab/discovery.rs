@@ -32,7 +32,9 @@ impl Zab {
 
     /// CEPOCH.
     pub(super) fn on_follower_info(&mut self, from: NodeId, theirs: Epoch, of: Option<NodeId>, out: &mut Out) {
-        let epoch = self.epochs.accepted;
+        let (epoch, me) = (self.epochs.accepted, self.config.id);
+        let has_epoch = self.leading().is_some_and(|leading| leading.has_epoch());
+        let may_follow = !has_epoch || self.rules.may_be_followed_by(theirs, of, epoch, me);
         let Phase::Leading(leading) = &mut self.phase else { return };
         leading.learner(from).join(self.now);
         match &mut leading.stage {
@@ -41,7 +43,7 @@ impl Zab {
                 self.propose_epoch(out);
             }
             // It can follow nobody in this epoch; so a later one must be made.
-            _ if theirs > epoch || (theirs == epoch && of != Some(self.config.id)) => self.give_up(out),
+            _ if !may_follow => self.give_up(out),
             _ => self.send(from, Message::NewEpoch { epoch }, out),
         }
     }
@@ -71,7 +73,7 @@ impl Zab {
         if following.leader != from {
             return;
         }
-        match rules::promise(epoch, from, &self.epochs) {
+        match self.rules.promise(epoch, from, &self.epochs) {
             Promise::Accept => {
                 following.progress = Progress::Synchronization;
                 self.set_epochs(Epochs { accepted: epoch, accepted_from: Some(from), ..self.epochs });

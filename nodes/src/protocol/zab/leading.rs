@@ -104,7 +104,7 @@ impl Leading {
     }
 
     /// The epoch is proposed, so a follower can be told of it.
-    fn has_epoch(&self) -> bool {
+    pub fn has_epoch(&self) -> bool {
         !matches!(self.stage, Stage::Discovery { .. })
     }
 }

@@ -97,7 +97,7 @@ pub const ACCEPTED_EPOCH_VOLATILE: Mutant = mutant(
     "zab-acceptedepoch-volatile",
     Hard,
     [
-        "acceptedEpoch is not written to disk",
+        "acceptedEpoch, and whose it is, is not written to disk",
         "acceptedEpoch durable before ACK-E (DSN 2011, step f.1.1)",
         "two leaders in one epoch: different transactions of one name, diverging servers",
         "DSN 2011, section IV; ZOOKEEPER-335, -2307",

@@ -51,6 +51,12 @@ pub fn promise(epoch: Epoch, from: NodeId, mine: &Epochs) -> Promise {
     }
 }
 
+/// Whether a leader of `epoch` may take in a server that has accepted `theirs` from `of`: none that has promised a later one, or this
+/// one to another leader. Zab1.0, phase 1.
+pub fn may_be_followed_by(theirs: Epoch, of: Option<NodeId>, epoch: Epoch, leader: NodeId) -> bool {
+    theirs < epoch || (theirs == epoch && of == Some(leader))
+}
+
 /// What of the epochs goes to disk before a NEWEPOCH is acknowledged: all of it. DSN 2011, section IV-A: `f.p` is persistent.
 pub fn to_record(epochs: Epochs) -> Epochs {
     epochs
@@ -194,6 +200,20 @@ impl Rules {
             return true;
         }
         !self.is_more_recent(other.recency, one.recency) && one.leader > other.leader
+    }
+
+    /// See [`promise`]. Who did not record its promise does not know to whom it gave it, and holds that against nobody.
+    pub fn promise(&mut self, epoch: Epoch, from: NodeId, mine: &Epochs) -> Promise {
+        let right = promise(epoch, from, mine);
+        let is_forgotten = epoch == mine.accepted && mine.accepted_from.is_none();
+        let wrong = || if is_forgotten { Promise::Accept } else { right };
+        self.switch.decide(mutants::ACCEPTED_EPOCH_VOLATILE, right, wrong)
+    }
+
+    /// See [`may_be_followed_by`], and [`Self::promise`].
+    pub fn may_be_followed_by(&mut self, theirs: Epoch, of: Option<NodeId>, epoch: Epoch, leader: NodeId) -> bool {
+        let right = may_be_followed_by(theirs, of, epoch, leader);
+        self.switch.decide(mutants::ACCEPTED_EPOCH_VOLATILE, right, || right || (theirs == epoch && of.is_none()))
     }
 
     /// See [`to_record`].
