@@ -37,6 +37,12 @@ pub enum NemesisKind {
     LateWords,
     /// The leader is asked to hand over, and hears late what came of it; or who led before is to lead again.
     Transfer,
+    /// Who was replaced as leader and who leads in its place do not see each other; the others see both.
+    Rivals,
+    /// A leader that was cut off comes back, with few who heard its successor.
+    Comeback,
+    /// What few have agreed on is overruled, and one of them is then asked to lead.
+    Overruled,
     /// Cut a minority of followers off from the leader, then kill it: will a node that missed writes be elected?
     StaleCandidate,
     /// A follower misses so much that it needs a snapshot; sometimes the leader is killed when it is back.
@@ -103,7 +109,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 25] = [
+const CATALOGUE: [Entry; 28] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
@@ -111,6 +117,9 @@ const CATALOGUE: [Entry; 25] = [
     entry(NemesisKind::LateNews, "late-news", None, Hand::Network, 0),
     entry(NemesisKind::LateWords, "late-words", None, Hand::Network, 0),
     entry(NemesisKind::Transfer, "transfer", None, Hand::Network, 0),
+    entry(NemesisKind::Rivals, "rivals", None, Hand::Network, 0),
+    entry(NemesisKind::Comeback, "comeback", None, Hand::Network, 0),
+    entry(NemesisKind::Overruled, "overruled", None, Hand::Network, 0),
     entry(NemesisKind::StaleCandidate, "stale-candidate", Some("n2"), Hand::Network, 1),
     entry(NemesisKind::Lagging, "lagging", Some("n12"), Hand::Network, 1),
     entry(NemesisKind::Kill, "kill", None, Hand::Process, 1),
@@ -173,7 +182,7 @@ impl NemesisKind {
     /// Whether it makes use of that relay, where it knows the messages.
     #[must_use]
     pub fn uses_relay(self) -> bool {
-        self.needs_relay() || self == Self::Membership
+        self.needs_relay() || matches!(self, Self::Rivals | Self::Comeback | Self::Overruled | Self::Membership)
     }
 
     /// Whether nodes must read a file of faults for it.
@@ -185,7 +194,7 @@ impl NemesisKind {
     /// Whether it makes use of files of faults, where nodes read them.
     #[must_use]
     pub fn uses_node_faults(self) -> bool {
-        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::VoterBounce)
+        self.needs_node_faults() || matches!(self, Self::OneFollower | Self::Overruled | Self::VoterBounce)
     }
 
     /// Whether it takes a leader away, so that another one is needed.
@@ -199,6 +208,9 @@ impl NemesisKind {
                 | Self::LateNews
                 | Self::LateWords
                 | Self::Transfer
+                | Self::Rivals
+                | Self::Comeback
+                | Self::Overruled
                 | Self::StaleCandidate
                 | Self::Kill
                 | Self::KillLeader

@@ -38,7 +38,7 @@ Examples:
   trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH
 
 Nemeses (docs/nemeses.md): partition, leader-cut (n1), bridge (n3), one-follower (n14), late-news,
-late-words, transfer, stale-candidate (n2), lagging (n12),
+late-words, transfer, rivals, comeback, overruled, stale-candidate (n2), lagging (n12),
 kill, kill-leader (n4), pause, pause-leader (n6), power (n5), torn (n13), voter-bounce (n9), disk-error, wipe, slow-sync (n10),
 clock (n8), wall-clock, messages (n7), mute-answers (n15), loss, membership (n11).";
 

@@ -165,6 +165,8 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
         if only_asked {
             scene.first = scene.leader;
         }
+        let replaced = || scene.leader.filter(|leader| Some(*leader) != scene.first);
+        scene.next = scene.next.or_else(replaced);
         only_asked &= matches!(step.aim, Aim::ChangeMembership(_));
         if let Some(step) = resolve(step.aim, &scene, fault.pick).filter(|step| !is_for_nobody(step)) {
             if scene.struck.is_empty() {

@@ -14,6 +14,8 @@ use super::{
     fault::{Aim, Fault, Late, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
+mod ballots;
+
 /// The shapes to choose from; the ones that most often bring out bugs stand here more than once.
 const SHAPES: [Shape; 11] = [
     Shape::Leader,
@@ -60,6 +62,9 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::LateNews => (named(kind), late_news(rng, hold)),
         NemesisKind::LateWords => (named(kind), late_words(rng)),
         NemesisKind::Transfer => (named(kind), transfer(rng)),
+        NemesisKind::Rivals => (named(kind), ballots::rivals(rng)),
+        NemesisKind::Comeback => ballots::comeback(rng),
+        NemesisKind::Overruled => ballots::overruled(rng),
         NemesisKind::StaleCandidate => (named(kind), stale_candidate(hold)),
         NemesisKind::Lagging => (named(kind), lagging(rng, hold)),
         NemesisKind::Kill => {
@@ -550,6 +555,8 @@ mod tests {
                     match step.aim {
                         Aim::Partition(_)
                         | Aim::CutOffFromLeader(_)
+                        | Aim::Split(_)
+                        | Aim::LoseKinds(_)
                         | Aim::CutOff(_)
                         | Aim::Mute(_)
                         | Aim::Lose(_)
@@ -561,7 +568,12 @@ mod tests {
                         Aim::Kill(_) | Aim::Pause(_) | Aim::PowerOff(_) | Aim::Wipe(_) | Aim::Spoil(..) => down = true,
                         Aim::Revive => down = false,
                         Aim::ChangeMembership(_) => asked = true,
-                        Aim::Start(_) | Aim::AwaitLeader(_) | Aim::AwaitWord(_) | Aim::HandOver | Aim::HandBack => {}
+                        Aim::Start(_)
+                        | Aim::AwaitLeader(_)
+                        | Aim::AwaitWord(_)
+                        | Aim::HandOver
+                        | Aim::HandBack
+                        | Aim::HandTo(_) => {}
                     }
                 }
                 assert!(!cut && !down, "{kind}");

@@ -88,7 +88,11 @@ impl System for Etcd {
     /// nodes which know this harness.
     fn suffers(&self, kind: NemesisKind) -> Result<(), String> {
         let why = match kind {
-            NemesisKind::Power | NemesisKind::Torn | NemesisKind::Wipe | NemesisKind::DiskError => {
+            NemesisKind::Power
+            | NemesisKind::Torn
+            | NemesisKind::Overruled
+            | NemesisKind::Wipe
+            | NemesisKind::DiskError => {
                 "what it has written outlives its process, so nothing that happens to the disk can be made from here"
             }
             NemesisKind::Lagging => {
