@@ -325,6 +325,11 @@ impl Cluster {
                 self.change_links(|standing| standing.cut(by, links));
                 Ok(())
             }
+            Step::Split(links) => {
+                let links = links.iter().map(|(from, to)| (Endpoint::Node(*from), Endpoint::Node(*to)));
+                self.change_links(|standing| standing.split(by, links));
+                Ok(())
+            }
             Step::Mute(nodes) => {
                 let links = nodes.iter().map(|node| (Endpoint::Node(*node), Endpoint::Clients));
                 self.change_links(|standing| standing.cut(by, links));

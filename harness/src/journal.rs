@@ -116,7 +116,7 @@ impl Inner {
             counts.started += 1;
             match carried.step {
                 // Whether it hits any traffic is known when it is mended.
-                Step::Cut(_) | Step::Mute(_) | Step::Lose(_) | Step::Garble(_) => {
+                Step::Cut(_) | Step::Split(_) | Step::Mute(_) | Step::Lose(_) | Step::Garble(_) => {
                     let garbles = matches!(carried.step, Step::Garble(_));
                     self.open.insert(fault, Open { name: carried.name.clone(), before: traffic, garbles });
                 }
@@ -144,7 +144,7 @@ impl Inner {
 /// Whether the step hits anybody: in a cluster of one, a partition has no links to cut.
 fn has_effect(step: &Step) -> bool {
     match step {
-        Step::Cut(links) => !links.is_empty(),
+        Step::Cut(links) | Step::Split(links) => !links.is_empty(),
         Step::Lose(_) | Step::Garble(_) | Step::ChangeMembership { .. } | Step::Transfer { .. } => true,
         Step::Kill(_) | Step::Pause(_) | Step::PowerOff(_) | Step::Wipe(_) | Step::Mute(_) | Step::Spoil(..) => {
             !step.nodes().is_empty()
@@ -156,6 +156,7 @@ fn has_effect(step: &Step) -> bool {
 fn nemesis_event(carried: &CarriedOut) -> Event {
     let step = match &carried.step {
         Step::Cut(links) => format!("cut {links:?}"),
+        Step::Split(links) => format!("cut {links:?} and nothing else"),
         Step::Mute(nodes) => format!("lose the answers of {nodes:?}"),
         Step::Lose(percent) => format!("lose {percent} % of packets"),
         Step::Garble(rules) => format!("garble messages {}", serde_json::to_string(rules).unwrap_or_default()),

@@ -49,6 +49,12 @@ pub enum NemesisKind {
     Echoes,
     /// Entries of an old term are copied again, until their leader is cut off from one that has others (the Raft paper's Figure 8).
     FigureEight,
+    /// Who was replaced as leader and who leads in its place do not see each other; the others see both.
+    Rivals,
+    /// A leader that was cut off comes back, with few who heard its successor.
+    Comeback,
+    /// What few have agreed on is overruled, and one of them is then asked to lead.
+    Overruled,
     /// Cut a minority of followers off from the leader, then kill it: will a node that missed writes be elected?
     StaleCandidate,
     /// A follower misses so much that it needs a snapshot; sometimes the leader is killed when it is back.
@@ -125,7 +131,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 36] = [
+const CATALOGUE: [Entry; 39] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 2),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 2),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 1),
@@ -139,6 +145,9 @@ const CATALOGUE: [Entry; 36] = [
     entry(NemesisKind::TailCovered, "tail-covered", None, Hand::Network, 0),
     entry(NemesisKind::Echoes, "echoes", None, Hand::Network, 0),
     entry(NemesisKind::FigureEight, "figure-8", None, Hand::Network, 0),
+    entry(NemesisKind::Rivals, "rivals", None, Hand::Network, 0),
+    entry(NemesisKind::Comeback, "comeback", None, Hand::Network, 0),
+    entry(NemesisKind::Overruled, "overruled", None, Hand::Network, 0),
     entry(NemesisKind::StaleCandidate, "stale-candidate", Some("n2"), Hand::Network, 1),
     entry(NemesisKind::Lagging, "lagging", Some("n12"), Hand::Network, 1),
     entry(NemesisKind::Rejoin, "rejoin", None, Hand::Network, 0),
@@ -222,7 +231,11 @@ impl NemesisKind {
     /// Whether it makes use of that relay, where it knows the messages.
     #[must_use]
     pub fn uses_relay(self) -> bool {
-        self.needs_relay() || matches!(self, Self::Membership | Self::Rejoin | Self::Resync)
+        self.needs_relay()
+            || matches!(
+                self,
+                Self::Rivals | Self::Comeback | Self::Overruled | Self::Rejoin | Self::Resync | Self::Membership
+            )
     }
 
     /// Whether nodes must read a file of faults for it.
@@ -235,7 +248,15 @@ impl NemesisKind {
     #[must_use]
     pub fn uses_node_faults(self) -> bool {
         self.needs_node_faults()
-            || matches!(self, Self::OneFollower | Self::VoterBounce | Self::TwoCandidates | Self::Rejoin | Self::Resync)
+            || matches!(
+                self,
+                Self::OneFollower
+                    | Self::Overruled
+                    | Self::Rejoin
+                    | Self::Resync
+                    | Self::TwoCandidates
+                    | Self::VoterBounce
+            )
     }
 
     /// Whether it takes a leader away, so that another one is needed.
@@ -254,6 +275,9 @@ impl NemesisKind {
                 | Self::TailCovered
                 | Self::Echoes
                 | Self::FigureEight
+                | Self::Rivals
+                | Self::Comeback
+                | Self::Overruled
                 | Self::StaleCandidate
                 | Self::Rejoin
                 | Self::Resync

@@ -32,6 +32,11 @@ impl Standing {
         self.cuts.entry(fault).or_default().extend(links);
     }
 
+    /// These links are cut, and no others any more by this fault.
+    pub fn split(&mut self, fault: FaultNumber, links: impl IntoIterator<Item = (Endpoint, Endpoint)>) {
+        self.cuts.insert(fault, links.into_iter().collect());
+    }
+
     /// So many of a hundred packets are lost between nodes.
     pub fn lose(&mut self, fault: FaultNumber, percent: u8) {
         self.losses.insert(fault, percent);
@@ -135,6 +140,18 @@ mod tests {
         assert!(table.snapshot().values().all(|link| link.rule.is_clear()));
         // A link that stays cut was cut once.
         assert_eq!(table.cuts(node(1), node(2)), 1);
+    }
+
+    #[test]
+    fn a_split_replaces_what_its_own_fault_had_cut() {
+        let table = LinkTable::new(3);
+        let mut standing = Standing::default();
+        standing.cut(7, [(node(1), node(2))]);
+        standing.cut(9, [(node(2), node(1))]);
+        standing.split(7, [(node(1), node(3))]);
+        standing.apply(&table);
+        let blocked = |from, to| table.rule(node(from), node(to)).blocked;
+        assert!(!blocked(1, 2) && blocked(2, 1) && blocked(1, 3));
     }
 
     #[test]

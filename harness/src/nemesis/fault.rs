@@ -27,6 +27,8 @@ pub struct Scene {
     pub first: Option<NodeNumber>,
     /// Whom the fault has hit already, links aside.
     pub struck: Vec<NodeNumber>,
+    /// Who was the first to lead in its place.
+    pub next: Option<NodeNumber>,
     /// The node whose word was overheard last.
     pub caught: Option<NodeNumber>,
     /// The node to whom that word was given.
@@ -53,6 +55,7 @@ impl Scene {
             leader: None,
             first: None,
             struck: Vec::new(),
+            next: None,
             caught: None,
             chosen: None,
             message_kinds: &[],
@@ -89,6 +92,12 @@ pub enum Target {
     /// Another one.
     Bystander,
     /// All but who led when the fault began and its companion.
+    Remaining,
+    /// Who was the first to lead in the place of the one that led when the fault began; its bystander, as long as nobody was.
+    Next,
+    /// A founder that did not lead when the fault began, nor was the first to lead after that; and the companion only if there is no other.
+    Witness,
+    /// In a split, whoever is not named beside it; elsewhere all but the one that led when the fault began.
     Others,
     /// Those that this fault has hit already.
     Struck,
@@ -112,6 +121,9 @@ impl Target {
             Self::TwoFounders => "two-founders",
             Self::Companion => "companion",
             Self::Bystander => "bystander",
+            Self::Remaining => "the rest",
+            Self::Next => "next leader",
+            Self::Witness => "witness",
             Self::Others => "others",
             Self::Struck => "the same",
             Self::Caught => "caught",
@@ -175,6 +187,9 @@ impl NodeFaults {
 pub enum Aim {
     /// Split the network.
     Partition(Shape),
+    /// Nodes see each other where one of these groups has both of them, and else not; all at once. What the fault had cut before is open,
+    /// unless it is cut by this.
+    Split(&'static [&'static [Target]]),
     /// Cut these off from the leader, but not from each other: they miss its writes and can still be elected.
     CutOffFromLeader(Target),
     /// Cut these off from every other node.
@@ -194,6 +209,9 @@ pub enum Aim {
     /// All that is meant for these arrives twice, the second time so many hundredths of an election timeout later. Not where links must
     /// stay in order.
     Twice([u64; 2], Target),
+    /// Lose all messages of these kinds that are meant for these, as far as the protocol has such kinds and there is a relay; of what
+    /// the fault did to messages before, nothing else goes on.
+    LoseKinds(&'static [(&'static str, Target)]),
     /// All that this one says arrives so much later, milliseconds, and in order.
     Hold(u64, Target),
     /// Only messages of this kind that it says, and, where links are in order, what follows them; if the protocol has any, and there
@@ -231,6 +249,8 @@ pub enum Aim {
     HandOver,
     /// Ask the leader to hand over to the one that led when the fault began.
     HandBack,
+    /// Ask the leader to hand over to this one.
+    HandTo(Target),
 }
 
 /// How an election is slowed down. Times are hundredths of an election timeout.
@@ -308,8 +328,15 @@ impl Fault {
     pub fn wants_leader(&self) -> bool {
         self.script.first().is_some_and(|step| match step.aim {
             Aim::Partition(shape) => shape.is_about_the_leader(),
-            Aim::CutOffFromLeader(_) | Aim::ChangeMembership(_) | Aim::Late(..) | Aim::HandOver | Aim::HandBack => true,
-            Aim::Poll(_) | Aim::LateKind(..) => true,
+            Aim::Poll(_)
+            | Aim::LateKind(..)
+            | Aim::CutOffFromLeader(_)
+            | Aim::Split(_)
+            | Aim::ChangeMembership(_)
+            | Aim::Late(..)
+            | Aim::HandOver
+            | Aim::HandBack
+            | Aim::HandTo(_) => true,
             Aim::CutOff(target)
             | Aim::Mute(target)
             | Aim::Kill(target)
@@ -331,6 +358,8 @@ impl Fault {
 pub enum Step {
     /// Block these directed links, from and to.
     Cut(Vec<(NodeNumber, NodeNumber)>),
+    /// Block these, and open at the same time what else the fault had blocked.
+    Split(Vec<(NodeNumber, NodeNumber)>),
     /// Lose what these answer to clients.
     Mute(Vec<NodeNumber>),
     /// Lose so many of a hundred packets on every link between nodes.
@@ -380,6 +409,7 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
     let targets = |target| targets(target, scene, pick);
     Some(match aim {
         Aim::Partition(shape) => Step::Cut(shape::cut(shape, scene, pick)),
+        Aim::Split(groups) => Step::Split(shape::split(groups, scene, pick)),
         Aim::CutOffFromLeader(target) => Step::Cut(shape::between(&targets(target), &[leader_or_any(scene, pick)])),
         Aim::CutOff(target) => Step::Cut(shape::between(&targets(target), &shuffled(scene, pick))),
         Aim::Mute(target) => Step::Mute(targets(target)),
@@ -404,6 +434,14 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
             Step::Garble(vec![garble::late_kind(kind, percent, scene)])
         }
         Aim::Hurry => Step::Garble(Vec::new()),
+        Aim::LoseKinds(kinds) => {
+            let known = kinds.iter().filter(|(kind, _)| scene.message_kinds.contains(kind));
+            Step::Garble(known.flat_map(|(kind, target)| garble::lose(kind, 100, &targets(*target))).collect())
+        }
+        Aim::HandTo(target) => {
+            let to = targets(target).first().copied();
+            Step::Transfer { from: leader_or_any(scene, pick), to, agreed: false }
+        }
         Aim::Mend => Step::Mend,
         Aim::Kill(target) => Step::Kill(targets(target)),
         Aim::Pause(target) => Step::Pause(targets(target)),
@@ -433,6 +471,7 @@ impl Step {
             | Self::Mute(nodes)
             | Self::Spoil(nodes, _) => nodes,
             Self::Cut(_)
+            | Self::Split(_)
             | Self::Lose(_)
             | Self::Garble(_)
             | Self::Start(_)
@@ -502,7 +541,20 @@ fn targets(target: Target, scene: &Scene, pick: u64) -> Vec<NodeNumber> {
         Target::TwoFounders => founders_beside(scene.leader, scene, pick).into_iter().take(2).collect(),
         Target::Companion => founders_beside(scene.first, scene, pick).into_iter().take(1).collect(),
         Target::Bystander => founders_beside(scene.first, scene, pick).into_iter().skip(1).take(1).collect(),
-        Target::Others => founders_beside(scene.first, scene, pick).into_iter().skip(1).collect(),
+        Target::Remaining => founders_beside(scene.first, scene, pick).into_iter().skip(1).collect(),
+        Target::Next => {
+            let bystander = || targets(Target::Bystander, scene, pick);
+            scene.next.map_or_else(bystander, |next| vec![next])
+        }
+        Target::Witness => {
+            let (companion, next) = (targets(Target::Companion, scene, pick), targets(Target::Next, scene, pick));
+            let mut founders = founders_beside(scene.first, scene, pick);
+            founders.retain(|node| !next.contains(node));
+            // Of three, the companion is the only one left.
+            founders.sort_by_key(|node| companion.contains(node));
+            founders.into_iter().take(1).collect()
+        }
+        Target::Others => founders_beside(scene.first, scene, pick),
         Target::Struck => scene.struck.clone(),
         Target::Caught => scene.caught.into_iter().collect(),
         Target::Chosen => scene.chosen.into_iter().collect(),
@@ -549,6 +601,44 @@ mod tests {
         assert_eq!(targets(Target::Caught, &scene, 0), [1]);
         assert_eq!(targets(Target::Chosen, &scene, 0), [3]);
         assert_eq!(targets(Target::Caught, &five(), 0), [0; 0]);
+    }
+
+    #[test]
+    fn who_leads_next_and_who_witnessed_it_stay_the_same_through_a_fault() {
+        for pick in 0..20 {
+            let scene = Scene { first: Some(2), ..five() };
+            let one = |target, scene: &Scene| targets(target, scene, pick)[0];
+            let companion = one(Target::Companion, &scene);
+            assert_eq!(one(Target::Next, &scene), one(Target::Bystander, &scene));
+            for next in [1, 3, 4, 5] {
+                let scene = Scene { next: Some(next), leader: Some(5), ..scene.clone() };
+                let witness = one(Target::Witness, &scene);
+                assert_eq!(one(Target::Next, &scene), next);
+                assert!(![2, companion, next].contains(&witness));
+                assert_eq!(one(Target::Witness, &Scene { leader: Some(witness), ..scene }), witness);
+            }
+            assert_eq!(targets(Target::Others, &scene, pick).len(), 4);
+            let three = Scene { first: Some(2), next: Some(3), ..Scene::of(3) };
+            assert_eq!(targets(Target::Witness, &three, pick), [1]);
+        }
+        let hand = resolve(Aim::HandTo(Target::Next), &Scene { next: Some(4), ..five() }, 0);
+        assert_eq!(hand, Some(Step::Transfer { from: 3, to: Some(4), agreed: false }));
+    }
+
+    #[test]
+    fn several_kinds_are_lost_and_others_no_more() {
+        let scene = Scene { first: Some(1), message_kinds: &["ask", "say"], ..Scene::of(3) };
+        let aim = Aim::LoseKinds(&[("ask", Target::First), ("say", Target::All), ("sing", Target::All)]);
+        match resolve(aim, &scene, 4) {
+            Some(Step::Garble(rules)) => {
+                assert!(rules.iter().all(|rule| rule.drop_percent == 100));
+                let said: Vec<_> = rules.iter().map(|rule| (rule.kind.as_deref(), rule.to)).collect();
+                let (ask, say) = (Some("ask"), Some("say"));
+                assert_eq!(said, [(ask, Some(1)), (say, Some(1)), (say, Some(2)), (say, Some(3))]);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(resolve(Aim::LoseKinds(&[]), &scene, 4), Some(Step::Garble(Vec::new())));
     }
 
     #[test]

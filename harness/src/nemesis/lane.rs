@@ -176,6 +176,8 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
         if only_asked {
             scene.first = scene.leader;
         }
+        let replaced = || scene.leader.filter(|leader| Some(*leader) != scene.first);
+        scene.next = scene.next.or_else(replaced);
         only_asked &= matches!(step.aim, Aim::ChangeMembership(_));
         // What a step brings about may be said before it is seen to be done: starting nodes takes a while.
         if fault.script.get(place + 1).is_some_and(|next| matches!(next.aim, Aim::AwaitWord(_))) {

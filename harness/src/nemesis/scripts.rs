@@ -14,6 +14,7 @@ use super::{
     fault::{Aim, Fault, Late, Members, NodeFaults, ScriptStep, Shape, Target},
 };
 
+mod ballots;
 mod resync;
 mod tails;
 mod words;
@@ -70,6 +71,9 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::TailCovered => (named(kind), tails::covered(rng)),
         NemesisKind::Echoes => (named(kind), tails::echoes(rng)),
         NemesisKind::FigureEight => (named(kind), tails::figure_eight(rng)),
+        NemesisKind::Rivals => (named(kind), ballots::rivals(rng)),
+        NemesisKind::Comeback => ballots::comeback(rng),
+        NemesisKind::Overruled => ballots::overruled(rng),
         NemesisKind::StaleCandidate => (named(kind), stale_candidate(hold)),
         NemesisKind::Lagging => (named(kind), lagging(rng, hold)),
         NemesisKind::Kill => {
@@ -555,6 +559,8 @@ mod tests {
                     match step.aim {
                         Aim::Partition(_)
                         | Aim::CutOffFromLeader(_)
+                        | Aim::Split(_)
+                        | Aim::LoseKinds(_)
                         | Aim::CutOff(_)
                         | Aim::Mute(_)
                         | Aim::Lose(_)
@@ -576,7 +582,8 @@ mod tests {
                         | Aim::AwaitLeader(_)
                         | Aim::AwaitWord(_)
                         | Aim::HandOver
-                        | Aim::HandBack => {}
+                        | Aim::HandBack
+                        | Aim::HandTo(_) => {}
                     }
                 }
                 assert!(!cut && !down, "{kind}");

@@ -90,9 +90,10 @@ impl System for Etcd {
         let why = match kind {
             NemesisKind::Power
             | NemesisKind::Torn
+            | NemesisKind::Overruled
+            | NemesisKind::Resync
             | NemesisKind::Wipe
-            | NemesisKind::DiskError
-            | NemesisKind::Resync => {
+            | NemesisKind::DiskError => {
                 "what it has written outlives its process, so nothing that happens to the disk can be made from here"
             }
             NemesisKind::Lagging => {

@@ -194,6 +194,16 @@ fn mixed_2b() {
     both(mutants::MIXED_2B, |mutant| answered(mutant, |_| Some(accepted(ballot(0, 3), 1, 1, 1))));
     let (_, right) = answered(None, |at| Some(accepted(at, 1, 1, 1)));
     assert!(right, "two of three, in one ballot");
+    // What a 1b tells of was accepted in an earlier ballot.
+    both(mutants::MIXED_2B, |mutant| {
+        let mut solo = Solo::new(mutant);
+        let at = solo.stand();
+        solo.promise(2, at, 1, vec![vote(1, ballot(0, 2), 5)], 0);
+        solo.sync();
+        let applied = solo.status().applied;
+        assert!([0, 1].contains(&applied));
+        (solo, applied == 1)
+    });
 }
 
 /// PMS, 2.3: a value is not chosen before a quorum has accepted it.

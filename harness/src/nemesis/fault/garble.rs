@@ -211,14 +211,14 @@ mod tests {
     fn entries_are_lost_and_words_said_twice() {
         use super::super::{Aim, Step, Target, resolve};
         let scene = Scene { telling_kinds: &["a", "b", "c"], first: Some(1), leader: Some(2), ..Scene::of(5) };
-        let Some(Step::Garble(rules)) = resolve(Aim::LoseEntries(100, Target::Others), &scene, 4) else { panic!() };
+        let Some(Step::Garble(rules)) = resolve(Aim::LoseEntries(100, Target::Remaining), &scene, 4) else { panic!() };
         assert_eq!(rules.len(), 3);
         assert!(rules.iter().all(|rule| rule.kind.as_deref() == Some("a") && rule.to != Some(1)));
         assert!(rules.iter().any(|rule| rule.to == Some(2)), "who leads now is one of the others");
         let Some(Step::Garble(rules)) = resolve(Aim::Twice([50, 100], Target::First), &scene, 4) else { panic!() };
         assert_eq!((rules[0].to, rules[0].double_percent, rules[0].echo_ms), (Some(1), 100, [150, 300]));
         let ordered = Scene { in_order: true, ..scene };
-        assert_eq!(resolve(Aim::LoseEntries(100, Target::Others), &ordered, 4), None);
+        assert_eq!(resolve(Aim::LoseEntries(100, Target::Remaining), &ordered, 4), None);
         assert_eq!(resolve(Aim::Twice([50, 100], Target::First), &ordered, 4), None);
     }
 

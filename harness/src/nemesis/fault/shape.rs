@@ -167,6 +167,23 @@ fn sides_of(between: Target, scene: &Scene, pick: u64) -> Vec<(NodeNumber, NodeN
     sides(&others)
 }
 
+/// The links between nodes that no group has both of.
+pub(super) fn split(groups: &[&[Target]], scene: &Scene, pick: u64) -> Vec<(NodeNumber, NodeNumber)> {
+    let nodes = |of: &[Target]| -> Vec<NodeNumber> {
+        let named = of.iter().filter(|target| **target != Target::Others);
+        named.flat_map(|target| targets(*target, scene, pick)).collect()
+    };
+    let named = nodes(&groups.concat());
+    let members = |group: &&[Target]| {
+        let others = (1..=scene.nodes).filter(|node| group.contains(&Target::Others) && !named.contains(node));
+        nodes(group).into_iter().chain(others).collect::<Vec<_>>()
+    };
+    let groups: Vec<_> = groups.iter().map(members).collect();
+    let see = |a, b| groups.iter().any(|group| group.contains(&a) && group.contains(&b));
+    let pairs = (1..=scene.nodes).flat_map(|a| (1..=scene.nodes).map(move |b| (a, b)));
+    pairs.filter(|(a, b)| a != b && !see(*a, *b)).collect()
+}
+
 /// Two halves that do not see each other.
 fn sides(nodes: &[NodeNumber]) -> Vec<(NodeNumber, NodeNumber)> {
     let (left, right) = nodes.split_at(nodes.len() / 2);
@@ -269,6 +286,19 @@ mod tests {
         let cut = cut(Shape::FirstOnly, &scene, 6);
         assert_eq!(cut.len(), 3 * 2);
         assert!(cut.iter().all(|(a, b)| (*a == 3 || *b == 3) && *a != 5 && *b != 5));
+    }
+
+    #[test]
+    fn who_shares_a_group_sees_each_other() {
+        let scene = Scene { first: Some(2), next: Some(4), leader: Some(4), ..Scene::of(5) };
+        let cut = split(&[&[Target::First, Target::Others], &[Target::Next, Target::Others]], &scene, 7);
+        assert_eq!(cut, [(2, 4), (4, 2)]);
+        let companion = targets(Target::Companion, &scene, 7)[0];
+        let cut = split(&[&[Target::First, Target::Companion], &[Target::Others]], &scene, 7);
+        assert_eq!(cut.len(), 2 * 2 * 3);
+        assert!(cut.iter().all(|(a, b)| [2, companion].contains(a) != [2, companion].contains(b)));
+        // Who is in no group sees nobody.
+        assert_eq!(split(&[&[Target::First, Target::Next]], &scene, 7).len(), 5 * 4 - 2);
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(super) fn echoes(rng: &mut Pcg64) -> Vec<ScriptStep> {
 pub(super) fn figure_eight(rng: &mut Pcg64) -> Vec<ScriptStep> {
     vec![
         now(Aim::Partition(Shape::FirstPair)),
-        now(Aim::LoseEntries(100, Target::Others)),
+        now(Aim::LoseEntries(100, Target::Remaining)),
         now(Aim::AwaitLeader(ELECTION_MS)),
         // Its first entry gets to its own disk.
         after(Duration::from_millis(20), Aim::Kill(Target::Leader)),

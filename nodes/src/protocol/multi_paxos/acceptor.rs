@@ -99,9 +99,11 @@ impl MultiPaxos {
         self.answer_accept(from, Accepted { ballot, round, first, count, through: Some(through) }, wrote, out);
     }
 
-    /// Whether any value of a ballot below the promise is accepted: in a correct build none is.
+    /// Whether any value of a ballot below the promise is accepted: in a correct build none is. A heartbeat stands for the value that will
+    /// come next.
     fn accepts_any(&mut self, m: &Accept) -> bool {
-        (0..m.values.len()).any(|at| self.rules.may_accept(m.ballot, self.promised, m.first.plus(at), self.asked_from))
+        (0..m.values.len().max(1))
+            .any(|at| self.rules.may_accept(m.ballot, self.promised, m.first.plus(at), self.asked_from))
     }
 
     /// Accepts, and says whether anything was written.

@@ -61,6 +61,14 @@ pub(super) struct Candidacy {
     pub ask_at: Time,
 }
 
+/// What phase 1 brought up for a slot.
+pub(super) struct Merged {
+    /// What must be proposed there.
+    pub value: Payload,
+    /// Which others accepted there, and in which ballot.
+    pub accepted: Vec<(NodeId, Ballot)>,
+}
+
 /// What an acceptor told so far.
 #[derive(Debug)]
 struct Gathered {
@@ -156,6 +164,8 @@ impl MultiPaxos {
         let ask_at = self.now;
         self.role = Role::Candidate(Box::new(Candidacy { ballot, first, released, own: false, gathered, ask_at }));
         self.reset_election_timer();
+        // Of a new ballot that is not durable yet; a mutated build may have promised this one in an earlier life.
+        self.count_own_promise(out);
         self.ask_again_if_due(out);
     }
 
@@ -226,13 +236,13 @@ impl MultiPaxos {
             return;
         }
         let Role::Candidate(candidacy) = std::mem::replace(&mut self.role, Role::Follower) else { return };
-        if let Some(values) = self.merge(&candidacy) {
-            self.become_leader(candidacy.ballot, values, out);
+        if let Some(merged) = self.merge(&candidacy) {
+            self.become_leader(candidacy.ballot, merged, out);
         }
     }
 
     /// What must be proposed in each slot from the first one that is not applied here to the last one that anyone told of.
-    fn merge(&mut self, candidacy: &Candidacy) -> Option<Vec<Payload>> {
+    fn merge(&mut self, candidacy: &Candidacy) -> Option<Vec<Merged>> {
         let own = self.config.id;
         let told = || candidacy.gathered.iter().filter(|(_, gathered)| gathered.is_done);
         let told_last = told().filter_map(|(_, gathered)| gathered.votes.last_key_value()).map(|(&slot, _)| slot).max();
@@ -241,15 +251,17 @@ impl MultiPaxos {
             return None;
         }
         let answered = told().count() + 1;
-        let mut values = Vec::new();
+        let mut merged = Vec::new();
         for slot in (self.applied.0 + 1..=last.0).map(Slot) {
             let accepted = self.log.get(slot).and_then(|cell| cell.accepted.as_ref());
             let own_report = accepted.map(|a| (own, a.ballot, &a.payload));
             let others = told().filter_map(|(&node, g)| g.votes.get(&slot).map(|(ballot, v)| (node, *ballot, v)));
             let reports: Vec<Report<'_>> = others.chain(own_report).collect();
-            values.push(self.rules.safe_value(own, answered, &reports).cloned().unwrap_or(Payload::Noop));
+            let value = self.rules.safe_value(own, answered, &reports).cloned().unwrap_or(Payload::Noop);
+            let accepted = reports.iter().map(|(node, ballot, _)| (*node, *ballot)).filter(|(node, _)| *node != own);
+            merged.push(Merged { value, accepted: accepted.collect() });
         }
-        Some(values)
+        Some(merged)
     }
 
     /// Someone promised a higher ballot.

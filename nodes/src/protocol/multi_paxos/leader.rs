@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{
     Accept, Accepted, Ballot, Message, MultiPaxos, Out, Payload, Slot, Vote,
     client::{Asker, Proposal},
-    election::Role,
+    election::{Merged, Role},
     reads::LeaderReads,
 };
 use crate::{
@@ -111,7 +111,7 @@ impl Leadership {
 
 impl MultiPaxos {
     /// Phase 1 is done: phase 2 for all that it brought up. PMS, section 3.
-    pub(super) fn become_leader(&mut self, ballot: Ballot, values: Vec<Payload>, out: &mut Out) {
+    pub(super) fn become_leader(&mut self, ballot: Ballot, merged: Vec<Merged>, out: &mut Out) {
         let first = self.applied.next();
         let progress = || Progress {
             matched: first.prev(),
@@ -126,7 +126,7 @@ impl MultiPaxos {
         let leadership = Leadership {
             ballot,
             first,
-            merged: first.prev().plus(values.len()),
+            merged: first.prev().plus(merged.len()),
             next: first,
             open: BTreeMap::new(),
             own: VecDeque::new(),
@@ -146,8 +146,16 @@ impl MultiPaxos {
         self.arriving = None;
         self.pull = None;
         self.gate.open(ballot);
-        for payload in values {
-            self.propose_value(payload, out);
+        let mut told = Vec::new();
+        for Merged { value, accepted } in merged {
+            let Some(slot) = self.propose_value(value, out) else { return };
+            told.extend(accepted.into_iter().map(|(node, said)| (slot, node, said)));
+        }
+        // A 1b tells of acceptances, too: of earlier ballots, so none of them counts here.
+        for (slot, node, said) in told {
+            if self.rules.counts_for(said, ballot) {
+                self.count_acceptance(node, slot, 1, out);
+            }
         }
     }
 

@@ -166,7 +166,7 @@ pub const MIXED_2B: Mutant = mutant(
     "pax-mixed-2b",
     Medium,
     [
-        "acceptances of one slot in different ballots are added up",
+        "acceptances of one slot in different ballots are added up, those that a 1b tells of included",
         "a value is chosen by a quorum in one ballot (PMMC, 2.2, commander)",
         "decided without a quorum: lost writes",
         "PMMC, 2.2",

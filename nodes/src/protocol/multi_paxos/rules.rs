@@ -72,7 +72,7 @@ pub fn quorum(voters: usize) -> usize {
     quorum::quorum(voters)
 }
 
-/// A 2b counts for the ballot it names and for no other. PMMC, section 2.2, commander.
+/// An acceptance, told of in a 2b or a 1b, counts for the ballot it names and for no other. PMMC, section 2.2, commander.
 pub fn counts_for(said: Ballot, own: Ballot) -> bool {
     said == own
 }
