@@ -52,6 +52,9 @@ const SNAPSHOTS: &[&str] = &["--snapshot-every", "30"];
 /// A node that was sent one is to live for a while before it takes its own.
 const FEWER_SNAPSHOTS: &[&str] = &["--snapshot-every", "60"];
 
+/// The next leader is found well before the one that was cut off gives up.
+const OVERLAP: &[&str] = &["--heartbeat-ms", "20", "--election-timeout-ms", "500"];
+
 const fn scenario(workload: WorkloadKind, nodes: u32, nemesis: &'static str) -> Scenario {
     Scenario { nodes, nemesis, workload, rate: RATE, concurrency: CONCURRENCY, retry: false, setup: &[] }
 }
@@ -82,6 +85,11 @@ impl Scenario {
     /// Many clients: long tails of entries that are not committed when a leader is cut off.
     const fn crowded(self) -> Self {
         Self { rate: 2 * RATE, concurrency: CROWD, ..self }
+    }
+
+    /// Many clients, each seldom: some have not asked yet for what a leader without followers cannot do when the next one leads.
+    const fn patient(self) -> Self {
+        Self { rate: RATE / 2, concurrency: CROWD, ..self }
     }
 
     const fn calm(self) -> Self {
@@ -214,7 +222,7 @@ const MULTI_PAXOS: Table = &[
 
 const ZAB: Table = &[
     ("zab-read-local", register(5, "partition")),
-    ("zab-sync-no-quorum", register(5, "leader-cut,pause-leader")),
+    ("zab-sync-no-quorum", register(5, "leader-cut,pause-leader").patient().with(OVERLAP)),
     ("zab-ack-before-fsync", append(3, "power,slow-sync")),
     ("zab-newleader-ack-before-sync", append(3, "rejoin").crowded()),
     ("zab-epoch-before-history", append(3, "resync")),

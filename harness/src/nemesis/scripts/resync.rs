@@ -40,14 +40,15 @@ fn slow(rng: &mut Pcg64, shortest_ms: u64, longest_ms: u64) -> NodeFaults {
     NodeFaults { sync_delay_ms: rng.random_range(shortest_ms..=longest_ms), ..NodeFaults::default() }
 }
 
-/// A follower is started anew while the leader waits for one: so what it says about what it was sent counts at once. It is killed before
+/// A follower has missed something, and is started anew while the leader waits for one: so what it says about what it was sent counts at once. It is killed before
 /// its slow disk can have all that, the leader goes down, too, and those two meet that have it only if the first one waited.
 fn with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
     let slow = slow(rng, 100, 180);
     vec![
-        now(Aim::CutOff(Target::Bystander)),
         now(Aim::Spoil(Target::Companion, slow)),
         now(Aim::Kill(Target::Companion)),
+        // It misses what is settled, and then what is not.
+        after(millis(rng, 50..150), Aim::CutOff(Target::Bystander)),
         now(Aim::Start(Target::Companion)),
         now(Aim::AwaitWord(ELECTION_MS)),
         after(millis(rng, 20..100), Aim::Kill(Target::Companion)),
@@ -64,7 +65,7 @@ fn with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
 fn by_snapshot(rng: &mut Pcg64) -> Vec<ScriptStep> {
     vec![
         now(Aim::CutOff(Target::Companion)),
-        after(millis(rng, 700..1_400), Aim::Mend),
+        after(millis(rng, 1_000..1_700), Aim::Mend),
         now(Aim::Partition(Shape::FirstPair)),
         after(millis(rng, 200..500), Aim::Kill(Target::First)),
         now(Aim::Kill(Target::Companion)),
@@ -84,7 +85,7 @@ fn with_a_tail(rng: &mut Pcg64) -> Vec<ScriptStep> {
         now(Aim::Kill(Target::First)),
         now(Aim::Start(Target::First)),
         after(millis(rng, 50..200), Aim::Mend),
-        after(millis(rng, FEW_MS), Aim::Revive),
+        after(Duration::from_millis(500), Aim::Revive),
     ]
 }
 
@@ -120,7 +121,8 @@ fn too_late(rng: &mut Pcg64) -> Vec<ScriptStep> {
         now(Aim::CutOff(Target::First)),
         now(Aim::AwaitLeader(ELECTION_MS)),
         after(millis(rng, FEW_MS), Aim::Mend),
-        after(Duration::from_millis(300), Aim::Revive),
+        // It has to come back, and to be asked.
+        after(Duration::from_millis(700), Aim::Revive),
     ]
 }
 
