@@ -230,7 +230,7 @@ const ZAB: Table = &[
     ("zab-elect-by-id", append(5, "stale-candidate")),
     ("zab-serve-uncommitted-on-restart", append(3, "rejoin")),
     ("zab-snap-not-persisted", append(3, "rejoin").calm().with(FEWER_SNAPSHOTS)),
-    ("zab-log-hole", append(3, "lagging,one-follower")),
+    ("zab-log-hole", append(3, "rejoin")),
     ("zab-skip-sync-phase", append(3, "resync").crowded()),
     ("zab-old-epoch-proposal", append(3, "messages")),
     ("zab-quorum-half", append(5, "partition,one-follower")),

@@ -6,7 +6,7 @@
 //!   resync   a new leader ── its history ──> others: what if it does not arrive, or half of it stays?
 //! ```
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -16,14 +16,17 @@ use crate::nemesis::fault::{Aim, NodeFaults, ScriptStep, Shape, Target};
 
 /// An election among nodes of which one has a slow disk.
 const SLOW_ELECTION_MS: u64 = 2_000;
+/// Long enough that a follower no longer follows.
+const AWAY_MS: Range<u64> = 650..900;
 /// Longer than any story: what is held so long does not arrive.
 const HELD_MS: u64 = 6_000;
 
 /// A node comes back to a leader.
 pub(super) fn rejoin(rng: &mut Pcg64) -> (&'static str, Vec<ScriptStep>) {
-    match rng.random_range(0..3) {
+    match rng.random_range(0..4) {
         0 => ("rejoin with a slow disk", with_a_slow_disk(rng)),
-        1 => ("rejoin by snapshot", by_snapshot(rng)),
+        1 => ("rejoin and lead", and_leads(rng)),
+        2 => ("rejoin by snapshot", by_snapshot(rng)),
         _ => ("rejoin with a tail", with_a_tail(rng)),
     }
 }
@@ -40,16 +43,18 @@ fn slow(rng: &mut Pcg64, shortest_ms: u64, longest_ms: u64) -> NodeFaults {
     NodeFaults { sync_delay_ms: rng.random_range(shortest_ms..=longest_ms), ..NodeFaults::default() }
 }
 
-/// A follower has missed something, and is started anew while the leader waits for one: so what it says about what it was sent counts at once. It is killed before
-/// its slow disk can have all that, the leader goes down, too, and those two meet that have it only if the first one waited.
+/// A follower is away for so long, and comes back when the leader has just lost all the others: it misses what is settled, and then
+/// what is not.
+fn needed_at_once(away: Duration) -> [ScriptStep; 3] {
+    [now(Aim::CutOff(Target::Companion)), after(away, Aim::Mend), now(Aim::Partition(Shape::FirstPair))]
+}
+
+/// What a follower says about what it was sent counts at once, as the leader waits for it. It is killed before its slow disk can have
+/// all that, the leader goes down, too, and those two meet that have it only if the first one waited.
 fn with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    let slow = slow(rng, 100, 180);
-    vec![
-        now(Aim::Spoil(Target::Companion, slow)),
-        now(Aim::Kill(Target::Companion)),
-        // It misses what is settled, and then what is not.
-        after(millis(rng, 50..150), Aim::CutOff(Target::Bystander)),
-        now(Aim::Start(Target::Companion)),
+    let mut script = vec![now(Aim::Spoil(Target::Companion, slow(rng, 100, 180)))];
+    script.extend(needed_at_once(millis(rng, AWAY_MS)));
+    script.extend([
         now(Aim::AwaitWord(ELECTION_MS)),
         after(millis(rng, 20..100), Aim::Kill(Target::Companion)),
         now(Aim::Kill(Target::First)),
@@ -57,23 +62,36 @@ fn with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
         now(Aim::Start(Target::Companion)),
         now(Aim::AwaitLeader(SLOW_ELECTION_MS)),
         after(millis(rng, FEW_MS), Aim::Revive),
-    ]
+    ]);
+    script
 }
 
-/// A follower was away for long, and is brought up to date while the leader has nobody else. Then both go down, and the follower is
-/// back without the leader. Had it stored what it was sent?
+/// A follower that was brought up to date, also with what was not settled yet, is the one that must bring the third node up to date:
+/// with all of that?
+fn and_leads(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    let mut script = needed_at_once(millis(rng, AWAY_MS)).to_vec();
+    script.extend([
+        after(millis(rng, 200..450), Aim::Kill(Target::First)),
+        now(Aim::Mend),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, FEW_MS), Aim::Revive),
+    ]);
+    script
+}
+
+/// A follower that was away for long, and was brought up to date, goes down, as does the leader, and is back without it. Had it stored
+/// what it was sent?
 fn by_snapshot(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    vec![
-        now(Aim::CutOff(Target::Companion)),
-        after(millis(rng, 1_000..1_700), Aim::Mend),
-        now(Aim::Partition(Shape::FirstPair)),
+    let mut script = needed_at_once(millis(rng, 1_000..1_700)).to_vec();
+    script.extend([
         after(millis(rng, 200..500), Aim::Kill(Target::First)),
         now(Aim::Kill(Target::Companion)),
         now(Aim::Mend),
         now(Aim::Start(Target::Companion)),
         now(Aim::AwaitLeader(ELECTION_MS)),
         after(millis(rng, FEW_MS), Aim::Revive),
-    ]
+    ]);
+    script
 }
 
 /// The leader is cut off, and gathers what comes to nothing; it is started anew, and follows the next one. What of that tail does it
@@ -154,7 +172,7 @@ mod tests {
     fn every_story_is_told() {
         let mut rng = Pcg64::seed_from_u64(1);
         let names: BTreeSet<_> = (0..100).flat_map(|_| [rejoin(&mut rng).0, resync(&mut rng).0]).collect();
-        assert_eq!(names.len(), 5);
+        assert_eq!(names.len(), 6);
     }
 
     /// The one that is asked to remember is struck, and back before the leader is.
