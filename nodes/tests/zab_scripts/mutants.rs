@@ -195,7 +195,7 @@ fn skip_sync_phase_keeps_what_it_delivered() {
     for mutant in both(mutants::SKIP_SYNC_PHASE) {
         let mut cluster = Cluster::elected(3, mutant);
         cluster.isolate(3);
-        cluster.ask(3, put(5));
+        assert_eq!(cluster.answer(3, put(5)), None);
         cluster.crash(3);
         cluster.cut.clear();
         cluster.stopped = |message| matches!(message, Message::Diff(_));

@@ -14,7 +14,7 @@ use rand_pcg::Pcg64;
 use super::{ELECTION_MS, FEW_MS, after, millis, now};
 use crate::nemesis::fault::{Aim, NodeFaults, ScriptStep, Shape, Target};
 
-/// An election among nodes of which one has a slow disk.
+/// An election that takes long: after a disk that is slow, or a leader that only falls silent.
 const SLOW_ELECTION_MS: u64 = 2_000;
 /// Long enough that a follower no longer follows.
 const AWAY_MS: Range<u64> = 650..900;
@@ -126,21 +126,21 @@ fn half_written(rng: &mut Pcg64) -> Vec<ScriptStep> {
     ]
 }
 
-/// The leader has a tail of its own when it goes down, and leads again; but what it sends of that does not arrive. When it leads, or
-/// could have for long, it is cut off, and the others have to do without it. Did it take that tail for more than it was?
+/// All are apart for so long that nobody leads, and the one that led has a tail of its own; so it leads again, but what it sends of that
+/// does not arrive. When it leads, or could have for long, it is cut off, and the others have to do without. Did it take that tail for
+/// more than it was?
 fn too_late(rng: &mut Pcg64) -> Vec<ScriptStep> {
     vec![
-        now(Aim::Partition(Shape::Leader)),
-        after(millis(rng, 100..220), Aim::Kill(Target::First)),
-        now(Aim::Mend),
+        now(Aim::CutOff(Target::First)),
+        now(Aim::CutOff(Target::Companion)),
+        after(millis(rng, AWAY_MS), Aim::Mend),
         now(Aim::HoldKind("diff", HELD_MS, Target::First)),
-        now(Aim::Start(Target::First)),
         now(Aim::AwaitLeader(ELECTION_MS)),
         now(Aim::CutOff(Target::First)),
-        now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::AwaitLeader(SLOW_ELECTION_MS)),
         after(millis(rng, FEW_MS), Aim::Mend),
         // It has to come back, and to be asked.
-        after(Duration::from_millis(700), Aim::Revive),
+        after(Duration::from_millis(700), Aim::Mend),
     ]
 }
 
