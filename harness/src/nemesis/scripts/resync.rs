@@ -126,16 +126,18 @@ fn half_written(rng: &mut Pcg64) -> Vec<ScriptStep> {
     ]
 }
 
-/// All are apart for so long that nobody leads, and the one that led has a tail of its own; so it leads again, but what it sends of that
-/// does not arrive. When it leads, or could have for long, it is cut off, and the others have to do without. Did it take that tail for
+/// All are apart for so long that nobody leads, and the one that led has a tail of its own; so it leads again when it meets another one,
+/// but what it sends of that does not arrive. When it leads, or could have for long, it is cut off, and the others have to do without. Did it take that tail for
 /// more than it was?
 fn too_late(rng: &mut Pcg64) -> Vec<ScriptStep> {
     vec![
         now(Aim::CutOff(Target::First)),
         now(Aim::CutOff(Target::Companion)),
-        after(millis(rng, AWAY_MS), Aim::Mend),
+        after(millis(rng, 750..950), Aim::Mend),
+        now(Aim::Partition(Shape::FirstPair)),
         now(Aim::HoldKind("diff", HELD_MS, Target::First)),
         now(Aim::AwaitLeader(ELECTION_MS)),
+        now(Aim::Mend),
         now(Aim::CutOff(Target::First)),
         now(Aim::AwaitLeader(SLOW_ELECTION_MS)),
         after(millis(rng, FEW_MS), Aim::Mend),
