@@ -38,7 +38,7 @@ pub struct Lane {
 const GAP_MS: Range<u64> = 300..1_200;
 
 /// How long the same kinds of a mix take turns: some stories long.
-const CHAPTER: Duration = Duration::from_secs(10);
+const CHAPTER: Duration = Duration::from_secs(8);
 
 /// One chapter of a mix in so many has every kind.
 const ALL_ONE_IN: u32 = 4;
@@ -60,15 +60,13 @@ fn cast(kinds: &[NemesisKind], rng: &mut Pcg64) -> Vec<NemesisKind> {
     if kinds.len() <= FEW || rng.random_ratio(1, ALL_ONE_IN) {
         return kinds.to_vec();
     }
-    let toppling: Vec<_> = kinds.iter().copied().filter(|kind| kind.topples_leaders()).collect();
-    let first = toppling.choose_weighted(rng, |kind| kind.turns()).ok().copied();
-    let mut few: Vec<_> = first.into_iter().collect();
     let wanted = rng.random_range(1..=FEW);
+    let mut few: Vec<NemesisKind> = Vec::new();
     while few.len() < wanted {
-        let kind = kinds[rng.random_range(0..kinds.len())];
-        if !few.contains(&kind) {
-            few.push(kind);
-        }
+        let fits = |kind: &NemesisKind| !few.contains(kind) && (!few.is_empty() || kind.topples_leaders());
+        let left: Vec<_> = kinds.iter().copied().filter(fits).collect();
+        let Ok(kind) = left.choose_weighted(rng, |kind| kind.turns()) else { return kinds.to_vec() };
+        few.push(*kind);
     }
     few.sort_unstable();
     few

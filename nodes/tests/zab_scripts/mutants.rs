@@ -71,6 +71,23 @@ fn new_leader_is_acknowledged_before_the_disk_has_the_history() {
     }
 }
 
+/// A leader without a quorum sends a follower that comes back what it missed, and what is outstanding behind it.
+#[test]
+fn an_early_acknowledgement_answers_what_only_the_leader_has() {
+    for mutant in both(mutants::NEW_LEADER_ACK_BEFORE_SYNC) {
+        let mut cluster = Cluster::elected(3, mutant);
+        cluster.crash(1);
+        assert_eq!(cluster.answer(3, put(1)), Some(Reply::Answer(Answer::Done)));
+        cluster.isolate(2);
+        let outstanding = cluster.ask(3, put(2));
+        cluster.start(1);
+        cluster.node(1).slow_disk = true;
+        cluster.run(100);
+        assert_eq!(cluster.reply(outstanding), mutant.map(|_| Reply::Answer(Answer::Done)));
+        assert_eq!(fired(&cluster, 1), mutant.is_some());
+    }
+}
+
 #[test]
 fn epoch_before_history_writes_the_epoch_first() {
     for mutant in both(mutants::EPOCH_BEFORE_HISTORY) {
@@ -169,6 +186,29 @@ fn skip_sync_phase_leads_before_anybody_is_synchronized() {
         cluster.run(150);
         assert_eq!(cluster.leaders() == [3], mutant.is_some());
         assert_eq!(fired(&cluster, 3), mutant.is_some());
+    }
+}
+
+/// It leads again with a tail that reaches nobody, and delivers it. The others go on without; it follows them, and still shows it.
+#[test]
+fn skip_sync_phase_keeps_what_it_delivered() {
+    for mutant in both(mutants::SKIP_SYNC_PHASE) {
+        let mut cluster = Cluster::elected(3, mutant);
+        cluster.isolate(3);
+        assert_eq!(cluster.answer(3, put(5)), None);
+        cluster.crash(3);
+        cluster.cut.clear();
+        cluster.stopped = |message| matches!(message, Message::Diff(_));
+        cluster.start(3);
+        cluster.run(450);
+        assert_eq!(cluster.core(3).status().applied, u64::from(mutant.is_some()));
+        cluster.isolate(3);
+        cluster.stopped = |_| false;
+        cluster.run(1000);
+        cluster.cut.clear();
+        cluster.run(1000);
+        let shown = if mutant.is_some() { Value::Int(5) } else { Value::Nil };
+        assert_eq!(cluster.answer(3, read()), Some(Reply::Value(shown)));
     }
 }
 

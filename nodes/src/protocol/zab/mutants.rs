@@ -75,7 +75,8 @@ pub const NEW_LEADER_ACK_BEFORE_SYNC: Mutant = mutant(
     [
         "a follower acknowledges NEWLEADER before the history that it was sent is durable",
         "history and epoch durable, then ACK-LD (DSN 2011, step f.2.1)",
-        "committed transactions lost, when followers die right after the synchronization",
+        "committed transactions lost, when a follower dies right after it came back to a leader that waited for one. What was there \
+         before the epoch is safe: every answer waits for a later transaction, which is durable at a quorum only behind all before it",
         "ZOOKEEPER-3911, -3023, -4646, -4685, -4785",
     ],
 );
@@ -159,7 +160,8 @@ pub const SKIP_SYNC_PHASE: Mutant = mutant(
     [
         "a leader broadcasts, and takes its history for committed, before a quorum acknowledged NEWLEADER",
         "the barrier of phase 2 (DSN 2011, step l.2.2)",
-        "lost writes; reads of what is lost later",
+        "servers that differ: who led so, and lives on, keeps what it delivered. Answers are safe: they wait for a later transaction, \
+         which a quorum takes only behind the whole history",
         "DSN 2011, section IV-A",
     ],
 );
