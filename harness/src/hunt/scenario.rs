@@ -60,6 +60,8 @@ const PATIENT: &[&str] = &["--election-timeout-ms", "600"];
 /// What was lost is sent again soon: for stories in which that must happen while a leader does not know yet that it was replaced.
 const BRISK: &[&str] = &["--heartbeat-ms", "25"];
 
+/// What nodes disagree about is still asked for when they are all back.
+const LASTING_KEYS: &[&str] = &["--ops-per-key", "2000"];
 /// The next leader is found well before the one that was cut off gives up.
 const OVERLAP: &[&str] = &["--heartbeat-ms", "20", "--election-timeout-ms", "500"];
 
@@ -247,7 +249,7 @@ const ZAB: Table = &[
     ("zab-serve-uncommitted-on-restart", append(3, "rejoin")),
     ("zab-snap-not-persisted", append(3, "rejoin").calm().with(FEWER_SNAPSHOTS)),
     ("zab-log-hole", append(3, "rejoin")),
-    ("zab-skip-sync-phase", append(3, "resync").crowded()),
+    ("zab-skip-sync-phase", append(3, "resync").patient().with(LASTING_KEYS)),
     ("zab-old-epoch-proposal", append(3, "messages")),
     ("zab-quorum-half", append(5, "partition,one-follower")),
     ("zab-reply-at-ack", append(5, "leader-cut")),
