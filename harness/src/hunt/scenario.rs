@@ -249,7 +249,7 @@ const ZAB: Table = &[
     ("zab-serve-uncommitted-on-restart", append(3, "rejoin")),
     ("zab-snap-not-persisted", append(3, "rejoin").calm().with(FEWER_SNAPSHOTS)),
     ("zab-log-hole", append(3, "rejoin")),
-    ("zab-skip-sync-phase", append(3, "resync").patient().with(LASTING_KEYS)),
+    ("zab-skip-sync-phase", append(3, "resync").sparse().with(LASTING_KEYS)),
     ("zab-old-epoch-proposal", append(3, "messages")),
     ("zab-quorum-half", append(5, "partition,one-follower")),
     ("zab-reply-at-ack", append(5, "leader-cut")),
