@@ -160,7 +160,7 @@ pub fn message_relay(network: &Network, plan: &NetworkPlan, system: &dyn System)
         targets: (1..=plan.nodes).map(target).collect(),
         kinds: system.message_kinds(),
         in_order: system.is_in_order(),
-        is_word: system.is_word(),
+        part: system.part(),
         seed: plan.seed,
     };
     Relay::start(&plan, network.links().clone()).context("cannot make the message relay")

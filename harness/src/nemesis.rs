@@ -75,8 +75,12 @@ pub enum NemesisKind {
     VoterBounce,
     /// Two candidates that do not see each other ask one voter in the same term, and it is killed between the two.
     TwoCandidates,
-    /// Votes come late: when a candidate stands again; or when it has asked for them more than once.
+    /// Votes come late: when a candidate stands again.
     LateVotes,
+    /// Votes come late: when a candidate has asked for them more than once.
+    AskedTwice,
+    /// What a leader said before it fell silent comes when its successor is just gone.
+    LastWords,
     /// A voter gives its word to one candidate, is killed, helps another leader for a while, and comes back to the first.
     TakenBack,
     /// A failing disk: the node ends at its next sync.
@@ -131,7 +135,7 @@ const fn entry(kind: NemesisKind, name: &'static str, number: Option<&'static st
     Entry { kind, name, number, hand, turns }
 }
 
-const CATALOGUE: [Entry; 39] = [
+const CATALOGUE: [Entry; 41] = [
     entry(NemesisKind::Partition, "partition", None, Hand::Network, 4),
     entry(NemesisKind::LeaderCut, "leader-cut", Some("n1"), Hand::Network, 4),
     entry(NemesisKind::Bridge, "bridge", Some("n3"), Hand::Network, 2),
@@ -161,6 +165,8 @@ const CATALOGUE: [Entry; 39] = [
     entry(NemesisKind::VoterBounce, "voter-bounce", Some("n9"), Hand::Process, 2),
     entry(NemesisKind::TwoCandidates, "two-candidates", None, Hand::Network, 1),
     entry(NemesisKind::LateVotes, "late-votes", None, Hand::Network, 1),
+    entry(NemesisKind::AskedTwice, "asked-twice", None, Hand::Network, 1),
+    entry(NemesisKind::LastWords, "last-words", None, Hand::Network, 1),
     entry(NemesisKind::TakenBack, "taken-back", None, Hand::Network, 1),
     entry(NemesisKind::DiskError, "disk-error", None, Hand::Process, 0),
     entry(NemesisKind::Wipe, "wipe", None, Hand::Network, 0),
@@ -224,6 +230,8 @@ impl NemesisKind {
                 | Self::FigureEight
                 | Self::TwoCandidates
                 | Self::LateVotes
+                | Self::AskedTwice
+                | Self::LastWords
                 | Self::TakenBack
         )
     }
@@ -289,6 +297,7 @@ impl NemesisKind {
                 | Self::VoterBounce
                 | Self::TwoCandidates
                 | Self::LateVotes
+                | Self::LastWords
                 | Self::TakenBack
         )
     }

@@ -17,6 +17,7 @@ use workloads::client::{AnyClient, ClientError, NodeStatus};
 use crate::{
     config::{NetworkKind, RunConfig, SystemKind},
     nemesis::NemesisKind,
+    network::relay::Part,
 };
 
 mod etcd;
@@ -104,9 +105,9 @@ pub trait System: Send + Sync {
         false
     }
 
-    /// Tells whether a message gives a word that its sender must remember.
-    fn is_word(&self) -> fn(&[u8]) -> bool {
-        |_| false
+    /// Tells what part a message has in an election.
+    fn part(&self) -> fn(&[u8]) -> Option<Part> {
+        |_| None
     }
 
     /// The shortest election timeout, milliseconds.

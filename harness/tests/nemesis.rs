@@ -15,7 +15,11 @@ use trueline::{
     cluster::{Cluster, ClusterPaths, ClusterPlan},
     conduct::message_relay,
     nemesis::fault::{NodeFaults, Step},
-    network::{Kind, Network, NetworkPlan, links::Endpoint::Node, relay::MessageRule},
+    network::{
+        Kind, Network, NetworkPlan,
+        links::Endpoint::Node,
+        relay::{MessageRule, Part},
+    },
     system::system,
 };
 use wait::wait_for;
@@ -239,7 +243,7 @@ fn votes_are_overheard_and_pre_votes_are_not() {
         let next = async {
             loop {
                 match heard.recv().await {
-                    Ok(message) if message.is_word => return message,
+                    Ok(message) if message.part == Some(Part::Gives) => return message,
                     Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
                     Err(error) => panic!("{error}"),
                 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use trueline::network::{
     links::{Endpoint::Node, LinkRule, LinkTable},
-    relay::{Heard, MessageRule, Relay, RelayPlan},
+    relay::{Heard, MessageRule, Part, Relay, RelayPlan},
 };
 
 /// Longer than anything here takes; reaching it is a failure.
@@ -50,7 +50,7 @@ impl Lab {
             targets: vec![nobody, server.local_addr().unwrap()],
             kinds: KINDS,
             in_order,
-            is_word: |body| body.first() == Some(&VOTE),
+            part: |body| (body.first() == Some(&VOTE)).then_some(Part::Gives),
             seed: 1,
         };
         let relay = Relay::start(&plan, links.clone()).unwrap();
@@ -121,8 +121,8 @@ async fn messages_pass_and_are_overheard() {
     let (mut near, mut far) = lab.connect().await;
     send(&mut near, [(APPEND, 1), (VOTE, 2)]).await;
     assert_eq!(receive_all(&mut far, 2).await, [(APPEND, 1), (VOTE, 2)]);
-    assert_eq!(heard.recv().await, Ok(Heard { from: 1, to: 2, kind: APPEND, is_word: false }));
-    assert_eq!(heard.recv().await, Ok(Heard { from: 1, to: 2, kind: VOTE, is_word: true }));
+    assert_eq!(heard.recv().await, Ok(Heard { from: 1, to: 2, kind: APPEND, part: None }));
+    assert_eq!(heard.recv().await, Ok(Heard { from: 1, to: 2, kind: VOTE, part: Some(Part::Gives) }));
     // A body of a mebibyte comes in many pieces.
     let long = (APPEND, "x".repeat(1 << 20));
     let mut bytes = Vec::new();

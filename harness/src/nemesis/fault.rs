@@ -260,6 +260,8 @@ pub struct Poll {
     pub questions: u64,
     /// The questions of these do not come at all, unless none may be lost: they vote, and do not stand.
     pub silent: Target,
+    /// Of these, the questions whether they could win come, but not those that follow: they stand, and are not voted for.
+    pub unheard: Option<Target>,
     /// So late does a word come, overtaken by other messages.
     pub words: u64,
     /// Only words that are meant for these.
@@ -429,7 +431,10 @@ pub fn resolve(aim: Aim, scene: &Scene, pick: u64) -> Option<Step> {
             Step::Garble(garble::lose(scene.telling_kinds[0], percent, &targets(target)))
         }
         Aim::Twice(percent, target) if !scene.in_order => Step::Garble(garble::echo(percent, scene, &targets(target))),
-        Aim::Poll(poll) => Step::Garble(garble::poll(poll, &targets(poll.silent), &targets(poll.words_to), scene)),
+        Aim::Poll(poll) => Step::Garble({
+            let unheard = poll.unheard.map(targets).unwrap_or_default();
+            garble::poll(poll, [targets(poll.silent), unheard, targets(poll.words_to)], scene)
+        }),
         Aim::LateKind(kind, percent) if scene.message_kinds.contains(&kind) => {
             Step::Garble(vec![garble::late_kind(kind, percent, scene)])
         }

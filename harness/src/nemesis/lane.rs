@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cluster::{Cluster, ClusterError},
     monitor::Monitor,
-    network::relay::{Heard, Relay},
+    network::relay::{Heard, Part, Relay},
     stop::wait_until,
 };
 
@@ -99,7 +99,7 @@ impl LaneContext {
         let listen = async {
             loop {
                 match heard.recv().await {
-                    Ok(message) if message.is_word => return Some((message.from, message.to)),
+                    Ok(message) if message.part == Some(Part::Gives) => return Some((message.from, message.to)),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 }
@@ -124,6 +124,8 @@ impl LaneContext {
 
 /// How long a fault that is meant for the leader waits for one.
 const LEADER_WAIT: Duration = Duration::from_millis(600);
+/// How long a lane leaves everything alone after a fault that took longer than planned: the nodes are to agree again before the next.
+const REST: Duration = Duration::from_millis(300);
 /// How often it is looked whether there is one.
 const LEADER_LOOK: Duration = Duration::from_millis(10);
 
@@ -137,11 +139,13 @@ pub async fn run(
     start: Instant,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ClusterError> {
+    let mut rested = start;
     for planned in lane.faults {
-        if !wait_until(start + planned.at, &mut stop).await {
+        if !wait_until(rested.max(start + planned.at), &mut stop).await {
             return Ok(());
         }
         inflict(&planned.fault, &context, &mut stop).await?;
+        rested = Instant::now() + REST;
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub struct Lane {
 }
 
 /// How long everything is left alone between two faults of a lane, milliseconds.
-const GAP_MS: Range<u64> = 300..1_200;
+const GAP_MS: Range<u64> = 200..800;
 
 /// How long the same kinds of a mix take turns: some stories long.
 const CHAPTER: Duration = Duration::from_secs(8);

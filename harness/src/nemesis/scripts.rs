@@ -100,6 +100,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::VoterBounce => (named(kind), voter_bounce(rng)),
         NemesisKind::TwoCandidates => (named(kind), words::two_candidates(rng)),
         NemesisKind::LateVotes => (named(kind), words::late_votes(rng)),
+        NemesisKind::AskedTwice => (named(kind), words::asked_twice(rng)),
         NemesisKind::TakenBack => (named(kind), words::taken_back(rng)),
         NemesisKind::DiskError => (named(kind), disk_error(rng, down)),
         NemesisKind::Wipe => (named(kind), wipe(rng, down)),
@@ -111,7 +112,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::Clock => (named(kind), clocks(rng, hold, true)),
         NemesisKind::WallClock if rng.random_bool(0.6) => (named(kind), set_back(rng, hold)),
         NemesisKind::WallClock => (named(kind), clocks(rng, hold, false)),
-        NemesisKind::Messages if rng.random_bool(0.2) => (format!("{kind} of an old leader"), old_leader(rng)),
+        NemesisKind::LastWords => (named(kind), last_words(rng)),
         NemesisKind::Messages => (named(kind), cut_for(Aim::Garble, hold + hold / 2)),
         NemesisKind::MuteAnswers => {
             let target = choose(rng, &[Target::Leader, Target::Follower, Target::Majority, Target::All]);
@@ -424,7 +425,7 @@ fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
 
 /// The leader falls silent, and what it said last arrives when the next one has led for a while and is just gone: so nobody repairs what
 /// it may do. Then the first leader and those who heard it are among themselves.
-fn old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
+fn last_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
     // Longer than an election, shorter than a silence that breaks connections.
     let late = 1_800;
     let lead = rng.random_range(50..=150);

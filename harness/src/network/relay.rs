@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     runtime::Handle,
     sync::broadcast,
@@ -58,10 +59,20 @@ pub struct RelayPlan {
     pub kinds: &'static [&'static str],
     /// Messages of one link stay in order, and none is lost alone or doubled.
     pub in_order: bool,
-    /// Whether a message gives a word that its sender must remember: a vote, a promise.
-    pub is_word: fn(&[u8]) -> bool,
+    /// What part a message has in an election, if any.
+    pub part: fn(&[u8]) -> Option<Part>,
     /// What all random choices come from.
     pub seed: u64,
+}
+
+/// What part a message has in an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// It asks for a word.
+    Asks,
+    /// It gives one, which its sender must remember: a vote, a promise.
+    Gives,
 }
 
 /// A message that passed.
@@ -73,8 +84,8 @@ pub struct Heard {
     pub to: u32,
     /// Its kind's place among the kinds.
     pub kind: u8,
-    /// Whether it gives a word.
-    pub is_word: bool,
+    /// Its part in an election, if any.
+    pub part: Option<Part>,
 }
 
 /// What all connections share.
@@ -84,7 +95,7 @@ struct Shared {
     rules: Rules,
     heard: broadcast::Sender<Heard>,
     in_order: bool,
-    is_word: fn(&[u8]) -> bool,
+    part: fn(&[u8]) -> Option<Part>,
     dial_from: Option<IpAddr>,
     seed: u64,
 }
@@ -114,7 +125,7 @@ impl Relay {
             rules: Rules::new(plan.kinds, plan.in_order),
             heard,
             in_order: plan.in_order,
-            is_word: plan.is_word,
+            part: plan.part,
             dial_from: plan.dial_from,
             seed: plan.seed,
         });

@@ -20,6 +20,7 @@ use super::{AgreedFuture, MissingBinary, NodePlace, StatusFuture, System, given}
 use crate::{
     config::{NodeOptions, Reads, RunConfig},
     nemesis::NemesisKind,
+    network::relay::Part,
 };
 
 /// `trueline node`, or another build of it.
@@ -157,11 +158,19 @@ impl System for Native {
         self.protocol == ProtocolKind::Zab
     }
 
-    fn is_word(&self) -> fn(&[u8]) -> bool {
+    fn part(&self) -> fn(&[u8]) -> Option<Part> {
         match self.protocol {
-            ProtocolKind::Raft => is_vote,
-            ProtocolKind::MultiPaxos => |body| is_kind(MultiPaxos::MESSAGE_KINDS, "promise", body),
-            ProtocolKind::Zab => |body| is_kind(Zab::MESSAGE_KINDS, "ack-epoch", body),
+            ProtocolKind::Raft => part_in_vote,
+            ProtocolKind::MultiPaxos => |body| match kind_of(MultiPaxos::MESSAGE_KINDS, body) {
+                Some("prepare") => Some(Part::Asks),
+                Some("promise") => Some(Part::Gives),
+                _ => None,
+            },
+            ProtocolKind::Zab => |body| match kind_of(Zab::MESSAGE_KINDS, body) {
+                Some("follower-info") => Some(Part::Asks),
+                Some("ack-epoch") => Some(Part::Gives),
+                _ => None,
+            },
         }
     }
 
@@ -182,33 +191,43 @@ fn numbers(numbers: impl Iterator<Item = u32>) -> String {
     numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
 }
 
-/// A vote that was granted, and not only the answer that one would be.
-fn is_vote(body: &[u8]) -> bool {
-    matches!(decode(body), Ok(Message::VoteReply(reply)) if reply.granted && !reply.pre)
+/// A vote that is asked for or granted, and not only the question whether one would be.
+fn part_in_vote(body: &[u8]) -> Option<Part> {
+    match decode(body) {
+        Ok(Message::RequestVote(request)) if !request.pre => Some(Part::Asks),
+        Ok(Message::VoteReply(reply)) if reply.granted && !reply.pre => Some(Part::Gives),
+        _ => None,
+    }
 }
 
-/// Whether a message is of the kind with this name.
-fn is_kind(kinds: &[&str], name: &str, body: &[u8]) -> bool {
-    body.first().and_then(|kind| kinds.get(usize::from(*kind))).is_some_and(|kind| *kind == name)
+/// The name of a message's kind.
+fn kind_of(kinds: &[&'static str], body: &[u8]) -> Option<&'static str> {
+    body.first().and_then(|kind| kinds.get(usize::from(*kind))).copied()
 }
 
 #[cfg(test)]
 mod tests {
-    use nodes::protocol::raft::{Term, VoteReply};
+    use nodes::protocol::raft::{LogIndex, RequestVote, Term, VoteReply};
 
     use super::*;
 
-    fn vote(pre: bool, granted: bool) -> Vec<u8> {
-        let reply = VoteReply { pre, term: Term(3), asked: Term(3), granted };
+    fn body(message: &Message) -> Vec<u8> {
         let mut frame = Vec::new();
-        nodes::server::frame::put_frame(&mut frame, &Message::VoteReply(reply)).unwrap();
+        nodes::server::frame::put_frame(&mut frame, message).unwrap();
         frame.split_off(nodes::server::frame::FRAME_HEADER_BYTES)
     }
 
     #[test]
-    fn a_vote_that_was_granted_is_a_word() {
-        assert!(is_vote(&vote(false, true)));
-        assert!(!is_vote(&vote(true, true)) && !is_vote(&vote(false, false)) && !is_vote(&[]));
+    fn votes_that_count_have_a_part_in_the_election() {
+        let reply = |pre, granted| body(&Message::VoteReply(VoteReply { pre, term: Term(3), asked: Term(3), granted }));
+        assert_eq!(part_in_vote(&reply(false, true)), Some(Part::Gives));
+        assert!([reply(true, true), reply(false, false), vec![]].iter().all(|body| part_in_vote(body).is_none()));
+        let (last_index, last_term) = (LogIndex(7), Term(2));
+        let request = |pre| {
+            body(&Message::RequestVote(RequestVote { pre, term: Term(3), last_index, last_term, transfer: false }))
+        };
+        assert_eq!(part_in_vote(&request(false)), Some(Part::Asks));
+        assert_eq!(part_in_vote(&request(true)), None);
     }
 
     #[test]
@@ -232,9 +251,13 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_their_place() {
-        assert!(MultiPaxos::MESSAGE_KINDS.contains(&"promise"));
-        assert!(Zab::MESSAGE_KINDS.contains(&"ack-epoch"));
-        assert!(is_kind(&["a", "b"], "b", &[1, 7]));
-        assert!(!is_kind(&["a", "b"], "b", &[0, 1]) && !is_kind(&["a"], "a", &[]) && !is_kind(&["a"], "a", &[9]));
+        for kind in ["prepare", "promise"] {
+            assert!(MultiPaxos::MESSAGE_KINDS.contains(&kind));
+        }
+        for kind in ["follower-info", "ack-epoch"] {
+            assert!(Zab::MESSAGE_KINDS.contains(&kind));
+        }
+        assert_eq!(kind_of(&["a", "b"], &[1, 7]), Some("b"));
+        assert_eq!((kind_of(&["a"], &[]), kind_of(&["a"], &[9])), (None, None));
     }
 }

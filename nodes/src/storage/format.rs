@@ -284,10 +284,10 @@ fn is_end(payload: &[u8], generation: u64, records: usize) -> bool {
         && payload[8..] == (records as u64).to_le_bytes()
 }
 
-/// The bad record at `at` as it would be if nothing were wrong with it, its missing bytes zeros, and where the next one begins. None if
-/// too little of it is there, or if it is no plain record. For mutants that check no checksum.
-#[must_use]
-pub fn completed(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
+/// The bad record at `at` as it would be if nothing were wrong with it, its missing bytes zeros, and where the next one begins; of its
+/// payload only so many bytes as a reader that minds nothing makes `used` of. None if too little of it is there, if it is no plain record,
+/// or if it cannot be read. For mutants that check no checksum.
+pub fn completed(bytes: &[u8], at: usize, used: impl Fn(&[u8]) -> Option<usize>) -> Option<(Vec<u8>, usize)> {
     let rest = bytes.get(at..).filter(|rest| rest.len() > RECORD_HEADER_BYTES && rest[8] == KIND_RECORD)?;
     let len = u32::from_le_bytes(rest[..4].try_into().expect("four bytes")) as usize;
     if len == 0 || len > COMPLETED_BYTES_MAX {
@@ -296,6 +296,10 @@ pub fn completed(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
     let present = rest.len().min(8 + len);
     let mut record = rest[..present].to_vec();
     record.resize(8 + len, 0);
+    let used = RECORD_HEADER_BYTES + used(&record[RECORD_HEADER_BYTES..])?;
+    record.truncate(used);
+    let len = u32::try_from(used - 8).expect("no more than the record had");
+    record[..4].copy_from_slice(&len.to_le_bytes());
     let crc = checksum(&record[..4], &record[8..]).to_le_bytes();
     record[4..8].copy_from_slice(&crc);
     Some((record, at + present))

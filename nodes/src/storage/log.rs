@@ -350,8 +350,7 @@ fn accept_torn<R: DeserializeOwned>(bytes: &mut Vec<u8>, segment: SegmentId, pat
     let mut accepted = 0;
     // Each turn makes one more record good.
     while let Ok(format::Scan { torn: Some(_), good_bytes, .. }) = format::scan_segment(bytes, segment)
-        && let Some((record, next)) = format::completed(bytes, good_bytes)
-        && decode::<R>(&record[format::RECORD_HEADER_BYTES..], path).is_ok()
+        && let Some((record, next)) = format::completed(bytes, good_bytes, used::<R>)
     {
         bytes.splice(good_bytes..next, record);
         accepted += 1;
@@ -360,6 +359,11 @@ fn accept_torn<R: DeserializeOwned>(bytes: &mut Vec<u8>, segment: SegmentId, pat
         fs::write(path, &*bytes).map_err(StorageError::io("rewrite", path))?;
     }
     Ok(accepted)
+}
+
+/// How many bytes of a payload its record takes, if it can be decoded.
+fn used<R: DeserializeOwned>(payload: &[u8]) -> Option<usize> {
+    postcard::take_from_bytes::<R>(payload).ok().map(|(_, rest)| payload.len() - rest.len())
 }
 
 fn decode<R: DeserializeOwned>(payload: &[u8], path: &Path) -> Result<R, StorageError> {

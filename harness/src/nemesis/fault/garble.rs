@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::{Late, NodeNumber, Poll, Scene, followers, leader_or_any};
-use crate::network::relay::MessageRule;
+use crate::network::relay::{MessageRule, Part};
 
 /// Rules of one fault, at most.
 const RULES_MAX: u32 = 3;
@@ -53,11 +53,11 @@ pub(super) fn hold(kind: Option<&str>, ms: u64, from: &[NodeNumber]) -> Vec<Mess
 
 /// Questions for votes are late, so that two candidates who ask one after the other ask in one term; or lost; and words are late. None
 /// where nobody knows what a question is.
-pub(super) fn poll(poll: Poll, silent: &[NodeNumber], words_to: &[NodeNumber], scene: &Scene) -> Vec<MessageRule> {
+pub(super) fn poll(poll: Poll, [silent, unheard, words_to]: [Vec<NodeNumber>; 3], scene: &Scene) -> Vec<MessageRule> {
     let ms = scene.election_timeout_ms * poll.words / 100;
     let word = |to: &NodeNumber| MessageRule {
         to: Some(*to),
-        words: true,
+        part: Some(Part::Gives),
         late_percent: 100,
         delay_ms: [ms; 2],
         overtakable: !scene.in_order,
@@ -67,7 +67,8 @@ pub(super) fn poll(poll: Poll, silent: &[NodeNumber], words_to: &[NodeNumber], s
         return Vec::new();
     };
     let lost = |from: &NodeNumber| MessageRule { from: Some(*from), drop_percent: 100, ..question.clone() };
-    let mut rules: Vec<_> = silent.iter().map(lost).collect();
+    let ignored = |from: &NodeNumber| MessageRule { part: Some(Part::Asks), ..lost(from) };
+    let mut rules: Vec<_> = silent.iter().map(lost).chain(unheard.iter().map(ignored)).collect();
     rules.push(question.clone());
     if poll.words > 0 {
         rules.extend(words_to.iter().map(word));
@@ -225,16 +226,18 @@ mod tests {
     #[test]
     fn questions_are_slow_or_lost_and_words_to_some_are_slow() {
         let scene = Scene { telling_kinds: &["a", "b", "c", "question"], ..Scene::of(3) };
-        let slow = Poll { questions: 50, silent: Target::First, words: 200, words_to: Target::Chosen };
-        let rules = poll(slow, &[1], &[2], &scene);
-        let [lost, question, word] = &rules[..] else { panic!("{rules:?}") };
+        let (silent, unheard) = (Target::First, Some(Target::Chosen));
+        let slow = Poll { questions: 50, silent, unheard, words: 200, words_to: Target::Chosen };
+        let rules = poll(slow, [vec![1], vec![2], vec![2]], &scene);
+        let [lost, ignored, question, word] = &rules[..] else { panic!("{rules:?}") };
+        assert_eq!((ignored.from, ignored.part, ignored.drop_percent), (Some(2), Some(Part::Asks), 100));
         let of =
             |rule: &MessageRule| (rule.from, rule.kind.clone(), rule.drop_percent, rule.delay_ms, rule.overtakable);
         assert_eq!(of(lost), (Some(1), Some("question".into()), 100, [150; 2], false));
         assert_eq!(of(question), (None, Some("question".into()), 0, [150; 2], false));
-        assert_eq!((word.to, word.words, word.delay_ms, word.overtakable), (Some(2), true, [600; 2], true));
-        assert_eq!(poll(Poll { words: 0, ..slow }, &[], &[2], &scene).len(), 1);
-        assert!(poll(slow, &[1], &[2], &Scene::of(3)).is_empty());
+        assert_eq!((word.to, word.part, word.delay_ms, word.overtakable), (Some(2), Some(Part::Gives), [600; 2], true));
+        assert_eq!(poll(Poll { words: 0, ..slow }, [vec![], vec![], vec![2]], &scene).len(), 1);
+        assert!(poll(slow, [vec![1], vec![], vec![2]], &Scene::of(3)).is_empty());
     }
 
     #[test]

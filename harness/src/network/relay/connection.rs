@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Heard, Shared,
+    Heard, Part, Shared,
     frames::{Frame, Frames},
     rules::Fate,
 };
@@ -255,11 +255,11 @@ impl Traffic<'_> {
         let Link { shared, from, to, .. } = self.link;
         let body = self.frames.body(frame);
         let kind = body.first().copied().unwrap_or(u8::MAX);
-        let is_word = (shared.is_word)(body);
+        let part = (shared.part)(body);
         // Nobody may be listening.
-        let _ = shared.heard.send(Heard { from: *from, to: *to, kind, is_word });
+        let _ = shared.heard.send(Heard { from: *from, to: *to, kind, part });
         self.break_if_cut()?;
-        let fate = self.fate(kind, is_word);
+        let fate = self.fate(kind, part);
         let now = Instant::now();
         let counters = self.link.counters();
         match fate.copies {
@@ -287,14 +287,14 @@ impl Traffic<'_> {
     }
 
     /// What the link does to a message, and then what the rules do to it.
-    fn fate(&mut self, kind: u8, is_word: bool) -> Fate {
+    fn fate(&mut self, kind: u8, part: Option<Part>) -> Fate {
         let Link { shared, from, to, .. } = self.link;
         let mut rule = self.link.rule();
         if shared.in_order {
             rule = LinkRule { loss: 0.0, duplicate: 0.0, reorder: 0.0, ..rule };
         }
         let verdict = decide(&rule, &mut self.random);
-        let mut fate = shared.rules.fate(*from, *to, kind, is_word, &mut self.random);
+        let mut fate = shared.rules.fate(*from, *to, kind, part, &mut self.random);
         match verdict {
             Verdict::Drop => Fate::LOST,
             Verdict::Deliver { delay, copies, overtakable } => {

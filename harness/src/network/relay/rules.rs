@@ -8,6 +8,8 @@ use std::{
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use super::Part;
+
 /// What happens to messages of some links and kinds. The default fits every message and does nothing to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,9 +23,9 @@ pub struct MessageRule {
     /// Of this kind, or of any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Only those that give a word: a vote, a promise.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub words: bool,
+    /// Only those that ask for a word, or give one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// So many of a hundred are lost.
     pub drop_percent: u8,
     /// So many of a hundred of those that are not lost arrive twice, each copy late or not for itself.
@@ -81,14 +83,14 @@ impl Rules {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = rules.into();
     }
 
-    pub fn fate(&self, from: u32, to: u32, kind: u8, is_word: bool, rng: &mut impl Rng) -> Fate {
+    pub fn fate(&self, from: u32, to: u32, kind: u8, part: Option<Part>, rng: &mut impl Rng) -> Fate {
         let rules = Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner));
         let name = self.kinds.get(usize::from(kind));
         let fits = |rule: &&MessageRule| {
             rule.from.is_none_or(|node| node == from)
                 && rule.to.is_none_or(|node| node == to)
                 && rule.kind.as_deref().is_none_or(|kind| name.is_some_and(|name| *name == kind))
-                && (is_word || !rule.words)
+                && (rule.part.is_none() || rule.part == part)
         };
         rules.iter().find(fits).map_or(Fate::AT_ONCE, |rule| decide(rule, self.in_order, rng))
     }
@@ -129,7 +131,7 @@ mod tests {
 
     fn fates(rules: &Rules, from: u32, to: u32, kind: u8) -> Vec<Fate> {
         let mut rng = Pcg32::new(1, 2);
-        (0..1_000).map(|_| rules.fate(from, to, kind, false, &mut rng)).collect()
+        (0..1_000).map(|_| rules.fate(from, to, kind, None, &mut rng)).collect()
     }
 
     #[test]
@@ -149,11 +151,11 @@ mod tests {
 
     #[test]
     fn a_rule_for_words_leaves_other_messages_alone() {
-        let lost = MessageRule { words: true, drop_percent: 100, ..MessageRule::default() };
+        let lost = MessageRule { part: Some(Part::Gives), drop_percent: 100, ..MessageRule::default() };
         let rules = rules(false, &[lost]);
         let mut rng = Pcg32::new(1, 2);
-        assert_eq!(rules.fate(1, 2, 0, true, &mut rng), Fate::LOST);
-        assert_eq!(rules.fate(1, 2, 0, false, &mut rng), Fate::AT_ONCE);
+        assert_eq!(rules.fate(1, 2, 0, Some(Part::Gives), &mut rng), Fate::LOST);
+        assert_eq!(rules.fate(1, 2, 0, Some(Part::Asks), &mut rng), Fate::AT_ONCE);
     }
 
     #[test]
