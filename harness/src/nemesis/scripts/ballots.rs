@@ -134,7 +134,7 @@ pub(super) fn overruled(rng: &mut Pcg64) -> (String, Vec<ScriptStep>) {
 }
 
 /// A leader of whom one node never hears loses what only the other one has on disk. It starts again, sees that first node only, and leads
-/// anew: if in its old ballot, then what it says there now differs from what the other one heard.
+/// anew: if in its old ballot, then what it says there now differs from what the other one heard, who leads next without it.
 fn in_an_earlier_life(rng: &mut Pcg64) -> Vec<ScriptStep> {
     let slow = NodeFaults { sync_delay_ms: rng.random_range(40..=100), ..NodeFaults::default() };
     vec![
@@ -148,10 +148,10 @@ fn in_an_earlier_life(rng: &mut Pcg64) -> Vec<ScriptStep> {
         now(Aim::Start(Target::Next)),
         now(Aim::AwaitLeader(ELECTION_MS + HANDED_MS)),
         // Two syncs, at least, and what phase 1 brought up before.
-        after(millis(rng, 250..500), Aim::Mend),
-        after(millis(rng, 60..150), Aim::HandTo(Target::First)),
-        now(Aim::AwaitLeader(HANDED_MS)),
-        after(millis(rng, 150..300), Aim::Revive),
+        after(millis(rng, 250..500), Aim::Split(&[&[Target::First, Target::Others], &[Target::Next]])),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 150..300), Aim::Mend),
+        now(Aim::Revive),
     ]
 }
 
