@@ -15,6 +15,8 @@ use super::{
 };
 
 mod ballots;
+mod hardware;
+mod members;
 mod resync;
 mod tails;
 mod words;
@@ -42,8 +44,6 @@ const DOWN_MS: Range<u64> = 100..1_200;
 const FEW_MS: Range<u64> = 150..350;
 /// How long an election may take before a story goes on without one.
 const ELECTION_MS: u64 = 1_200;
-/// How long a leader that is no voter any more may take to be replaced.
-const SETTLE: Duration = Duration::from_millis(700);
 /// One packet in so many hundred is lost under [`NemesisKind::Loss`].
 const LOSS_PERCENT: u8 = 10;
 
@@ -93,33 +93,33 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::Power => {
             let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
             let mut script = vec![now(Aim::PowerOff(target))];
-            script.extend(power_returns(rng, target, down));
+            script.extend(hardware::power_returns(rng, target, down));
             (aimed(kind, target), script)
         }
-        NemesisKind::Torn => torn(rng, down),
-        NemesisKind::VoterBounce => (named(kind), voter_bounce(rng)),
+        NemesisKind::Torn => hardware::torn(rng, down),
+        NemesisKind::VoterBounce => (named(kind), words::voter_bounce(rng)),
         NemesisKind::TwoCandidates => (named(kind), words::two_candidates(rng)),
         NemesisKind::LateVotes => (named(kind), words::late_votes(rng)),
         NemesisKind::AskedTwice => (named(kind), words::asked_twice(rng)),
         NemesisKind::TakenBack => (named(kind), words::taken_back(rng)),
-        NemesisKind::DiskError => (named(kind), disk_error(rng, down)),
-        NemesisKind::Wipe => (named(kind), wipe(rng, down)),
+        NemesisKind::DiskError => (named(kind), hardware::disk_error(rng, down)),
+        NemesisKind::Wipe => (named(kind), hardware::wipe(rng, down)),
         NemesisKind::SlowSync => {
             let target = choose(rng, &[Target::All, Target::Majority, Target::FollowerMinority, Target::Leader]);
             let slow = NodeFaults { sync_delay_ms: rng.random_range(10..=80), ..NodeFaults::default() };
             (aimed(kind, target), down_for(Aim::Spoil(target, slow), 2 * hold))
         }
-        NemesisKind::Clock => (named(kind), clocks(rng, hold, true)),
-        NemesisKind::WallClock if rng.random_bool(0.6) => (named(kind), set_back(rng, hold)),
-        NemesisKind::WallClock => (named(kind), clocks(rng, hold, false)),
-        NemesisKind::LastWords => (named(kind), last_words(rng)),
+        NemesisKind::Clock => (named(kind), hardware::clocks(rng, hold, true)),
+        NemesisKind::WallClock if rng.random_bool(0.6) => (named(kind), hardware::set_back(rng, hold)),
+        NemesisKind::WallClock => (named(kind), hardware::clocks(rng, hold, false)),
+        NemesisKind::LastWords => (named(kind), words::last_words(rng)),
         NemesisKind::Messages => (named(kind), cut_for(Aim::Garble, hold + hold / 2)),
         NemesisKind::MuteAnswers => {
             let target = choose(rng, &[Target::Leader, Target::Follower, Target::Majority, Target::All]);
             (aimed(kind, target), cut_for(Aim::Mute(target), millis(rng, 200..1_200)))
         }
         NemesisKind::Loss => (named(kind), cut_for(Aim::Lose(LOSS_PERCENT), 4 * hold)),
-        NemesisKind::Membership => membership(rng, hold),
+        NemesisKind::Membership => members::membership(rng, hold),
         NemesisKind::Rejoin => titled(resync::rejoin(rng)),
         NemesisKind::Resync => titled(resync::resync(rng)),
     };
@@ -243,83 +243,6 @@ fn alone_with_a_slow_disk(rng: &mut Pcg64) -> Vec<ScriptStep> {
     ]
 }
 
-/// The cluster is asked for other voters. Sometimes its leader is cut off first: it may have begun its change when the next leader is
-/// asked for another one. Or it is a story of founders, who were a majority once.
-fn membership(rng: &mut Pcg64, hold: Duration) -> (String, Vec<ScriptStep>) {
-    let story = match rng.random_range(0..10) {
-        0 | 1 => return (named(NemesisKind::Membership), vec![now(Aim::ChangeMembership(Members::Any(0)))]),
-        2 => return (named(NemesisKind::Membership), change_while_cut(rng, hold)),
-        3 | 4 => ("learners apart", learners_apart(rng, hold)),
-        5 => ("founders restart", founders_restart(rng, hold)),
-        6 | 7 => ("founder behind", founder_behind(rng, hold)),
-        _ => ("two changes", two_changes(hold)),
-    };
-    let name = format!("{} {}", NemesisKind::Membership, story.0);
-    // As at the beginning; a leader that is no founder gives up its place.
-    let founders = Aim::ChangeMembership(Members::FoundersAndLearners);
-    let begin = [now(founders), after(SETTLE, founders)];
-    (name, begin.into_iter().chain(story.1).chain([now(Aim::Mend), after(SETTLE, founders)]).collect())
-}
-
-fn change_while_cut(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    let shape = choose(rng, &[Shape::Leader, Shape::LeaderPair, Shape::OneFollower]);
-    vec![
-        now(Aim::Partition(shape)),
-        after(millis(rng, 0..100), Aim::ChangeMembership(Members::Any(0))),
-        now(Aim::ChangeMembership(Members::Any(1))),
-        after(hold / 2, Aim::Mend),
-    ]
-}
-
-/// Two founders are left to themselves while those beside the leader, who are learners, become voters (paper, Figure 10): they are a
-/// majority of the founders, and the others one of all.
-fn learners_apart(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    let lead = millis(rng, 0..150);
-    let change = Aim::ChangeMembership(Members::All);
-    vec![now(Aim::Partition(Shape::TwoFounders)), after(lead, change), after(hold, Aim::Mend)]
-}
-
-/// Two founders, a majority once, start anew when all have become voters, and see each other only. What do they know of the others?
-/// Sometimes so much of what they say to each other is lost that it is said again together with what came later.
-fn founders_restart(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    let mut script = vec![
-        now(Aim::ChangeMembership(Members::All)),
-        after(SETTLE, Aim::Kill(Target::TwoFounders)),
-        now(Aim::Partition(Shape::TwoFounders)),
-    ];
-    if rng.random_bool(0.7) {
-        script.push(now(Aim::LoseKind("append", 60, Target::Struck)));
-    }
-    script.extend([now(Aim::Revive), after(hold + hold / 2, Aim::Mend)]);
-    script
-}
-
-/// A founder misses how all become voters, and gets a snapshot; then it sees only one of the other founders.
-fn founder_behind(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    vec![
-        now(Aim::CutOff(Target::Founder)),
-        now(Aim::ChangeMembership(Members::All)),
-        after(hold, Aim::Mend),
-        after(millis(rng, 200..800), Aim::Partition(Shape::TwoFounders)),
-        after(hold + hold / 2, Aim::Mend),
-    ]
-}
-
-/// The leader is cut off and begins one change; the next one, whose entries do not reach everybody, begins another (Ongaro, raft-dev,
-/// July 2015). Then each is left with those who may think that it is enough.
-fn two_changes(hold: Duration) -> Vec<ScriptStep> {
-    vec![
-        now(Aim::LoseKind("append", 100, Target::Companion)),
-        now(Aim::Partition(Shape::FirstAside)),
-        now(Aim::ChangeMembership(Members::FoundersBut(Target::Bystander))),
-        now(Aim::AwaitLeader(ELECTION_MS)),
-        now(Aim::ChangeMembership(Members::FoundersBut(Target::First))),
-        now(Aim::Partition(Shape::FirstPair)),
-        now(Aim::LoseKind("append", 0, Target::Companion)),
-        after(hold + hold / 2, Aim::Mend),
-    ]
-}
-
 fn stale_candidate(hold: Duration) -> Vec<ScriptStep> {
     vec![
         now(Aim::CutOffFromLeader(Target::FollowerMinority)),
@@ -363,157 +286,6 @@ fn caught_up_alone(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
         now(Aim::Start(Target::Companion)),
         now(Aim::AwaitLeader(ELECTION_MS)),
         after(millis(rng, 100..400), Aim::Revive),
-    ]
-}
-
-/// A slow disk makes sure that something is unsynced when the power fails.
-fn torn(rng: &mut Pcg64, down: Duration) -> (String, Vec<ScriptStep>) {
-    let target = choose(rng, &[Target::All, Target::Majority, Target::All]);
-    let faults = NodeFaults { torn: true, sync_delay_ms: rng.random_range(5..=40), ..NodeFaults::default() };
-    let lead = millis(rng, 100..400);
-    let mut script = vec![now(Aim::Spoil(target, faults)), after(lead, Aim::PowerOff(Target::Struck))];
-    script.extend(power_returns(rng, target, down));
-    (aimed(NemesisKind::Torn, target), script)
-}
-
-/// All start again; often the one that led is cut off for a while, so that the others have nothing but what they promised to keep.
-fn power_returns(rng: &mut Pcg64, target: Target, down: Duration) -> Vec<ScriptStep> {
-    if target != Target::All || rng.random_bool(0.4) {
-        return vec![after(down, Aim::Revive)];
-    }
-    vec![
-        now(Aim::CutOff(Target::First)),
-        after(down, Aim::Revive),
-        now(Aim::AwaitLeader(ELECTION_MS)),
-        after(millis(rng, FEW_MS), Aim::Mend),
-    ]
-}
-
-/// An election is provoked, and whoever gives its word is killed and started again at once: does it remember? Sometimes with disks
-/// so slow that its word can only be remembered if it waited; sometimes with two halves that see only the node between them, so
-/// that two candidates ask for the same word.
-fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    if rng.random_bool(0.3) {
-        return bounce_to_the_old_leader(rng);
-    }
-    let mut script = Vec::new();
-    if rng.random_bool(0.6) {
-        let slow = NodeFaults { sync_delay_ms: rng.random_range(20..=80), ..NodeFaults::default() };
-        script.push(now(Aim::Spoil(Target::All, slow)));
-    }
-    let bridge = rng.random_bool(0.6);
-    if bridge {
-        script.push(after(millis(rng, 0..300), Aim::Partition(Shape::LeaderBridge)));
-    }
-    script.push(after(millis(rng, 20..200), Aim::Kill(Target::First)));
-    if bridge {
-        // The node between the halves must be there to be asked.
-        script.push(after(Duration::from_millis(30), Aim::Start(Target::First)));
-    }
-    for bounce in 0..rng.random_range(1..=3) {
-        // Those who give theirs after the first one do so soon, or not in this election.
-        let patience_ms = if bounce == 0 { ELECTION_MS } else { ELECTION_MS / 4 };
-        script.extend([
-            now(Aim::AwaitWord(patience_ms)),
-            now(Aim::Kill(Target::Caught)),
-            now(Aim::Start(Target::Caught)),
-        ]);
-    }
-    script.extend([after(millis(rng, 100..600), Aim::Mend), now(Aim::Revive)]);
-    script
-}
-
-/// The leader falls silent, and what it said last arrives when the next one has led for a while and is just gone: so nobody repairs what
-/// it may do. Then the first leader and those who heard it are among themselves.
-fn last_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    // Longer than an election, shorter than a silence that breaks connections.
-    let late = 1_800;
-    let lead = rng.random_range(50..=150);
-    vec![
-        now(Aim::Hold(late, Target::First)),
-        after(Duration::from_millis(lead), Aim::Pause(Target::First)),
-        // Its followers have not missed it yet when the old words come.
-        after(Duration::from_millis(late - lead - rng.random_range(30..=150)), Aim::Kill(Target::Leader)),
-        after(Duration::from_millis(350), Aim::Mend),
-        now(Aim::Start(Target::First)),
-        now(Aim::AwaitLeader(ELECTION_MS)),
-        after(millis(rng, 200..500), Aim::Revive),
-    ]
-}
-
-/// The leader is cut off, and may not know for a while that it was replaced. Whoever helped to replace it is killed and started, and
-/// sees the old leader and not the new one: whom does it follow?
-fn bounce_to_the_old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    vec![
-        now(Aim::Partition(Shape::Leader)),
-        now(Aim::AwaitWord(ELECTION_MS)),
-        now(Aim::Kill(Target::Caught)),
-        now(Aim::Start(Target::Caught)),
-        after(millis(rng, 10..60), Aim::Mend),
-        now(Aim::Partition(Shape::Leader)),
-        after(millis(rng, 200..700), Aim::Mend),
-        now(Aim::Revive),
-    ]
-}
-
-/// A correct node ends at its next sync. One that goes on is ended later, so that what it holds in memory alone is lost.
-fn disk_error(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
-    if rng.random_bool(0.6) {
-        return resync::forgotten_by_the_disk(rng);
-    }
-    let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
-    let broken = NodeFaults { sync_error: true, ..NodeFaults::default() };
-    let lead = millis(rng, 300..1_500);
-    vec![now(Aim::Spoil(target, broken)), after(lead, Aim::Kill(Target::Struck)), after(down, Aim::Revive)]
-}
-
-/// One node at a time, and time for it to be taken back: more lost disks at once than the cluster tolerates would lose data rightly.
-///
-/// Mostly it is a follower that the leader kept for itself, and the leader is then cut off: what the two of them alone had, the
-/// others do not hear of from the one that forgot it.
-fn wipe(rng: &mut Pcg64, down: Duration) -> Vec<ScriptStep> {
-    let taken_back = after(Duration::from_millis(3_000), Aim::Revive);
-    if rng.random_bool(0.3) {
-        let target = choose(rng, &[Target::Leader, Target::Follower, Target::Follower]);
-        return vec![now(Aim::Wipe(target)), after(down, Aim::Revive), taken_back];
-    }
-    vec![
-        now(Aim::Partition(Shape::OneFollower)),
-        // The one that was kept, as long as the leader is the same.
-        after(millis(rng, FEW_MS), Aim::Wipe(Target::Follower)),
-        now(Aim::Partition(Shape::Leader)),
-        now(Aim::Start(Target::Struck)),
-        after(Duration::from_millis(ELECTION_MS), Aim::Mend),
-        now(Aim::Revive),
-        taken_back,
-    ]
-}
-
-/// The leader's clocks, mostly, and often a cut in the middle: does it believe in a lease that others think is over?
-fn clocks(rng: &mut Pcg64, hold: Duration, rate: bool) -> Vec<ScriptStep> {
-    let clock_percent = if rate { choose(rng, &[50, 50, 60, 75, 140, 200]) } else { 100 };
-    let jump = !rate || rng.random_bool(0.5);
-    let wall_clock_offset_ms = if jump { choose(rng, &[-2_000, -1_000, -500, 500, 1_000]) } else { 0 };
-    let wrong = NodeFaults { clock_percent, wall_clock_offset_ms, ..NodeFaults::default() };
-    let target = choose(rng, &[Target::Leader, Target::Leader, Target::Leader, Target::Follower]);
-    let mut script = vec![now(Aim::Spoil(target, wrong))];
-    if rng.random_bool(0.7) {
-        let lead = millis(rng, 50..500);
-        script.extend([after(lead, Aim::Partition(Shape::Leader)), after(hold, Aim::Mend), now(Aim::Revive)]);
-    } else {
-        script.push(after(hold, Aim::Revive));
-    }
-    script
-}
-
-/// The leader's wall clock is set back when it has just been cut off: is what it was told last still new to it?
-fn set_back(rng: &mut Pcg64, hold: Duration) -> Vec<ScriptStep> {
-    let back = NodeFaults { wall_clock_offset_ms: choose(rng, &[-2_000, -1_000, -500]), ..NodeFaults::default() };
-    vec![
-        now(Aim::Partition(Shape::Leader)),
-        after(millis(rng, 20..150), Aim::Spoil(Target::First, back)),
-        after(hold, Aim::Mend),
-        now(Aim::Revive),
     ]
 }
 

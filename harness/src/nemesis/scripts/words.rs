@@ -140,6 +140,73 @@ pub(super) fn handed_on(rng: &mut Pcg64) -> Vec<ScriptStep> {
     script
 }
 
+/// An election is provoked, and whoever gives its word is killed and started again at once: does it remember? Sometimes with disks
+/// so slow that its word can only be remembered if it waited; sometimes with two halves that see only the node between them, so
+/// that two candidates ask for the same word.
+pub(super) fn voter_bounce(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    if rng.random_bool(0.3) {
+        return bounce_to_the_old_leader(rng);
+    }
+    let mut script = Vec::new();
+    if rng.random_bool(0.6) {
+        let slow = NodeFaults { sync_delay_ms: rng.random_range(20..=80), ..NodeFaults::default() };
+        script.push(now(Aim::Spoil(Target::All, slow)));
+    }
+    let bridge = rng.random_bool(0.6);
+    if bridge {
+        script.push(after(millis(rng, 0..300), Aim::Partition(Shape::LeaderBridge)));
+    }
+    script.push(after(millis(rng, 20..200), Aim::Kill(Target::First)));
+    if bridge {
+        // The node between the halves must be there to be asked.
+        script.push(after(Duration::from_millis(30), Aim::Start(Target::First)));
+    }
+    for bounce in 0..rng.random_range(1..=3) {
+        // Those who give theirs after the first one do so soon, or not in this election.
+        let patience_ms = if bounce == 0 { ELECTION_MS } else { ELECTION_MS / 4 };
+        script.extend([
+            now(Aim::AwaitWord(patience_ms)),
+            now(Aim::Kill(Target::Caught)),
+            now(Aim::Start(Target::Caught)),
+        ]);
+    }
+    script.extend([after(millis(rng, 100..600), Aim::Mend), now(Aim::Revive)]);
+    script
+}
+
+/// The leader falls silent, and what it said last arrives when the next one has led for a while and is just gone: so nobody repairs what
+/// it may do. Then the first leader and those who heard it are among themselves.
+pub(super) fn last_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    // Longer than an election, shorter than a silence that breaks connections.
+    let late = 1_800;
+    let lead = rng.random_range(50..=150);
+    vec![
+        now(Aim::Hold(late, Target::First)),
+        after(Duration::from_millis(lead), Aim::Pause(Target::First)),
+        // Its followers have not missed it yet when the old words come.
+        after(Duration::from_millis(late - lead - rng.random_range(30..=150)), Aim::Kill(Target::Leader)),
+        after(Duration::from_millis(350), Aim::Mend),
+        now(Aim::Start(Target::First)),
+        now(Aim::AwaitLeader(ELECTION_MS)),
+        after(millis(rng, 200..500), Aim::Revive),
+    ]
+}
+
+/// The leader is cut off, and may not know for a while that it was replaced. Whoever helped to replace it is killed and started, and
+/// sees the old leader and not the new one: whom does it follow?
+fn bounce_to_the_old_leader(rng: &mut Pcg64) -> Vec<ScriptStep> {
+    vec![
+        now(Aim::Partition(Shape::Leader)),
+        now(Aim::AwaitWord(ELECTION_MS)),
+        now(Aim::Kill(Target::Caught)),
+        now(Aim::Start(Target::Caught)),
+        after(millis(rng, 10..60), Aim::Mend),
+        now(Aim::Partition(Shape::Leader)),
+        after(millis(rng, 200..700), Aim::Mend),
+        now(Aim::Revive),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
