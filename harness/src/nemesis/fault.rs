@@ -10,7 +10,7 @@ mod target;
 
 pub use shape::Shape;
 pub use target::Target;
-use target::{all, followers, founders_beside, leader_or_any, majority, shuffled, targets};
+use target::{followers, leader_or_any, majority, shuffled, targets};
 
 use crate::network::relay::MessageRule;
 

@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     NemesisKind,
-    fault::{Aim, Fault, Late, Members, NodeFaults, ScriptStep, Shape, Target},
+    fault::{Aim, Fault, Late, NodeFaults, ScriptStep, Shape, Target},
 };
 
 mod ballots;
@@ -317,7 +317,7 @@ fn after(wait: Duration, aim: Aim) -> ScriptStep {
 mod tests {
     use rand::SeedableRng;
 
-    use super::*;
+    use super::{super::fault::Members, *};
 
     #[test]
     fn every_script_undoes_what_it_does() {

@@ -113,6 +113,19 @@ fn a_volatile_accepted_epoch_is_not_written() {
     }
 }
 
+/// Nor is it known after a restart to whom the epoch was promised: another leader of the same one may have it.
+#[test]
+fn a_volatile_accepted_epoch_is_promised_again() {
+    for mutant in both(mutants::ACCEPTED_EPOCH_VOLATILE) {
+        let mut server = Server::new(mutant, stored(1, 0, 1, &[(1, 1)]));
+        server.receive(3, crate::server::leads(3));
+        let out = server.receive(3, Message::NewEpoch { epoch: Epoch(1) });
+        let sent = [out.send, out.send_when_durable].concat();
+        assert_eq!(any(&sent, |m| matches!(m, Message::AckEpoch { .. })), mutant.is_some());
+        assert_eq!(server.fired(), mutant.is_some());
+    }
+}
+
 /// One wrong rule, asked in two places: a voter gives way to the greater number, and a leader does not give way.
 #[test]
 fn elect_by_id_ignores_histories() {

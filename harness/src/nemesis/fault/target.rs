@@ -1,7 +1,5 @@
 //! Whom a fault hits: roles, and which nodes have them at this moment.
 
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::{NodeNumber, Scene};

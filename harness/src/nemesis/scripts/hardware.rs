@@ -10,7 +10,7 @@ use super::{
         NemesisKind,
         fault::{Aim, NodeFaults, ScriptStep, Shape, Target},
     },
-    ELECTION_MS, FEW_MS, after, aimed, choose, millis, now,
+    ELECTION_MS, FEW_MS, after, aimed, choose, millis, now, resync,
 };
 
 /// A slow disk makes sure that something is unsynced when the power fails.
