@@ -51,7 +51,11 @@ violation was seen; `>` where runs took longer than their budget.
 ";
 
 /// Why a mutant escapes, where it does; beside what its own text says.
-const REMARKS: [(&str, &str); 0] = [];
+const REMARKS: [(&str, &str); 1] = [(
+    "pax-ballot-reuse-restart",
+    "a restarted leader does lead again in its old ballot, but only where no acceptor that answers it knows of that ballot, for each answer \
+     tells the promise it collides with; what it then proposes must also differ, and be overruled: not seen so far",
+)];
 
 /// The page, with what these hunts have measured: of each target the newest counts.
 #[must_use]
@@ -59,6 +63,7 @@ pub fn page(hunts: &[HuntReport]) -> String {
     let mut text = INTRODUCTION.to_owned();
     let (own, generic) = (newest(hunts, false), newest(hunts, true));
     text += &quiet(hunts);
+    text += &mixed(&generic);
     for protocol in ProtocolKind::ALL {
         let of_protocol: Vec<Mutant> = mutants::all().filter(|mutant| mutant.protocol == protocol).collect();
         if !of_protocol.is_empty() {
@@ -86,6 +91,22 @@ fn quiet(hunts: &[HuntReport]) -> String {
         0 => String::new(),
         _ => format!(
             "\nCorrect builds and decoys, measured: {runs} runs, {hours:.1} hours of load, false alarms: {alarms}.\n"
+        ),
+    }
+}
+
+/// What the mix of all faults finds, of those that it should: users' own bugs have no story made for them.
+fn mixed(generic: &Measured<'_>) -> String {
+    let due: Vec<_> =
+        generic.values().filter(|target| matches!(target.quarry, Quarry::Easy | Quarry::Medium)).collect();
+    let found = due.iter().filter(|target| target.figures.detected > 0).count();
+    let runs: u32 = due.iter().map(|target| target.figures.of).sum();
+    let detected: u32 = due.iter().map(|target| target.figures.detected).sum();
+    match due.len() {
+        0 => String::new(),
+        all => format!(
+            "\nThe mix of all faults, measured: of {all} mutants rated easy or medium it finds {found} in at least one of their runs; of {runs} \
+             runs {detected} find theirs.\n"
         ),
     }
 }

@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn without_chapters_every_kind_gets_its_turn() {
         for seed in 0..50 {
-            let lanes = plan(&mix(), false, 2 * HALF_MINUTE, seed);
+            let lanes = plan(&mix(), false, 6 * HALF_MINUTE, seed);
             assert_eq!(lanes.len(), 3);
             let names: Vec<_> = lanes.iter().flat_map(|lane| &lane.faults).map(|p| p.fault.name.clone()).collect();
             for kind in NemesisKind::mix() {
