@@ -52,12 +52,12 @@ pub fn change_points(series: &[f64], seed: u64) -> Vec<ChangePoint> {
     let series = &series[skipped..];
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut found: Vec<(usize, f64)> = Vec::new();
-    let mut open = vec![0..series.len()];
-    while let Some(part) = open.pop() {
-        let Some((split, p)) = significant_split(&series[part.clone()], &mut rng) else { continue };
-        let at = part.start + split;
+    let mut open = vec![(0, series.len())];
+    while let Some((start, end)) = open.pop() {
+        let Some((split, p)) = significant_split(&series[start..end], &mut rng) else { continue };
+        let at = start + split;
         found.push((at, p));
-        open.extend([part.start..at, at..part.end]);
+        open.extend([(start, at), (at, end)]);
     }
     found.sort_by_key(|(at, _)| *at);
     let mut bounds: Vec<usize> = found.iter().map(|(at, _)| *at).collect();

@@ -8,7 +8,7 @@
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Up to so many pairs the distribution is counted out.
-pub const EXACT: usize = 2_500;
+pub const EXACT: usize = 400;
 
 /// What the test says.
 #[derive(Clone, Copy, Debug, PartialEq)]
