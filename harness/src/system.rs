@@ -95,7 +95,7 @@ pub trait System: Send + Sync {
         &[]
     }
 
-    /// Three of them that bring what others rest on: entries, acknowledgements, votes; in this order.
+    /// Four of them that bring what others rest on: entries, acknowledgements, votes, and questions for votes; in this order.
     fn telling_kinds(&self) -> &'static [&'static str] {
         &[]
     }

@@ -64,7 +64,7 @@ pub(super) fn fault(kind: NemesisKind, rng: &mut Pcg64) -> Fault {
         NemesisKind::OneFollower => (named(kind), one_follower(rng)),
         NemesisKind::LateNews => (named(kind), late_news(rng, hold)),
         NemesisKind::LateWords => (named(kind), late_words(rng)),
-        NemesisKind::Transfer => (named(kind), transfer(rng)),
+        NemesisKind::Transfer => (named(kind), words::handed_on(rng)),
         NemesisKind::LateEntries => (named(kind), cut_for(Aim::Late(Late::EntriesToFollower, [40, 90]), hold)),
         NemesisKind::LeadAgain => (named(kind), tails::lead_again(rng)),
         NemesisKind::TailReturns => (named(kind), tails::returns(rng)),
@@ -175,11 +175,6 @@ fn late_words(rng: &mut Pcg64) -> Vec<ScriptStep> {
     }
     script.push(after(millis(rng, 200..800), Aim::Mend));
     script
-}
-
-/// Leaders hand over, and hear late what came of it; or one that led before is to lead again.
-fn transfer(rng: &mut Pcg64) -> Vec<ScriptStep> {
-    words::handed_on(rng)
 }
 
 /// The leader keeps one follower, alone or apart from the others; then it is killed or cut off, and comes back in the term of the
