@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use results::life::NodeState;
 use workloads::client::NodeStatus;
 
 use self::standing::{FaultNumber, Standing};
@@ -275,6 +276,24 @@ impl Cluster {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.network.is_running() && self.relay.as_ref().is_none_or(Relay::is_running)
+    }
+
+    /// Whether a node runs; none while something is being done to it, for whoever asks is not to wait.
+    #[must_use]
+    pub fn node_state(&self, id: NodeNumber) -> Option<NodeState> {
+        let state = self.node(id).state.try_lock().ok()?;
+        Some(match &*state {
+            State::Up { process, .. } if process.is_paused() => NodeState::Paused,
+            State::Up { .. } => NodeState::Up,
+            State::Down { .. } => NodeState::Down,
+            State::Crashed => NodeState::Crashed,
+        })
+    }
+
+    /// The nodes that a node is cut off from.
+    #[must_use]
+    pub fn cut_from(&self, id: NodeNumber) -> Vec<NodeNumber> {
+        lock(&self.standing).cut_from(id)
     }
 
     /// What is tested.

@@ -105,7 +105,7 @@ pub async fn conduct(
     let run = Run {
         config,
         cluster: Arc::clone(&cluster),
-        monitor: Monitor::default(),
+        monitor: Monitor::writing(sink.recorder(), dir.node_lines()?),
         recorder: sink.recorder(),
         journal: Arc::clone(&journal) as Arc<dyn Journal>,
         progress,
@@ -294,6 +294,7 @@ fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &Kinds) -> 
     let Found { observed, carried, judgement } = found;
     let mut summary = outline(config, dir, judgement);
     summary.duration_ms = millis(observed.load_time);
+    summary.phases = Some(observed.phases);
     summary.checks = checks(config, found, !kinds.chosen.is_empty());
     summary.operations = observed.tally.operations.clone();
     summary.faults = carried.faults.clone();

@@ -27,6 +27,7 @@ pub mod network;
 pub mod process;
 pub mod progress;
 pub mod run;
+pub mod settings;
 pub mod stop;
 pub mod system;
 pub mod watchdog;

@@ -143,7 +143,9 @@ pub async fn work(
     pace: Pace,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Tally, SinkError> {
-    let (start, start_ns) = (Instant::now(), worker.shared.recorder.now());
+    // All clients count from the same moment, so that intended starts follow from the run's figures alone.
+    let start_ns = worker.shared.load_start;
+    let start = Instant::now() - Duration::from_nanos(worker.shared.recorder.now().saturating_sub(start_ns));
     let mut wait = if let Pace::Open { offset, .. } = pace { offset } else { Duration::ZERO };
     while wait_until(start + wait, &mut stop).await {
         let invocation = generator.next(worker.shared.begun.load(Ordering::Relaxed));

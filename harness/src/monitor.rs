@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+use results::{
+    life::{NodeLine, NodeRole},
+    sink::Recorder,
+    store::LineFile,
+};
 use tokio::{sync::watch, task::JoinSet};
 use workloads::client::{NodeStatus, Role};
 
@@ -23,6 +28,26 @@ struct Seen {
     leader: Option<(u64, NodeNumber)>,
     leaders_by_term: BTreeMap<u64, NodeNumber>,
     fired: BTreeMap<NodeNumber, u64>,
+    life: Option<Life>,
+}
+
+/// Where it is written down how nodes stand.
+#[derive(Debug)]
+struct Life {
+    recorder: Recorder,
+    file: LineFile,
+    last: BTreeMap<NodeNumber, NodeLine>,
+}
+
+impl Life {
+    /// A line, if anything is new. Lines are for people; a run does not end because one cannot be written.
+    fn note(&mut self, line: NodeLine) {
+        if self.last.get(&line.node).is_none_or(|last| !last.is_same(&line)) {
+            let line = NodeLine { time: self.recorder.now(), ..line };
+            let _ = self.file.write(&line);
+            self.last.insert(line.node, line);
+        }
+    }
 }
 
 /// The roles of the moment, and the leaders so far.
@@ -32,6 +57,13 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// One that also writes down how each node stands, on the clock of `recorder`.
+    #[must_use]
+    pub fn writing(recorder: Recorder, file: LineFile) -> Self {
+        let life = Some(Life { recorder, file, last: BTreeMap::new() });
+        Self { seen: Arc::new(Mutex::new(Seen { life, ..Seen::default() })) }
+    }
+
     /// Keeps asking until `stop` says so; each node for itself, so that one that does not answer holds up nothing.
     pub async fn watch(self, cluster: Arc<Cluster>, stop: watch::Receiver<bool>) {
         let mut nodes = JoinSet::new();
@@ -45,6 +77,7 @@ impl Monitor {
         loop {
             let status = cluster.status(id).await;
             self.take(id, status.as_ref());
+            self.note(id, status.as_ref(), &cluster);
             // Asked once more after the stop: what fired last counts, too.
             if *stop.borrow() {
                 return;
@@ -80,6 +113,20 @@ impl Monitor {
         seen.leader = seen.leading.iter().map(|(id, term)| (*term, *id)).max().or(seen.leader);
     }
 
+    /// Writes down how the node stands, if that is new.
+    fn note(&self, id: NodeNumber, status: Option<&NodeStatus>, cluster: &Cluster) {
+        let Some(state) = cluster.node_state(id) else { return };
+        let cut_from = cluster.cut_from(id);
+        let mut seen = self.seen();
+        let Some(life) = &mut seen.life else { return };
+        let said = status.map(|status| (Some(role(status.role)), Some(status.term)));
+        // One that does not answer is still what it was, unless it has ended.
+        let known = || life.last.get(&id).filter(|last| last.is_alive()).map(|last| (last.role, last.term));
+        let (role, term) = said.or_else(known).unwrap_or_default();
+        let line = NodeLine { time: 0, node: id, state, role, term, cut_from };
+        life.note(if line.is_alive() { line } else { NodeLine { role: None, term: None, ..line } });
+    }
+
     /// Who leads, or led last, as far as is known.
     #[must_use]
     pub fn leader(&self) -> Option<NodeNumber> {
@@ -108,6 +155,14 @@ impl Monitor {
     #[must_use]
     pub fn fired(&self) -> u64 {
         self.seen().fired.values().sum()
+    }
+}
+
+fn role(role: Role) -> NodeRole {
+    match role {
+        Role::Leader => NodeRole::Leader,
+        Role::Follower => NodeRole::Follower,
+        Role::Candidate => NodeRole::Candidate,
     }
 }
 

@@ -16,7 +16,10 @@ use std::{
 };
 
 use checkers::history::{Action, ProcessId};
-use results::sink::{Recorder, SinkCounts, SinkError};
+use results::{
+    sink::{Recorder, SinkCounts, SinkError},
+    summary::{OpenLoop, Phases},
+};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use workloads::{client::ClientError, generator::Generator, kind::Ending};
 
@@ -80,6 +83,8 @@ pub struct Observed {
     pub load_counts: SinkCounts,
     /// How long the clients worked.
     pub load_time: Duration,
+    /// When what began.
+    pub phases: Phases,
     /// From the last heal until every node had answered; none if one did not within the bound.
     pub recovery: Option<Duration>,
     /// Nodes that did not answer within the bound.
@@ -192,14 +197,16 @@ impl Run<'_> {
     }
 
     fn pace(&self, client: u32) -> Pace {
-        match self.config.rate {
-            None => Pace::Closed,
-            Some(rate) => {
-                let clients = f64::from(self.config.concurrency);
-                let interval = Duration::from_secs_f64(clients / f64::from(rate));
-                Pace::Open { interval, offset: interval.mul_f64(f64::from(client) / clients) }
-            }
-        }
+        self.open_loop().map_or(Pace::Closed, |open| Pace::Open {
+            interval: Duration::from_nanos(open.interval_ns),
+            offset: Duration::from_nanos(open.offset_ns(client.into())),
+        })
+    }
+
+    fn open_loop(&self) -> Option<OpenLoop> {
+        let clients = u64::from(self.config.concurrency);
+        let interval_ns = clients * 1_000_000_000 / u64::from(self.config.rate?);
+        Some(OpenLoop { interval_ns, clients, stride: self.stride() })
     }
 
     /// The clients, at work until `stop`.
@@ -377,7 +384,14 @@ impl Run<'_> {
             _ = self.halt.wait_for(Option::is_some) => {},
         }
         self.progress.phase("faults");
+        let mut phases = Phases {
+            load_start_ns: shared.load_start,
+            faults_start_ns: self.recorder.now(),
+            open_loop: self.open_loop(),
+            ..Phases::default()
+        };
         self.break_things(kinds, &shared).await?;
+        phases.healed_ns = self.recorder.now();
         shared.counting.store(false, Ordering::Relaxed);
         let load_time = load_start.elapsed();
         let load_counts = self.recorder.counts();
@@ -399,6 +413,7 @@ impl Run<'_> {
             true => FinalReads::default(),
             false => self.final_reads(&shared, &tally, &silent_nodes).await?,
         };
+        phases.end_ns = self.recorder.now();
         let _ = stop_monitor.send(true);
         monitor.await.expect("the monitor does not panic");
         let crashes = self.cluster.crashes()?;
@@ -411,6 +426,7 @@ impl Run<'_> {
             tally,
             load_counts,
             load_time,
+            phases,
             recovery,
             silent_nodes,
             final_reads,

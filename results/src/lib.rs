@@ -13,6 +13,7 @@ pub mod check;
 pub mod exit;
 pub mod hunt;
 pub mod latency;
+pub mod life;
 pub mod sink;
 pub mod statistics;
 pub mod store;

@@ -5,6 +5,7 @@
 //!     manifest.json     what was asked for, of which program, on which machine    (written first)
 //!     history.jsonl     every event, as it happens
 //!     schedule.jsonl    the faults as carried out, as they happen
+//!     nodes.jsonl       how each node stood: up, paused, its role, as it was seen
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
 //!     certificate.json  the verdict's proof, for `trueline verify`
@@ -31,10 +32,12 @@ use crate::latency::Latencies;
 
 mod error;
 mod hunt;
+mod index;
 mod machine;
 
 pub use error::StoreError;
 pub use hunt::{HuntDir, now_in_words};
+pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};
 
 /// Where runs go unless told otherwise.
@@ -303,6 +306,14 @@ impl RunDir {
     /// When it cannot be opened.
     pub fn schedule(&self) -> Result<LineFile, StoreError> {
         LineFile::open(self.path.join("schedule.jsonl"))
+    }
+
+    /// How each node stood: lines of [`NodeLine`](crate::life::NodeLine).
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn node_lines(&self) -> Result<LineFile, StoreError> {
+        LineFile::open(self.path.join("nodes.jsonl"))
     }
 
     /// Writes the summary, which ends the run.

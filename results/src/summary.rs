@@ -42,6 +42,9 @@ pub struct Summary {
     pub seed: u64,
     /// How long the load lasted.
     pub duration_ms: u64,
+    /// When the phases began, and how the load was paced; none of a run that was broken off.
+    #[serde(default)]
+    pub phases: Option<Phases>,
     /// The worst of the checks.
     pub verdict: Verdict,
     /// One plain sentence: why.
@@ -82,6 +85,52 @@ pub struct Summary {
     pub files: BTreeMap<String, String>,
     /// The command that does it again.
     pub replay: Option<String>,
+}
+
+/// When the phases of a run began, nanoseconds on the history's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// The first client.
+    pub load_start_ns: u64,
+    /// The faults: the end of the warm-up.
+    pub faults_start_ns: u64,
+    /// The last heal.
+    pub healed_ns: u64,
+    /// The end of the last final read.
+    pub end_ns: u64,
+    /// How the load was paced; none for a closed loop.
+    pub open_loop: Option<OpenLoop>,
+}
+
+/// An open loop: when each operation was meant to start, whatever became of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenLoop {
+    /// Between two intended starts of one client, nanoseconds.
+    pub interval_ns: u64,
+    /// How many clients share the rate: processes below this, and those that took over from them.
+    pub clients: u64,
+    /// A process that ended in an unknown outcome goes on as one whose number is so much higher.
+    pub stride: u64,
+}
+
+impl OpenLoop {
+    /// When the operation of this place, from 0, of a client was meant to start.
+    #[must_use]
+    pub fn intended_ns(&self, load_start_ns: u64, client: u64, place: u64) -> u64 {
+        load_start_ns + self.offset_ns(client) + place * self.interval_ns
+    }
+
+    /// The clients are spread over an interval.
+    #[must_use]
+    pub fn offset_ns(&self, client: u64) -> u64 {
+        self.interval_ns * client / self.clients.max(1)
+    }
+
+    /// Which client a process was.
+    #[must_use]
+    pub fn client(&self, process: u64) -> Option<u64> {
+        Some(process % self.stride.max(1)).filter(|client| *client < self.clients)
+    }
 }
 
 /// A violation in words.
@@ -143,6 +192,7 @@ impl Summary {
             clients: 0,
             seed,
             duration_ms: 0,
+            phases: None,
             verdict: Verdict::Unknown,
             reason: "not concluded".to_owned(),
             exit: ExitCode::HarnessError.code(),

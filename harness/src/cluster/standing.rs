@@ -88,6 +88,20 @@ impl Standing {
         self.garbled.values().flatten().cloned().collect()
     }
 
+    /// The nodes between which and this one a link is cut, in any direction.
+    #[must_use]
+    pub fn cut_from(&self, node: NodeNumber) -> Vec<NodeNumber> {
+        let this = Endpoint::Node(node);
+        let other = |&(from, to): &(Endpoint, Endpoint)| match (from, to) {
+            (Endpoint::Node(other), end) | (end, Endpoint::Node(other)) if end == this => Some(other),
+            _ => None,
+        };
+        let mut nodes: Vec<NodeNumber> = self.cuts.values().flatten().filter_map(other).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
     /// Brings the links to what is to be.
     pub fn apply(&self, table: &LinkTable) {
         let percent = self.losses.values().copied().max().unwrap_or(0);

@@ -36,6 +36,9 @@ pub enum StoreError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// What was typed means no run, or more than one.
+    #[error(transparent)]
+    Name(#[from] super::NoSuchName),
     /// Another version's file.
     #[error("{} has format {format}, and this program reads format {}: use the version that wrote it", path.display(), super::STORE_FORMAT)]
     Format {
