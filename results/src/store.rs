@@ -33,12 +33,16 @@ use crate::latency::Latencies;
 mod error;
 mod hunt;
 mod index;
+mod label;
 mod machine;
+mod select;
 
 pub use error::StoreError;
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
+pub use label::{Label, LabelError, Labels, labels};
 pub use machine::{Machine, git_revision};
+pub use select::{Selection, SelectionError};
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
@@ -118,6 +122,9 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed.
     pub seed: u64,
+    /// What a person calls it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Everything that was configured.
     pub config: serde_json::Value,
     /// Where.
@@ -125,7 +132,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of a run that starts now, here, by this process's command line.
+    /// Of a run that starts now, here, by this process's command line; without labels.
     #[must_use]
     pub fn here(seed: u64, config: serde_json::Value) -> Self {
         Self {
@@ -135,6 +142,7 @@ impl Manifest {
             started: now_in_words(),
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             seed,
+            labels: Labels::new(),
             config,
             machine: Machine::here(),
         }
