@@ -2,7 +2,10 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{rank_sum::real, shift::median_of};
+use super::{
+    rank_sum::{attainable, real},
+    shift::median_of,
+};
 
 /// The chance with which a shift of the minimum detectable size is found.
 pub const POWER: f64 = 0.8;
@@ -11,7 +14,9 @@ pub const POWER: f64 = 0.8;
 const EFFICIENCY: f64 = 3.0 / std::f64::consts::PI;
 
 /// The least shift that the test of Mann and Whitney at this level finds with a chance of [`POWER`], for samples spread as these are
-/// around their medians; none with fewer than two values in one of them.
+/// around their medians; none where samples of these sizes cannot reach the level at all, or have fewer than two values.
+///
+/// Of few values only some p can come out, so that the test is really one of a stricter level: it is that one which counts here.
 ///
 /// E. L. Lehmann, "Nonparametrics" (1975), section 2.3: the power of the rank test under shifts, by its asymptotic efficiency. The spread
 /// is the median absolute deviation, so that a few outliers do not blur it.
@@ -20,6 +25,7 @@ pub fn minimum_detectable(a: &[f64], b: &[f64], level: f64) -> Option<f64> {
     if a.len() < 2 || b.len() < 2 {
         return None;
     }
+    let level = attainable(a.len(), b.len(), level)?;
     let (n, m) = (real(a.len()), real(b.len()));
     // With few values the spread itself is uncertain.
     let student = StudentsT::new(0.0, 1.0, n + m - 2.0).ok()?;
@@ -31,8 +37,11 @@ pub fn minimum_detectable(a: &[f64], b: &[f64], level: f64) -> Option<f64> {
 /// The standard deviation of a normal distribution with this median absolute deviation.
 const PER_DEVIATION: f64 = 1.482_602_218_505_602;
 
+/// The standard deviation of a normal distribution with this mean absolute deviation.
+const PER_MEAN_DEVIATION: f64 = 1.253_314_137_315_500_3;
+
 /// How far values lie from the median of their own sample. Of few values the raw figure is too small: each sample has lost a degree of
-/// freedom to its median.
+/// freedom to its median. Where more than half of the values are the median itself, the mean deviation is taken: the others count.
 fn spread(a: &[f64], b: &[f64]) -> f64 {
     let mut deviations = Vec::with_capacity(a.len() + b.len());
     for sample in [a, b] {
@@ -40,7 +49,9 @@ fn spread(a: &[f64], b: &[f64]) -> f64 {
         deviations.extend(sample.iter().map(|x| (x - middle).abs()));
     }
     let all = real(deviations.len());
-    PER_DEVIATION * median_of(&mut deviations) * (all / (all - 2.0).max(1.0)).sqrt()
+    let typical = PER_DEVIATION * median_of(&mut deviations);
+    let typical = if typical > 0.0 { typical } else { PER_MEAN_DEVIATION * deviations.iter().sum::<f64>() / all };
+    typical * (all / (all - 2.0).max(1.0)).sqrt()
 }
 
 #[cfg(test)]
@@ -59,7 +70,7 @@ mod tests {
     #[test]
     fn a_shift_of_this_size_is_found_as_often_as_documented() {
         let mut rng = Pcg64::seed_from_u64(4);
-        for size in [10, 20] {
+        for size in [5, 8, 10, 20] {
             let mut sample = |shift: f64| (0..size).map(|_| normal(&mut rng) + shift).collect::<Vec<_>>();
             let least =
                 (0..500).filter_map(|_| minimum_detectable(&sample(0.0), &sample(0.0), 0.05)).sum::<f64>() / 500.0;
@@ -75,5 +86,14 @@ mod tests {
         assert!(minimum_detectable(&many, &many, 0.05) < minimum_detectable(&few, &few, 0.05));
         assert!(minimum_detectable(&few, &few, 0.01) > minimum_detectable(&few, &few, 0.05));
         assert_eq!(minimum_detectable(&[1.0], &few, 0.05), None);
+        assert_eq!(minimum_detectable(&few[..3], &few[..3], 0.05), None, "three and three never reach 5 %");
+    }
+
+    /// A spread of nothing would let "no difference found" claim that any would have been seen.
+    #[test]
+    fn mostly_equal_values_still_have_a_spread() {
+        let flat = [5.0, 5.0, 5.0, 5.0, 5.0, 9.0];
+        assert!(minimum_detectable(&flat, &flat, 0.05).unwrap() > 0.5);
+        assert_eq!(minimum_detectable(&[5.0; 6], &[5.0; 6], 0.05), Some(0.0));
     }
 }
