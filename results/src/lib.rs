@@ -19,3 +19,4 @@ pub mod statistics;
 pub mod store;
 pub mod summary;
 pub mod tally;
+pub mod timeline;
