@@ -8,6 +8,7 @@
 //!     nodes.jsonl       how each node stood: up, paused, its role, as it was seen
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
+//!     phases.hdr        the same before, during and after each kind of fault;  phases.json: each fault in numbers
 //!     certificate.json  the verdict's proof, for `trueline verify`
 //!     verdict.json      the summary                                               (written last)
 //! ```
@@ -28,7 +29,10 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::latency::Latencies;
+use crate::{
+    latency::Latencies,
+    phases::{PhaseHistograms, PhaseReport},
+};
 
 mod error;
 mod hunt;
@@ -370,6 +374,22 @@ impl RunDir {
         latencies.write_log(&mut log, duration).expect("memory takes everything");
         write_whole(&self.path, "latencies.hdr", &log)?;
         write_json(&self.path, "latencies.json", &latencies.table())
+    }
+
+    /// Writes what each fault did: figures, and the whole histograms behind them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write_phases(
+        &self,
+        report: &PhaseReport,
+        histograms: &PhaseHistograms,
+        duration: Duration,
+    ) -> Result<(), StoreError> {
+        let mut log = Vec::new();
+        histograms.write_log(&mut log, duration).expect("memory takes everything");
+        write_whole(&self.path, "phases.hdr", &log)?;
+        write_json(&self.path, "phases.json", report)
     }
 
     /// The manifest.
