@@ -11,7 +11,7 @@
 //! |---|---|
 //! | failover | from the beginning of the fault until a change that was invoked after it was answered: for a killed leader, how long it took to have another |
 //! | recovery | from its end until a change that was invoked after that was answered |
-//! | longest gap | the longest time without any answer, as far as it lies between the beginning and the end of *after* |
+//! | longest gap | the longest time without any answer between the beginning and the recovery; without one, the end of *after* |
 //! | unavailable | all such gaps together, those left out that are no longer than ten usual ones or 100 ms |
 //!
 //! An operation belongs to the phase in which it was meant to start, and its time counts from there (`crate::latency` says why). Faults
@@ -321,15 +321,18 @@ impl Around<'_> {
                 *per_second = real(count as u64) / (real(to - from) / 1e9);
             }
         }
+        // What other faults do after the recovery is not this one's.
+        let recovered = self.first_change_after(end_ns);
         let (_, _, last) = windows[2];
-        let (longest, unavailable) = gaps(answers, start_ns, last.max(end_ns), gap_ns);
+        let over = recovered.map_or(last.max(end_ns), |after| end_ns + after);
+        let (longest, unavailable) = gaps(answers, start_ns, over, gap_ns);
         let figures = FaultFigures {
             number: self.span.number,
             name: self.span.name.clone(),
             start_ns,
             end_ns,
-            failover_ms: self.first_change_after(start_ns),
-            recovery_ms: self.first_change_after(end_ns),
+            failover_ms: self.first_change_after(start_ns).map(millis),
+            recovery_ms: recovered.map(millis),
             longest_gap_ms: millis(longest),
             unavailable_ms: millis(unavailable),
             answered_per_second,
@@ -339,7 +342,7 @@ impl Around<'_> {
     }
 
     /// How long after this moment the first change that was invoked later was answered.
-    fn first_change_after(&self, moment: u64) -> Option<f64> {
+    fn first_change_after(&self, moment: u64) -> Option<u64> {
         // No operation is invoked before it is meant to be, so those invoked later may have been meant earlier: by no more than
         // the client was late. Whoever is later than the window was not free.
         let candidates = within(self.samples, moment.saturating_sub(WINDOW_NS), u64::MAX);
@@ -352,7 +355,7 @@ impl Around<'_> {
                 first = [first, sample.answered].into_iter().flatten().min();
             }
         }
-        first.map(|answered| millis(answered - moment))
+        first.map(|answered| answered - moment)
     }
 }
 
