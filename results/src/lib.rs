@@ -10,10 +10,12 @@
 //! ```
 
 pub mod check;
+pub mod compare;
 pub mod exit;
 pub mod hunt;
 pub mod latency;
 pub mod life;
+pub mod metrics;
 pub mod phases;
 pub mod sink;
 pub mod statistics;

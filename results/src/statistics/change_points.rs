@@ -186,10 +186,13 @@ mod tests {
                     (rng.random_range(15..=40), level)
                 })
                 .collect();
-            let mut places = parts.iter().scan(0, |end, part| {
-                *end += part.0;
-                Some(*end)
-            }).collect::<Vec<usize>>();
+            let mut places = parts
+                .iter()
+                .scan(0, |end, part| {
+                    *end += part.0;
+                    Some(*end)
+                })
+                .collect::<Vec<usize>>();
             places.pop();
             let found = change_points(&series(&parts, &mut rng), seed);
             let is_near = |place: usize| found.iter().any(|change| change.at.abs_diff(place) <= 2);
@@ -210,7 +213,8 @@ mod tests {
         let mut quiet = [0, 0];
         for seed in 0..200 {
             let normal = series(&[(60, 5.0)], &mut rng);
-            let skewed: Vec<f64> = normal.iter().map(|x| (x - 5.0).exp() + if rng.random_bool(0.03) { 30.0 } else { 0.0 }).collect();
+            let skewed: Vec<f64> =
+                normal.iter().map(|x| (x - 5.0).exp() + if rng.random_bool(0.03) { 30.0 } else { 0.0 }).collect();
             quiet[0] += usize::from(change_points(&normal, seed).is_empty());
             quiet[1] += usize::from(change_points(&skewed, seed).is_empty());
         }
@@ -236,7 +240,8 @@ mod tests {
 
     #[test]
     fn of_a_long_series_the_end_counts() {
-        let values: Vec<f64> = (0..2_100).map(|i| if i < 2_050 { 1.0 } else { 2.0 } + f64::from(i % 3) / 10.0).collect();
+        let values: Vec<f64> =
+            (0..2_100).map(|i| if i < 2_050 { 1.0 } else { 2.0 } + f64::from(i % 3) / 10.0).collect();
         let found = change_points(&values, 1);
         assert_eq!(found.iter().map(|change| change.at).collect::<Vec<_>>(), [2_050]);
     }

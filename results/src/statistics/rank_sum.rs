@@ -83,32 +83,33 @@ fn exact_with_ties(doubled_ranks: &[usize], n: usize, u: f64) -> f64 {
     let middle = real(n) * real(doubled_ranks.len() - n) / 2.0;
     let count = |sum: usize| real(sum) / 2.0 - least;
     let far = (u - middle).abs();
-    let as_far: f64 =
-        ways[n].iter().enumerate().filter(|(sum, _)| (count(*sum) - middle).abs() >= far - 1e-9).map(|(_, ways)| ways).sum();
+    let as_far: f64 = ways[n]
+        .iter()
+        .enumerate()
+        .filter(|(sum, _)| (count(*sum) - middle).abs() >= far - 1e-9)
+        .map(|(_, ways)| ways)
+        .sum();
     let all: f64 = ways[n].iter().sum();
     (as_far / all).min(1.0)
 }
 
-/// The greatest p of at most this level that can come out of samples of these sizes; none where even the clearest difference is not that
-/// unlikely, as with three values on each side and a level of 5 %. Samples of more than [`EXACT`] pairs reach every level.
+/// The greatest count `u` that is, for samples of these sizes without ties, as unlikely as this level says: so many pairs at most may be
+/// the other way round. None where even no such pair at all is not that unlikely, as with three values on each side and a level of 5 %.
 #[must_use]
-pub fn attainable(n: usize, m: usize, level: f64) -> Option<f64> {
+pub fn critical(n: usize, m: usize, level: f64) -> Option<usize> {
     if n == 0 || m == 0 {
         return None;
     }
     if n * m > EXACT {
-        return Some(level);
+        let (n, m) = (real(n), real(m));
+        let counts = (0..).take_while(|&u| normal(n, m, 0.0, real(u)) <= level && real(u) < n * m / 2.0);
+        return counts.last();
     }
-    let mut tail = 0.0;
-    let mut greatest = None;
-    for chance in chances(n, m) {
-        tail += 2.0 * chance;
-        if tail > level {
-            break;
-        }
-        greatest = Some(tail);
-    }
-    greatest
+    let tails = chances(n, m).into_iter().scan(0.0, |tail, chance| {
+        *tail += 2.0 * chance;
+        Some(*tail)
+    });
+    tails.take_while(|tail| *tail <= level).count().checked_sub(1)
 }
 
 /// The chance of each count from 0 to `n * m`.
@@ -190,8 +191,18 @@ mod tests {
             let (a, b) = (sample(n), sample(m));
             let all: Vec<f64> = a.iter().chain(&b).copied().collect();
             let count = |mask: u32| {
-                let side = |is_a: bool| all.iter().enumerate().filter(move |(i, _)| (mask >> i & 1 == 1) == is_a).map(|(_, x)| *x);
-                let pair = |x: f64, y: f64| if x > y { 1.0 } else if x == y { 0.5 } else { 0.0 };
+                let side = |is_a: bool| {
+                    all.iter().enumerate().filter(move |(i, _)| (mask >> i & 1 == 1) == is_a).map(|(_, x)| *x)
+                };
+                let pair = |x: f64, y: f64| {
+                    if x > y {
+                        1.0
+                    } else if x == y {
+                        0.5
+                    } else {
+                        0.0
+                    }
+                };
                 side(true).map(|x| side(false).map(|y| pair(x, y)).sum::<f64>()).sum::<f64>()
             };
             let middle = real(n * m) / 2.0;
@@ -210,14 +221,11 @@ mod tests {
 
     #[test]
     fn what_can_come_out_is_known_before() {
-        // Three and three: 2 of 20 ways are the farthest apart.
-        assert_eq!(attainable(3, 3, 0.05), None);
-        assert!((attainable(3, 3, 0.1).unwrap() - 0.1).abs() < 1e-12);
-        assert!((attainable(4, 4, 0.05).unwrap() - 2.0 / 70.0).abs() < 1e-12);
-        assert_eq!(attainable(0, 5, 0.5), None);
-        assert_eq!(attainable(100, 100, 0.01), Some(0.01));
-        let (low, high) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
-        assert!((p(&low, &high) - attainable(4, 4, 0.05).unwrap()).abs() < 1e-12);
+        // Three and three: 2 of 20 ways are the farthest apart. From the usual tables: 2 for five and five, 13 for eight and eight.
+        assert_eq!([critical(3, 3, 0.05), critical(3, 3, 0.1), critical(4, 4, 0.05)], [None, Some(0), Some(0)]);
+        assert_eq!([critical(5, 5, 0.05), critical(8, 8, 0.05), critical(0, 5, 0.5)], [Some(2), Some(13), None]);
+        let large = critical(21, 21, 0.05).unwrap();
+        assert!(normal(21.0, 21.0, 0.0, real(large)) <= 0.05 && normal(21.0, 21.0, 0.0, real(large + 1)) > 0.05);
     }
 
     /// Every way to deal the ranks out, counted.

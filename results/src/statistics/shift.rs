@@ -13,7 +13,7 @@ use super::share::Interval;
 pub const RESAMPLES: usize = 2_000;
 
 /// Of how many differences at most the median is taken; beyond, each sample is thinned out evenly.
-const MOST_PAIRS: usize = 40_000;
+pub(super) const MOST_PAIRS: usize = 40_000;
 
 /// A shift of `b` against `a`, with its interval of 95 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,7 +84,7 @@ pub fn median_of(values: &mut [f64]) -> f64 {
 }
 
 /// Every so many-th of the sorted values, so that no more than the root of [`MOST_PAIRS`] are left.
-fn thinned(values: &[f64]) -> Vec<f64> {
+pub(super) fn thinned(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let step = values.len().div_ceil(MOST_PAIRS.isqrt());
