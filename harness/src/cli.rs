@@ -8,6 +8,7 @@ pub mod hunt;
 pub mod node;
 pub mod reading;
 pub mod run;
+pub mod trend;
 pub mod verify;
 
 const WITHOUT_COMMAND: &str = "\
@@ -44,6 +45,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Compare two sets of runs: what differs, by how much, how surely
     Compare(compare::CompareArgs),
+    /// Follow a figure over time: where it stepped, by how much, at which revision
+    Trend(trend::TrendArgs),
     /// Run one node (what `run` spawns)
     Node(node::NodeCommandArgs),
 }

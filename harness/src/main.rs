@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
         Command::Verify(args) => cli::verify::execute(&args).map(ExitCode::from),
         Command::Compare(args) => cli::compare::execute(&args).map(ExitCode::from),
+        Command::Trend(args) => cli::trend::execute(&args).map(ExitCode::from),
         Command::Node(args) => Ok(cli::node::execute(args)),
     }));
     match outcome {

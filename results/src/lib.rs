@@ -23,3 +23,4 @@ pub mod store;
 pub mod summary;
 pub mod tally;
 pub mod timeline;
+pub mod trend;

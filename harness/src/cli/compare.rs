@@ -143,8 +143,8 @@ pub fn execute(args: &CompareArgs) -> Result<ExitCode, Failure> {
     if !differences.is_empty() && !args.force {
         let what = differences.join("; ");
         return Err(Failure::usage(anyhow!(
-            "these runs are not to be compared, because they differ in more than one thing: {what}. Narrow the sets, say --across SETTING for what \
-             you compare, or --force"
+            "these runs are not to be compared as they are, for they differ in {what}. Narrow the sets, say --across SETTING for what you mean to \
+             compare, or --force"
         )));
     }
     let mut comparison = compare(&set_a, &set_b, &args.options());
