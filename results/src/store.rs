@@ -35,7 +35,9 @@ mod history;
 mod hunt;
 mod index;
 mod inside;
+mod label;
 mod machine;
+mod select;
 
 pub use error::StoreError;
 use inside::read_inside;
@@ -43,7 +45,9 @@ use inside::read_inside;
 pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
+pub use label::{Label, LabelError, Labels, labels};
 pub use machine::{Machine, git_revision};
+pub use select::{Selection, SelectionError};
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
@@ -129,6 +133,9 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed.
     pub seed: u64,
+    /// What a person calls it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Everything that was configured.
     pub config: serde_json::Value,
     /// Where.
@@ -136,7 +143,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of a run that starts now, here, by this process's command line.
+    /// Of a run that starts now, here, by this process's command line; without labels.
     #[must_use]
     pub fn here(seed: u64, config: serde_json::Value) -> Self {
         Self {
@@ -146,6 +153,7 @@ impl Manifest {
             started: now_in_words(),
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             seed,
+            labels: Labels::new(),
             config,
             machine: Machine::here(),
         }
