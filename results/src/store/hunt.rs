@@ -4,6 +4,7 @@
 //!   results/runs/hunt-20261121-011502-ab3f/
 //!     raft-no-dedup/seed-1/output.txt                what the run printed
 //!     raft-no-dedup/seed-1/20261121-011503-77c1/     the run, if it is kept
+//!     lock                                           held while the hunt goes on
 //!     hunt.json                                      the report (written last)
 //! ```
 
@@ -15,12 +16,14 @@ use std::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{NAMES_TRIED_MAX, RunId, Store, StoreError, random_suffix, write_json};
+use super::{DirLock, NAMES_TRIED_MAX, RunId, Store, StoreError, random_suffix, write_json};
 
 /// The directory of one hunt.
 #[derive(Clone, Debug)]
 pub struct HuntDir {
     path: PathBuf,
+    /// Held while the hunt goes on.
+    _lock: DirLock,
 }
 
 impl Store {
@@ -33,7 +36,7 @@ impl Store {
         for _ in 0..NAMES_TRIED_MAX {
             let path = self.root.join(format!("hunt-{}", RunId::at(start, random_suffix())));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(HuntDir { path }),
+                Ok(()) => return Ok(HuntDir { _lock: DirLock::hold(&path)?, path }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(StoreError::io("create the hunt", &path, error)),
             }
