@@ -7,6 +7,7 @@ pub mod hunt;
 pub mod node;
 pub mod reading;
 pub mod run;
+pub mod runs;
 pub mod verify;
 
 const WITHOUT_COMMAND: &str = "\
@@ -37,6 +38,8 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
     Hunt(hunt::HuntArgs),
+    /// List, show, move and remove what is stored
+    Runs(Box<runs::RunsArgs>),
     /// Judge a history file
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently

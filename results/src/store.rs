@@ -58,6 +58,7 @@ pub use keep::{Item, Keep, Weight, beyond};
 pub use label::{Label, LabelError, Labels, labels};
 pub use lock::{DirLock, RunState};
 pub use machine::{Machine, git_revision};
+pub use remove::bytes_on_disk;
 pub use select::{Selection, SelectionError};
 
 /// Where runs go unless told otherwise.
@@ -305,7 +306,7 @@ impl RunDir {
     /// The room it takes on the disk, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        remove::bytes_on_disk(&self.path)
+        bytes_on_disk(&self.path)
     }
 
     /// Its name.

@@ -115,8 +115,10 @@ pub(super) fn is_busy(path: &Path) -> Result<bool, StoreError> {
     held
 }
 
-/// The room that something takes on the disk, in bytes. What cannot be looked at counts nothing; links are not followed.
-pub(super) fn bytes_on_disk(path: &Path) -> u64 {
+/// The room that something takes on the disk, in bytes. What cannot be looked at counts nothing; links are not followed. Time is linear in
+/// the number of files below it.
+#[must_use]
+pub fn bytes_on_disk(path: &Path) -> u64 {
     let mut blocks = 0_u64;
     walk(path, &mut |_, metadata| blocks = blocks.saturating_add(metadata.blocks()));
     // A block of stat(2) has 512 bytes, whatever the file system.
