@@ -78,7 +78,7 @@ impl Row {
             run: id.to_string(),
             short: entry.short.clone(),
             key: id.short_key(),
-            started: manifest.map_or_else(|| began(id.as_str()), |manifest| manifest.started.clone()),
+            started: began(id.as_str()),
             state: entry.state,
             system: summary.map(|s| s.system.clone()).or_else(|| word(entry.setting("system"))),
             nodes: summary.map(|s| s.nodes.into()).or_else(|| entry.setting("nodes").and_then(Json::as_u64)),

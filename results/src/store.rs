@@ -48,7 +48,7 @@ mod select;
 
 use inside::read_inside;
 
-pub use archive::{ArchiveError, Export, IMPORT_BYTES_MAX, Imported};
+pub use archive::{ArchiveError, Export, Imported};
 pub use collection::{Collection, CollectionKind};
 pub use error::StoreError;
 pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};

@@ -17,8 +17,8 @@ use clap::{Args, Subcommand};
 use results::{
     exit::ExitCode,
     store::{
-        ArchiveError, CollectionKind, DEFAULT_STORE, Export, IMPORT_BYTES_MAX, Item, Keep, RunDir, Selection, Store,
-        StoreError, Weight, beyond,
+        ArchiveError, CollectionKind, DEFAULT_STORE, Export, Item, Keep, RunDir, Selection, Store, StoreError, Weight,
+        beyond,
     },
     summary::one_line,
 };
@@ -200,7 +200,7 @@ pub struct ImportArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How much may come out of each
-    #[arg(long, default_value_t = IMPORT_BYTES_MAX, value_parser = parse_bytes, value_name = "SIZE", hide_default_value = true, help = "How much may come out of each [default: 8GiB]")]
+    #[arg(long, default_value = "8GiB", value_parser = parse_bytes, value_name = "SIZE")]
     pub max_size: u64,
     /// Where.
     #[command(flatten)]

@@ -23,7 +23,7 @@ mod export;
 mod import;
 
 pub use export::Export;
-pub use import::{IMPORT_BYTES_MAX, Imported};
+pub use import::Imported;
 
 /// What is wrong with an archive.
 #[derive(Debug, thiserror::Error)]

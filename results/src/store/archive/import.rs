@@ -26,9 +26,6 @@ use crate::{
     summary::Summary,
 };
 
-/// What an archive may hold unless it is said otherwise, bytes.
-pub const IMPORT_BYTES_MAX: u64 = 8 << 30;
-
 /// Files and directories of an archive.
 const ENTRIES_MAX: usize = 100_000;
 
