@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::BufReader,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -156,7 +155,12 @@ pub async fn conduct(
     summarised.summary.ladder = beside.ladder;
     summarised.summary.notes.extend(beside.notes);
     summarised.summary.fail_fast = watched;
-    write_down(config, &dir, summarised, &paths.data)
+    let written = write_down(config, &dir, summarised, &paths.data)?;
+    // Last, and of no weight beside the verdict: a history that stays plain is as good.
+    if let Err(error) = dir.compress_history() {
+        eprintln!("trueline: {error}");
+    }
+    Ok(written)
 }
 
 /// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.
@@ -259,8 +263,7 @@ struct Beside {
 fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
-    let file = fs::File::open(&path).with_context(reading)?;
-    let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
+    let loaded = read(dir.open_history()?, Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
     let spec = config.workload.kind.model();
     let mut judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
