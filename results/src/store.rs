@@ -34,11 +34,13 @@ mod error;
 mod hunt;
 mod index;
 mod machine;
+mod replay;
 
 pub use error::StoreError;
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};
+pub use replay::ReplayDir;
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
