@@ -41,6 +41,7 @@ mod hunt;
 mod index;
 mod inside;
 mod machine;
+mod replay;
 
 pub use error::StoreError;
 use inside::{open_inside, read_inside};
@@ -49,6 +50,7 @@ pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};
+pub use replay::ReplayDir;
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
