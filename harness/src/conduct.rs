@@ -70,7 +70,9 @@ pub async fn conduct(
     let (halter, halt) = watch::channel(None);
     interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
-    let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
+    let mut manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
+    manifest.labels = config.labels.clone();
+    let dir = store.create_run(&manifest)?;
     let begin = Instant::now();
     let plan = NetworkPlan {
         nodes: config.nodes + config.spares,

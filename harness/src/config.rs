@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use nodes::protocol::{ProtocolKind, ReadMode};
+use results::store::Labels;
 use serde::{Deserialize, Serialize};
 use workloads::{
     client::{EtcdReads, RETRY_TIMEOUTS},
@@ -61,6 +62,9 @@ pub struct RunConfig {
     pub network: NetworkKind,
     /// Where runs are stored.
     pub store: PathBuf,
+    /// What the run is called by: in the manifest beside this, for it decides nothing.
+    #[serde(skip)]
+    pub labels: Labels,
     /// Keep the nodes' data directories even when the verdict is valid.
     pub keep_data: bool,
     /// How long the checkers may take.
