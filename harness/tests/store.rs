@@ -10,7 +10,7 @@ use std::{
 };
 
 use results::{
-    store::{DirLock, Manifest, RunDir, RunId, Store},
+    store::{CollectionKind, DirLock, Manifest, RunDir, RunId, Store},
     summary::Summary,
 };
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn three() -> tempfile::TempDir {
 fn runs_are_listed_selected_and_shown() {
     let store = three();
     let path = store.path();
-    Store::open(path).unwrap().create_hunt().unwrap();
+    Store::open(path).unwrap().create_collection(CollectionKind::Hunt).unwrap();
     let output = runs(path, &[]);
     ends_with(
         &output,
@@ -125,8 +125,16 @@ fn runs_are_removed_when_a_person_says_so() {
     ends_with(&runs(path, &["rm", "d", "33a", "--yes"]), 254, &["is still going on", &format!("removed {FIRST}")]);
     assert_eq!(names(path), [SECOND, THIRD, running.id().as_str()]);
     drop(running);
-    let hunt =
-        Store::open(path).unwrap().create_hunt().unwrap().path().file_name().unwrap().to_str().unwrap().to_owned();
+    let hunt = Store::open(path)
+        .unwrap()
+        .create_collection(CollectionKind::Hunt)
+        .unwrap()
+        .path()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     ends_with(&runs(path, &["rm", "d", &hunt[..9], "-y"]), 0, &["removed"]);
     assert_eq!(names(path), [SECOND, THIRD]);
     ends_with(&runs(path, &["rm", "hunt-x", "-y"]), 254, &["nothing in"]);

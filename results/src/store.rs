@@ -9,6 +9,7 @@
 //!     nodes.jsonl       how each node stood: up, paused, its role, as it was seen
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
+//!     phases.hdr        the same before, during and after each kind of fault;  phases.json: each fault in numbers
 //!     certificate.json  the verdict's proof, for `trueline verify`
 //!     verdict.json      the summary                                               (written last)
 //! ```
@@ -21,7 +22,7 @@
 use std::{
     fmt,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -30,13 +31,16 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{latency::Latencies, summary::SUMMARY_FORMAT};
+use crate::{
+    latency::Latencies,
+    phases::{PhaseHistograms, PhaseReport},
+    summary::SUMMARY_FORMAT,
+};
 
 mod archive;
 mod collection;
 mod error;
 mod history;
-mod hunt;
 mod index;
 mod inside;
 mod keep;
@@ -46,13 +50,12 @@ mod machine;
 mod remove;
 mod select;
 
-use inside::read_inside;
+use inside::{open_inside, read_inside};
 
 pub use archive::{ArchiveError, Export, Imported};
-pub use collection::{Collection, CollectionKind};
+pub use collection::{Collection, CollectionDir, CollectionKind};
 pub use error::StoreError;
 pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
-pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use keep::{Item, Keep, Weight, beyond};
 pub use label::{Label, LabelError, Labels, labels};
@@ -75,6 +78,9 @@ const VERDICT_BYTES_MAX: u64 = 16 << 20;
 
 /// Names tried for a new run. Two in the same second are told apart by sixteen random bits.
 const NAMES_TRIED_MAX: u32 = 64;
+
+/// Of schedules and lines of nodes no more is read: a run of a week writes a tenth of it.
+const LINES_BYTES_MAX: u64 = 1 << 28;
 
 /// The name of a run: the second in which it started, in UTC, and four hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -268,6 +274,12 @@ fn random_suffix() -> u16 {
     std::collections::hash_map::RandomState::new().build_hasher().finish() as u16
 }
 
+/// The second in which a run or hunt starts, in UTC, as files have it.
+#[must_use]
+pub fn now_in_words() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// The directory of one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
@@ -383,6 +395,30 @@ impl RunDir {
         LineFile::open(self.path.join("nodes.jsonl"))
     }
 
+    /// The lines of one of the run's files, in their order; none where there is no such file. A last line that was torn is left out.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line is not what belongs there.
+    pub(crate) fn read_lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, StoreError> {
+        let path = self.path.join(name);
+        let file = match open_inside(&self.path, name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("open", &path, error)),
+        };
+        let mut reader = BufReader::new(file.take(LINES_BYTES_MAX));
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        while reader.read_until(b'\n', &mut line).map_err(|error| StoreError::io("read", &path, error))? > 0 {
+            match serde_json::from_slice(&line) {
+                Ok(value) => lines.push(value),
+                Err(_) if line.last() != Some(&b'\n') => break,
+                Err(source) => return Err(StoreError::Json { path, source }),
+            }
+            line.clear();
+        }
+        Ok(lines)
+    }
+
     /// Writes the summary, which ends the run.
     ///
     /// # Errors
@@ -400,6 +436,22 @@ impl RunDir {
         latencies.write_log(&mut log, duration).expect("memory takes everything");
         write_whole(&self.path, "latencies.hdr", &log)?;
         write_json(&self.path, "latencies.json", &latencies.table())
+    }
+
+    /// Writes what each fault did: figures, and the whole histograms behind them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write_phases(
+        &self,
+        report: &PhaseReport,
+        histograms: &PhaseHistograms,
+        duration: Duration,
+    ) -> Result<(), StoreError> {
+        let mut log = Vec::new();
+        histograms.write_log(&mut log, duration).expect("memory takes everything");
+        write_whole(&self.path, "phases.hdr", &log)?;
+        write_json(&self.path, "phases.json", report)
     }
 
     /// The manifest.

@@ -81,7 +81,7 @@ const DATA: &str = "data";
 const DATA_DEPTH_MAX: usize = 16;
 
 /// The files of a run at its top, and how large each may be, bytes.
-const FILES: [(&str, u64); 11] = [
+const FILES: [(&str, u64); 12] = [
     ("manifest.json", super::MANIFEST_BYTES_MAX),
     ("verdict.json", super::VERDICT_BYTES_MAX),
     (super::history::PLAIN, u64::MAX),
@@ -90,6 +90,7 @@ const FILES: [(&str, u64); 11] = [
     ("nodes.jsonl", 1 << 30),
     ("latencies.hdr", 256 << 20),
     ("latencies.json", 64 << 20),
+    ("phases.hdr", 256 << 20),
     ("phases.json", 64 << 20),
     ("certificate.json", 4 << 30),
     ("report.html", 256 << 20),

@@ -7,13 +7,17 @@
 //! ```
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+use serde::Serialize;
+
 use super::{
-    RunId, RunState, Store, StoreError,
+    DirLock, NAMES_TRIED_MAX, RunId, RunState, Store, StoreError, random_suffix,
     remove::{bytes_on_disk, is_busy},
+    write_json,
 };
 
 /// What holds runs of its own.
@@ -102,6 +106,40 @@ impl Collection {
     }
 }
 
+/// The directory of what is under way: held until it is dropped with all its copies.
+#[derive(Clone, Debug)]
+pub struct CollectionDir {
+    kind: CollectionKind,
+    path: PathBuf,
+    _lock: DirLock,
+}
+
+impl CollectionDir {
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A store below it, for one run and no other: the run is found without its name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn run_store(&self, below: impl AsRef<Path>) -> Result<Store, StoreError> {
+        Store::open(self.path.join(below))
+    }
+
+    /// Writes the report, which is what is written last: `hunt.json` of a hunt.
+    ///
+    /// # Errors
+    /// When it cannot be written; then there is no such file, or the one from before.
+    pub fn write_report(&self, report: &impl Serialize) -> Result<PathBuf, StoreError> {
+        let name = format!("{}.json", self.kind);
+        write_json(&self.path, &name, report)?;
+        Ok(self.path.join(name))
+    }
+}
+
 /// The kind and digits that a directory's name says.
 fn parse(name: &str) -> Option<(CollectionKind, RunId)> {
     let (word, id) = name.split_once('-')?;
@@ -110,6 +148,23 @@ fn parse(name: &str) -> Option<(CollectionKind, RunId)> {
 }
 
 impl Store {
+    /// A new directory for runs that belong together.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_collection(&self, kind: CollectionKind) -> Result<CollectionDir, StoreError> {
+        let start = Timestamp::now();
+        for _ in 0..NAMES_TRIED_MAX {
+            let path = self.root.join(format!("{kind}-{}", RunId::at(start, random_suffix())));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(CollectionDir { kind, _lock: DirLock::hold(&path)?, path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(StoreError::io("create the directory", &path, error)),
+            }
+        }
+        Err(StoreError::Crowded(self.root.clone()))
+    }
+
     /// All hunts, gates, benches and replays, the oldest first.
     ///
     /// # Errors

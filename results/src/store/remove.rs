@@ -148,7 +148,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::{DirLock, Manifest, RunState};
+    use crate::store::{CollectionKind, DirLock, Manifest, RunState};
 
     fn store() -> (tempfile::TempDir, Store, RunDir) {
         let root = tempfile::tempdir().expect("a directory");
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_hunt_is_busy_while_one_of_its_runs_is() {
         let (_root, store, _run) = store();
-        let hunt = store.create_hunt().expect("a hunt");
-        let inner = hunt.run_store("raft-x", 1).expect("a store").create_run(&Manifest::here(1, json!({})));
+        let hunt = store.create_collection(CollectionKind::Hunt).expect("a hunt");
+        let inner = hunt.run_store("raft-x/seed-1").expect("a store").create_run(&Manifest::here(1, json!({})));
         let inner = inner.expect("a run");
         let [seen] = &store.collections().expect("listed")[..] else { panic!("one hunt") };
         assert_eq!(seen.state(), RunState::Running);
