@@ -4,10 +4,13 @@ use clap::{Parser, Subcommand};
 
 pub mod check;
 pub mod compare;
+pub mod doctor;
 pub mod hunt;
 pub mod node;
 pub mod reading;
+pub mod replay;
 pub mod run;
+pub mod runs;
 pub mod trend;
 pub mod verify;
 
@@ -39,6 +42,10 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
     Hunt(hunt::HuntArgs),
+    /// List, show, move and remove what is stored
+    Runs(Box<runs::RunsArgs>),
+    /// Carry a stored run out again, and find out how often it comes out the same
+    Replay(replay::ReplayArgs),
     /// Judge a history file
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently
@@ -47,6 +54,8 @@ pub enum Command {
     Compare(compare::CompareArgs),
     /// Follow a figure over time: where it stepped, by how much, at which revision
     Trend(trend::TrendArgs),
+    /// What this machine allows, and how to get the rest
+    Doctor(doctor::DoctorArgs),
     /// Run one node (what `run` spawns)
     Node(node::NodeCommandArgs),
 }

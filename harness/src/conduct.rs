@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::BufReader,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -51,7 +50,7 @@ use crate::{
         relay::{Relay, RelayPlan},
     },
     progress::Progress,
-    run::{Halt, Kinds, Run},
+    run::{FaultSource, Halt, Kinds, Run},
     system::System,
     watchdog::Watchdog,
 };
@@ -64,6 +63,7 @@ pub async fn conduct(
     config: &RunConfig,
     system: Box<dyn System>,
     kinds: &Kinds,
+    faults: &FaultSource,
     network: Kind,
     progress: &Progress,
 ) -> anyhow::Result<(Summary, ExitCode)> {
@@ -85,12 +85,8 @@ pub async fn conduct(
     // The servers are started in directories of their own, so relative paths would lead elsewhere.
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
-    let takes_relay = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
-    let relayed = kinds.chosen.iter().any(takes_relay);
-    let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
-    let takes_faults =
-        |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
-    let node_faults = kinds.chosen.iter().any(takes_faults);
+    let relay = takes_relay(kinds, &*system).then(|| message_relay(&network, &plan, &*system)).transpose()?;
+    let node_faults = takes_node_faults(kinds, &*system);
     let cluster = ClusterPlan {
         system,
         network,
@@ -109,6 +105,7 @@ pub async fn conduct(
     let journal = Arc::new(RunJournal::new(sink.recorder(), cluster.network().links().clone(), dir.schedule()?));
     let run = Run {
         config,
+        faults,
         cluster: Arc::clone(&cluster),
         monitor: Monitor::writing(sink.recorder(), dir.node_lines()?),
         recorder: sink.recorder(),
@@ -159,7 +156,26 @@ pub async fn conduct(
     summarised.summary.ladder = beside.ladder;
     summarised.summary.notes.extend(beside.notes);
     summarised.summary.fail_fast = watched;
-    write_down(config, &dir, summarised, &paths.data)
+    let written = write_down(config, &dir, summarised, &paths.data)?;
+    // Last, and of no weight beside the verdict: a history that stays plain is as good.
+    if let Err(error) = dir.compress_history() {
+        eprintln!("trueline: {error}");
+    }
+    Ok(written)
+}
+
+/// Whether the messages between the nodes pass a relay, for these kinds of faults.
+#[must_use]
+pub fn takes_relay(kinds: &Kinds, system: &dyn System) -> bool {
+    let takes = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
+    kinds.chosen.iter().any(takes)
+}
+
+/// Whether nodes are given files of faults, for these kinds.
+#[must_use]
+pub fn takes_node_faults(kinds: &Kinds, system: &dyn System) -> bool {
+    let takes = |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
+    kinds.chosen.iter().any(takes)
 }
 
 /// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.
@@ -262,8 +278,7 @@ struct Beside {
 fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
-    let file = fs::File::open(&path).with_context(reading)?;
-    let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
+    let loaded = read(dir.open_history()?, Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
     let spec = config.workload.kind.model();
     let mut judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })

@@ -17,6 +17,7 @@ pub mod latency;
 pub mod life;
 pub mod metrics;
 pub mod phases;
+pub mod replay;
 pub mod sink;
 pub mod statistics;
 pub mod store;
