@@ -31,11 +31,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::latency::Latencies;
 
 mod error;
+mod gate;
 mod hunt;
 mod index;
 mod machine;
 
 pub use error::StoreError;
+pub use gate::GateDir;
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};
