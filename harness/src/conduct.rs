@@ -49,7 +49,7 @@ use crate::{
         relay::{Relay, RelayPlan},
     },
     progress::Progress,
-    run::{Halt, Kinds, Run},
+    run::{FaultSource, Halt, Kinds, Run},
     system::System,
     watchdog::Watchdog,
 };
@@ -62,6 +62,7 @@ pub async fn conduct(
     config: &RunConfig,
     system: Box<dyn System>,
     kinds: &Kinds,
+    faults: &FaultSource,
     network: Kind,
     progress: &Progress,
 ) -> anyhow::Result<(Summary, ExitCode)> {
@@ -81,12 +82,8 @@ pub async fn conduct(
     // The servers are started in directories of their own, so relative paths would lead elsewhere.
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
-    let takes_relay = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
-    let relayed = kinds.chosen.iter().any(takes_relay);
-    let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
-    let takes_faults =
-        |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
-    let node_faults = kinds.chosen.iter().any(takes_faults);
+    let relay = takes_relay(kinds, &*system).then(|| message_relay(&network, &plan, &*system)).transpose()?;
+    let node_faults = takes_node_faults(kinds, &*system);
     let cluster = ClusterPlan {
         system,
         network,
@@ -104,6 +101,7 @@ pub async fn conduct(
     let journal = Arc::new(RunJournal::new(sink.recorder(), cluster.network().links().clone(), dir.schedule()?));
     let run = Run {
         config,
+        faults,
         cluster: Arc::clone(&cluster),
         monitor: Monitor::writing(sink.recorder(), dir.node_lines()?),
         recorder: sink.recorder(),
@@ -145,6 +143,20 @@ pub async fn conduct(
     summarised.summary.notes.extend(beside.notes);
     summarised.summary.fail_fast = watched;
     write_down(config, &dir, summarised, &paths.data)
+}
+
+/// Whether the messages between the nodes pass a relay, for these kinds of faults.
+#[must_use]
+pub fn takes_relay(kinds: &Kinds, system: &dyn System) -> bool {
+    let takes = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
+    kinds.chosen.iter().any(takes)
+}
+
+/// Whether nodes are given files of faults, for these kinds.
+#[must_use]
+pub fn takes_node_faults(kinds: &Kinds, system: &dyn System) -> bool {
+    let takes = |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
+    kinds.chosen.iter().any(takes)
 }
 
 /// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.

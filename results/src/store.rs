@@ -19,7 +19,7 @@
 use std::{
     fmt,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -35,12 +35,14 @@ mod gate;
 mod hunt;
 mod index;
 mod machine;
+mod replay;
 
 pub use error::StoreError;
 pub use gate::GateDir;
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};
+pub use replay::ReplayDir;
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
@@ -50,6 +52,9 @@ pub const STORE_FORMAT: u32 = 1;
 
 /// Names tried for a new run. Two in the same second are told apart by sixteen random bits.
 const NAMES_TRIED_MAX: u32 = 64;
+
+/// Of schedules and lines of nodes no more is read: a run of a week writes a tenth of it.
+const LINES_BYTES_MAX: u64 = 1 << 28;
 
 /// The name of a run: the second in which it started, in UTC, and four hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -316,6 +321,40 @@ impl RunDir {
     /// When it cannot be opened.
     pub fn node_lines(&self) -> Result<LineFile, StoreError> {
         LineFile::open(self.path.join("nodes.jsonl"))
+    }
+
+    /// The lines of one of the run's files, in their order; none where there is no such file. A last line that was torn is left out.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line is not what belongs there.
+    pub(crate) fn read_lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, StoreError> {
+        let path = self.path.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("open", &path, error)),
+        };
+        let mut reader = BufReader::new(file.take(LINES_BYTES_MAX));
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        while reader.read_until(b'\n', &mut line).map_err(|error| StoreError::io("read", &path, error))? > 0 {
+            match serde_json::from_slice(&line) {
+                Ok(value) => lines.push(value),
+                Err(_) if line.last() != Some(&b'\n') => break,
+                Err(source) => return Err(StoreError::Json { path, source }),
+            }
+            line.clear();
+        }
+        Ok(lines)
+    }
+
+    /// The history, to be read from its beginning.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_history(&self) -> Result<impl BufRead, StoreError> {
+        let path = self.history_path();
+        let file = File::open(&path).map_err(|error| StoreError::io("open the history", &path, error))?;
+        Ok(BufReader::with_capacity(1 << 16, file))
     }
 
     /// Writes the summary, which ends the run.

@@ -172,7 +172,9 @@ mod tests {
         }
         assert_eq!(store.resolve(LATEST).expect("one run").id(), &runs[3]);
         assert_eq!(store.resolve("20261121-184150").expect("one run").id(), &runs[0]);
-        for (name, words) in [("33", "336e, 20261121-184151-33ff"), ("b", "trueline runs"), ("../x", "no run"), ("", "")] {
+        for (name, words) in
+            [("33", "336e, 20261121-184151-33ff"), ("b", "trueline runs"), ("../x", "no run"), ("", "")]
+        {
             let error = store.resolve(name).expect_err("not one run").to_string();
             assert!(error.contains(words), "{error}");
         }
