@@ -201,7 +201,9 @@ impl Replayed {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Self::Done { times, judged: 0, .. } => format!("replayed at once: none of {times} replays came to an answer"),
+            Self::Done { times, judged: 0, .. } => {
+                format!("replayed at once: none of {times} replays came to an answer")
+            }
             Self::Done { times, judged, reproduced, interval: Interval { low, high } } => {
                 let (low, high) = (low * 100.0, high * 100.0);
                 let unclear = match times - judged {
@@ -394,7 +396,8 @@ impl GateReport {
     /// How many jobs came out as expected, and of how many.
     #[must_use]
     pub fn as_expected(&self) -> (usize, usize) {
-        let met = |(scenario, job): &(&ScenarioReport, &JobReport)| complaint(&scenario.expected, &job.outcome).is_none();
+        let met =
+            |(scenario, job): &(&ScenarioReport, &JobReport)| complaint(&scenario.expected, &job.outcome).is_none();
         (self.jobs().filter(met).count(), self.jobs().count())
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use nodes::{
     mutants::{self, Mutant, UnknownMutant},
     server::{DEFAULT_ELECTION_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS},
@@ -170,6 +170,21 @@ pub enum UsageError {
 }
 
 impl RunArgs {
+    /// From words of a command line, without the program's name and the subcommand's.
+    ///
+    /// # Errors
+    /// What is wrong with them, in a line.
+    pub fn of_words(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let command = Self::augment_args(clap::Command::new("trueline run")).no_binary_name(true);
+        let matches = command.try_get_matches_from(words).and_then(|matches| Self::from_arg_matches(&matches));
+        matches.map_err(|error| {
+            let text = error.to_string();
+            // After the first empty line there is only how to get help.
+            let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            told.join(" ").trim_start_matches("error: ").to_owned()
+        })
+    }
+
     /// The run that these flags mean.
     ///
     /// # Errors

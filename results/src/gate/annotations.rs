@@ -43,7 +43,8 @@ fn shown(command: &str, mut notes: Vec<(String, String)>) -> String {
         notes.truncate(SHOWN_MAX - 1);
         notes.push(("trueline".to_owned(), format!("and {more} more, in the step's summary and in junit.xml")));
     }
-    let line = |(title, message): (String, String)| format!("::{command} title={}::{}\n", property(&title), data(&message));
+    let line =
+        |(title, message): (String, String)| format!("::{command} title={}::{}\n", property(&title), data(&message));
     notes.into_iter().map(line).collect()
 }
 

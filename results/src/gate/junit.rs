@@ -68,7 +68,8 @@ fn case(scenario: &ScenarioReport, job: &JobReport) -> TestCase {
     case.set_time(Duration::from_millis(job.duration_ms));
     case.set_system_out(story(job));
     if !job.failures.is_empty() {
-        let attempts = (1..).zip(&job.failures).map(|(number, failure)| format!("attempt {number} failed: {failure}\n"));
+        let attempts =
+            (1..).zip(&job.failures).map(|(number, failure)| format!("attempt {number} failed: {failure}\n"));
         case.set_system_err(attempts.collect::<String>());
     }
     case

@@ -46,7 +46,8 @@ fn row(page: &mut String, scenario: &ScenarioReport) {
     let mut words: Vec<String> = Vec::new();
     for job in &scenario.jobs {
         let word = complaint(&scenario.expected, &job.outcome).map_or_else(|| job.came_out(), |complaint| complaint);
-        let word = if complaint(&scenario.expected, &job.outcome).is_some() { format!("**{word}**") } else { word.to_owned() };
+        let word =
+            if complaint(&scenario.expected, &job.outcome).is_some() { format!("**{word}**") } else { word.to_owned() };
         if !words.contains(&word) {
             words.push(word);
         }
@@ -79,7 +80,9 @@ fn flaky(page: &mut String, report: &GateReport) {
     if flaky.is_empty() {
         return;
     }
-    page.push_str("\n### Flaky infrastructure\n\nThese jobs came to their verdict only after attempts without one.\n\n");
+    page.push_str(
+        "\n### Flaky infrastructure\n\nThese jobs came to their verdict only after attempts without one.\n\n",
+    );
     for (scenario, job) in flaky.iter().take(TOLD_MAX) {
         let why = job.failures.last().map_or("", String::as_str);
         _ = writeln!(page, "- {}, seed {}: {}", escaped(&scenario.name), job.seed, escaped(why));

@@ -71,7 +71,10 @@ fn table(text: &mut String, report: &GateReport) {
         };
         let (name, seed, wanted) = (&scenario.name, job.seed, scenario.expected.words());
         let (came_out, time) = (job.came_out(), seconds(job.duration_ms));
-        line(text, &format!("{name:name_width$}  {seed:>8}  {wanted:wanted_width$}  {came_out:10}{time:>8}  {run}{remark}"));
+        line(
+            text,
+            &format!("{name:name_width$}  {seed:>8}  {wanted:wanted_width$}  {came_out:10}{time:>8}  {run}{remark}"),
+        );
     }
 }
 

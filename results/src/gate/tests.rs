@@ -111,7 +111,8 @@ fn exit_codes_of_two_jobs_in_every_combination() {
 #[test]
 fn several_verdicts_may_be_expected() {
     for mask in 1_u8..16 {
-        let verdicts: Vec<Verdict> = (0..4).filter(|bit| mask >> bit & 1 == 1).map(|bit: usize| VERDICTS[bit]).collect();
+        let verdicts: Vec<Verdict> =
+            (0..4).filter(|bit| mask >> bit & 1 == 1).map(|bit: usize| VERDICTS[bit]).collect();
         for (place, verdict) in VERDICTS.into_iter().enumerate() {
             let alone = TABLE[(place + 1) % 4].1[place];
             let wanted = if verdicts.contains(&verdict) { 0 } else { alone };
@@ -280,7 +281,9 @@ fn what_is_told_of_a_violation() {
     let report = report(vec![one]);
     let xml = junit(&report).expect("JUnit");
     for text in [render(&report), markdown(&report), xml] {
-        for word in ["raft-basic", "Client 2 read 17 after 18.", "found again 4 of 5 times", "38-96 %", "trueline run --seed 2"] {
+        for word in
+            ["raft-basic", "Client 2 read 17 after 18.", "found again 4 of 5 times", "38-96 %", "trueline run --seed 2"]
+        {
             assert!(text.contains(word), "{word} is not in {text}");
         }
     }
@@ -290,11 +293,12 @@ fn what_is_told_of_a_violation() {
 #[test]
 fn a_report_is_read_back_as_it_was_written() {
     let mut report = hostile();
-    report.scenarios[0].jobs[0].replayed = Some(replayed(3, 4, 5));
     report.conclude();
     let text = serde_json::to_string(&report).expect("JSON");
     assert_eq!(serde_json::from_str::<GateReport>(&text).expect("a report"), report);
-    assert!(text.contains(r#""outcome":{"state":"ended","verdict":"invalid","failed":["consistency"],"anomaly":"stale-read"}"#));
+    assert!(text.contains(
+        r#""outcome":{"state":"ended","verdict":"invalid","failed":["consistency"],"anomaly":"stale-read"}"#
+    ));
 }
 
 #[test]
@@ -309,7 +313,9 @@ fn what_a_replay_says() {
     let report = of(&five);
     assert_eq!(Replayed::of(&report, "x"), Ok(replayed(2, 3, 5)));
     assert!(Replayed::of(&report, "y").is_err_and(|why| why.contains('x') && why.contains('y')));
-    assert!(replayed(2, 3, 5).words().ends_with("found again 2 of 3 times (true rate 21-94 %); 2 more came to no answer"));
+    assert!(
+        replayed(2, 3, 5).words().ends_with("found again 2 of 3 times (true rate 21-94 %); 2 more came to no answer")
+    );
     assert!(Replayed::of(&of(&five[3..]), "x").expect("a report").words().contains("none of 2"));
     assert!(Replayed::of(&ReplayReport { reproduced: 9, ..report }, "x").is_err());
 }

@@ -18,7 +18,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    NAMES_TRIED_MAX, RunId, Store, StoreError, hunt::fresh_dir, index::short_names, random_suffix, write_json, write_whole,
+    NAMES_TRIED_MAX, RunId, Store, StoreError, hunt::fresh_dir, index::short_names, random_suffix, write_json,
+    write_whole,
 };
 use crate::gate::{GateReport, junit, markdown};
 
@@ -59,7 +60,8 @@ impl Store {
     pub fn short_names(&self, wanted: &[&str]) -> Result<Vec<Option<String>>, StoreError> {
         let runs = self.runs()?;
         let shorts = short_names(&runs);
-        let short = |name: &&str| runs.binary_search_by(|id| id.as_str().cmp(name)).ok().map(|place| shorts[place].clone());
+        let short =
+            |name: &&str| runs.binary_search_by(|id| id.as_str().cmp(name)).ok().map(|place| shorts[place].clone());
         Ok(wanted.iter().map(short).collect())
     }
 }
@@ -82,9 +84,8 @@ impl GateDir {
     /// # Errors
     /// When one cannot be written; then it is as it was before.
     pub fn write(&self, report: &GateReport, also: Option<&Path>) -> Result<(), StoreError> {
-        let xml = junit(report).map_err(|error| {
-            StoreError::io("make", &self.path.join("junit.xml"), std::io::Error::other(error))
-        })?;
+        let xml = junit(report)
+            .map_err(|error| StoreError::io("make", &self.path.join("junit.xml"), std::io::Error::other(error)))?;
         let page = markdown(report);
         for directory in [Some(self.path()), also].into_iter().flatten() {
             write_json(directory, "gate.json", report)?;
