@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod doctor;
 pub mod hunt;
 pub mod node;
 pub mod reading;
@@ -44,6 +45,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently
     Verify(verify::VerifyArgs),
+    /// What this machine allows, and how to get the rest
+    Doctor(doctor::DoctorArgs),
     /// Run one node (what `run` spawns)
     Node(node::NodeCommandArgs),
 }

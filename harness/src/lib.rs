@@ -17,7 +17,6 @@ pub mod cluster;
 pub mod conduct;
 pub mod config;
 pub mod failure;
-pub mod history_file;
 pub mod hunt;
 pub mod journal;
 pub mod judge;

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod hunt;
 pub mod latency;
 pub mod life;
+pub mod phases;
 pub mod replay;
 pub mod sink;
 pub mod statistics;
