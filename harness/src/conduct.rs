@@ -70,7 +70,11 @@ pub async fn conduct(
     let (halter, halt) = watch::channel(None);
     interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
-    let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
+    let manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
+    let dir = match &config.name {
+        Some(name) => store.create_named(name.clone(), &manifest)?,
+        None => store.create_run(&manifest)?,
+    };
     let begin = Instant::now();
     let plan = NetworkPlan {
         nodes: config.nodes + config.spares,

@@ -44,11 +44,11 @@ mod inside;
 mod machine;
 mod replay;
 
-pub use error::StoreError;
+use inside::{open_inside, read_inside};
 
+pub use error::StoreError;
 pub use gate::GateDir;
 pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
-use inside::{open_inside, read_inside};
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};

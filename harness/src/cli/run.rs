@@ -12,7 +12,11 @@ use nodes::{
     mutants::{self, Mutant, UnknownMutant},
     server::{DEFAULT_ELECTION_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS},
 };
-use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
+use results::{
+    exit::ExitCode,
+    store::{DEFAULT_STORE, RunId},
+    summary::render,
+};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use workloads::{client::EtcdClient, generator::WorkloadSpec, kind::WorkloadKind};
 
@@ -126,6 +130,9 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// The run's name, drawn by a gate that wants to know it from the beginning
+    #[arg(long, value_name = "ID", hide = true)]
+    pub name: Option<RunId>,
     /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
     #[arg(long, value_name = "PID", hide = true)]
     pub parent: Option<i32>,
@@ -236,6 +243,7 @@ impl RunArgs {
             seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,
             store: self.store,
+            name: self.name,
             keep_data: self.keep_data,
             check_time: self.check_time,
             check_memory_mib: self.check_memory,
