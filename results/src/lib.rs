@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod exit;
+pub mod gate;
 pub mod hunt;
 pub mod latency;
 pub mod life;
