@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod compare;
 pub mod doctor;
+pub mod gate;
 pub mod hunt;
 pub mod node;
 pub mod reading;
@@ -40,6 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a cluster, work it, break it, and judge what its clients saw
     Run(Box<run::RunArgs>),
+    /// Run the scenarios of trueline.toml, and say yes or no: the gate for CI
+    Gate(gate::GateArgs),
     /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
     Hunt(hunt::HuntArgs),
     /// List, show, move and remove what is stored

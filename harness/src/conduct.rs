@@ -72,7 +72,10 @@ pub async fn conduct(
     let store = Store::open(&config.store)?;
     let mut manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
     manifest.labels = config.labels.clone();
-    let dir = store.create_run(&manifest)?;
+    let dir = match &config.name {
+        Some(name) => store.create_named(name.clone(), &manifest)?,
+        None => store.create_run(&manifest)?,
+    };
     let begin = Instant::now();
     let plan = NetworkPlan {
         nodes: config.nodes + config.spares,

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use nodes::protocol::{ProtocolKind, ReadMode};
-use results::store::Labels;
+use results::store::{Labels, RunId};
 use serde::{Deserialize, Serialize};
 use workloads::{
     client::{EtcdReads, RETRY_TIMEOUTS},
@@ -68,6 +68,9 @@ pub struct RunConfig {
     /// What the run is called by: in the manifest beside this, for it decides nothing.
     #[serde(skip)]
     pub labels: Labels,
+    /// The run's name, if whoever asked for it chose one. No part of what a run is.
+    #[serde(skip)]
+    pub name: Option<RunId>,
     /// Keep the nodes' data directories even when the verdict is valid.
     pub keep_data: bool,
     /// How long the checkers may take.
@@ -130,7 +133,7 @@ impl RunConfig {
 }
 
 /// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod conduct;
 pub mod config;
 pub mod failure;
+pub mod gate;
 pub mod hunt;
 pub mod journal;
 pub mod judge;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     // A panic of the harness is a harness error, and must not end in a code that stands for something else.
     let outcome = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => cli::run::execute(*args).map(ExitCode::from),
+        Command::Gate(args) => cli::gate::execute(&args).map(ExitCode::from),
         Command::Hunt(args) => cli::hunt::execute(&args).map(ExitCode::from),
         Command::Runs(args) => cli::runs::execute(&args).map(ExitCode::from),
         Command::Replay(args) => cli::replay::execute(&args).map(ExitCode::from),

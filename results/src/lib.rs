@@ -12,6 +12,7 @@
 pub mod check;
 pub mod compare;
 pub mod exit;
+pub mod gate;
 pub mod hunt;
 pub mod latency;
 pub mod life;

@@ -40,6 +40,7 @@ use crate::{
 mod archive;
 mod collection;
 mod error;
+mod gate;
 mod history;
 mod index;
 mod inside;
@@ -55,6 +56,7 @@ use inside::{open_inside, read_inside};
 pub use archive::{ArchiveError, Export, Imported};
 pub use collection::{Collection, CollectionDir, CollectionKind};
 pub use error::StoreError;
+pub use gate::GateDir;
 pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use keep::{Item, Keep, Weight, beyond};

@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use nodes::{
     mutants::{self, Mutant, UnknownMutant},
     server::{DEFAULT_ELECTION_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS},
 };
 use results::{
     exit::ExitCode,
-    store::{DEFAULT_STORE, Label, LabelError, labels},
+    store::{DEFAULT_STORE, Label, LabelError, RunId, labels},
     summary::render,
 };
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
@@ -136,6 +136,9 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// The run's name, drawn by a gate that wants to know it from the beginning
+    #[arg(long, value_name = "ID", hide = true)]
+    pub name: Option<RunId>,
     /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
     #[arg(long, value_name = "PID", hide = true)]
     pub parent: Option<i32>,
@@ -183,6 +186,21 @@ pub enum UsageError {
 }
 
 impl RunArgs {
+    /// From words of a command line, without the program's name and the subcommand's.
+    ///
+    /// # Errors
+    /// What is wrong with them, in a line.
+    pub fn of_words(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let command = Self::augment_args(clap::Command::new("trueline run")).no_binary_name(true);
+        let matches = command.try_get_matches_from(words).and_then(|matches| Self::from_arg_matches(&matches));
+        matches.map_err(|error| {
+            let text = error.to_string();
+            // After the first empty line there is only how to get help.
+            let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            told.join(" ").trim_start_matches("error: ").to_owned()
+        })
+    }
+
     /// The run that these flags mean.
     ///
     /// # Errors
@@ -236,6 +254,7 @@ impl RunArgs {
             link_delay: self.link_delay,
             store: self.store,
             labels: labels(self.labels)?,
+            name: self.name,
             keep_data: self.keep_data,
             check_time: self.check_time,
             check_memory_mib: self.check_memory,
