@@ -31,7 +31,7 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  trueline bench                                            Raft, three nodes, 32 clients, five runs
+  trueline bench                                            Raft, three nodes, 32 clients, six runs
   trueline bench --system raft,multi-paxos,zab,etcd         in turn, and each against the first
   trueline bench --binary ./old --binary ./new --rounds 10  is the new build slower?
   trueline bench --side 'quorum=' --side 'lease=--reads lease' --scenario latency --rates 500,1000
@@ -68,8 +68,8 @@ pub struct BenchArgs {
     /// throughput (closed loop), latency (open loop), recovery (open loop, leaders killed), faults (open loop, all faults), or all
     #[arg(long, value_delimiter = ',', default_value = "throughput", value_parser = parse_scenario, value_name = "LIST")]
     pub scenario: Vec<Scenarios>,
-    /// Runs of each side in each setting; with fewer than four nothing is claimed
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Runs of each side in each setting; with fewer than four nothing is claimed, and six are enough for up to 23 figures
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: u32,
     /// Do everything so many times, each a comparison of its own, and count those that claim something
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
