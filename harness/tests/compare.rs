@@ -168,7 +168,8 @@ fn a_trend_shows_its_step_and_leaves_strangers_out() {
     make(&store, 0, &other, |manifest| manifest.machine.cpus += 6);
     let (svg, html) = (root.path().join("trend.svg"), root.path().join("trend.html"));
     let files = ["throughput", "--svg", svg.to_str().unwrap(), "--html", html.to_str().unwrap()];
-    let wanted = ["20 points", "┤", "2026-11-02T10:00:00Z  WORSE -20", "build=new", "1 run of other machines left out"];
+    let wanted =
+        ["20 points", "┤", "2026-11-02T10:00:00Z  WORSE -19.9 %", "build=new", "1 run of other machines left out"];
     ends_with(&trueline("trend", root.path(), &files), 0, &wanted);
     for file in [svg, html] {
         let text = fs::read_to_string(file).unwrap();
@@ -186,6 +187,33 @@ fn a_trend_shows_its_step_and_leaves_strangers_out() {
     ends_with(&trueline("trend", root.path(), &["p98"]), 254, &["there are throughput"]);
     ends_with(&trueline("trend", root.path(), &["throughput", "--since", "2027-01-01"]), 254, &["none of the 21 runs"]);
     ends_with(&trueline("trend", root.path(), &["criterion.judge"]), 254, &["bench import"]);
+}
+
+#[test]
+fn benchmarks_of_criterion_are_kept_and_followed() {
+    let (root, _store) = store();
+    let criterion = root.path().join("criterion");
+    let new = criterion.join("judge/registers/new");
+    fs::create_dir_all(&new).unwrap();
+    let write = |median: f64| {
+        let interval = json!({"lower_bound": median - 1.0, "upper_bound": median + 1.0});
+        let mean = json!({"mean": {"confidence_interval": interval, "point_estimate": median}});
+        fs::write(new.join("estimates.json"), mean.to_string()).unwrap();
+        let sample = json!({"iters": [1.0, 2.0], "times": [median, 2.0 * median]});
+        fs::write(new.join("sample.json"), sample.to_string()).unwrap();
+    };
+    let import = || trueline("bench", root.path(), &["import", criterion.to_str().unwrap()]);
+    for (median, told) in [(1_500.0, "1 of 1 results were new"), (1_500.0, "0 of 1"), (1_600.0, "1 of 1")] {
+        // Written once: the time of the file is a part of what was measured.
+        if told != "0 of 1" {
+            write(median);
+        }
+        ends_with(&import(), 0, &["criterion.judge/registers", told]);
+    }
+    ends_with(&trueline("trend", root.path(), &["criterion.judge/registers"]), 0, &["2 points", "1.60 µs", "1.50 µs"]);
+    ends_with(&trueline("trend", root.path(), &["criterion.x"]), 254, &["there are criterion.judge/registers"]);
+    fs::write(new.join("sample.json"), "{}").unwrap();
+    ends_with(&import(), 254, &["sample.json", "missing field"]);
 }
 
 #[test]
@@ -207,7 +235,7 @@ fn a_bench_stores_its_runs_and_its_report() {
         json.to_str().unwrap(),
     ];
     let output = trueline("bench", root.path(), &flags);
-    ends_with(&output, 0, &["throughput-c4", "of plain", "too few runs to tell (2 and 2)"]);
+    ends_with(&output, 0, &["throughput-c4", "A  2 runs: plain", "too few runs to tell (2 and 2)"]);
     let report: Json = serde_json::from_slice(&fs::read(json).unwrap()).expect("JSON");
     let median = |side: usize| {
         report["settings"][0]["sides"][side]["figures"][0]["values"]["median"].as_f64().expect("a figure")

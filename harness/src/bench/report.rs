@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use results::{
-    compare::{Comparison, Conclusion, Set, Values, percent, render, shown},
+    compare::{Comparison, Conclusion, Set, Values, percent, ranged, render},
     exit::ExitCode,
-    metrics::{Better, Metric},
+    metrics::Metric,
     statistics::wilson,
     store::Machine,
     summary::one_line,
@@ -139,40 +139,47 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// One setting: a table of sides, then what can be said of the differences.
+/// One setting: a table of sides, where one comparison does not show them all; then what can be said of the differences.
 fn whole(text: &mut String, setting: &SettingReport) {
     line(text, &format!("\n{}", one_line(&setting.setting)));
-    let metrics: Vec<&Metric> = match setting.sides.first() {
-        Some(first) => first.figures.iter().map(|figure| &figure.metric).filter(|metric| metric.is_usual).collect(),
-        None => Vec::new(),
-    };
-    let width = setting.sides.iter().map(|side| side.side.chars().count()).max().unwrap_or(0).max(4);
-    for metric in metrics {
-        let base = values(&setting.sides[0], metric).map(|values| values.median);
-        let mut told = format!("  {:12}", one_line(&metric.name).to_string());
-        for side in &setting.sides {
-            let Some(of) = values(side, metric) else { continue };
-            let (median, least, greatest) = (shown(of.median, metric.unit), of.least, of.greatest);
-            _ = write!(
-                told,
-                "  {:width$} {median} ({} to {}",
-                side.side,
-                shown(least, metric.unit),
-                shown(greatest, metric.unit)
-            );
-            match base.filter(|base| *base > 0.0 && side.side != setting.sides[0].side) {
-                Some(base) => _ = write!(told, "; {:.2} of {})", of.median / base, setting.sides[0].side),
-                None => told.push(')'),
-            }
-        }
-        line(text, &told);
+    if setting.comparisons.len() != 1 {
+        table(text, &setting.sides);
     }
     for note in &setting.notes {
-        line(text, &format!("  note: {}", one_line(note)));
+        line(text, &format!("note: {}", one_line(note)));
     }
     for comparison in &setting.comparisons {
         line(text, "");
         text.push_str(&render(comparison));
+    }
+}
+
+/// Usual figures, a line each; sides, a column each, with their ratio to the first.
+fn table(text: &mut String, sides: &[SideReport]) {
+    let Some(first) = sides.first() else { return };
+    let mut rows =
+        vec![[String::new()].into_iter().chain(sides.iter().map(|side| side.side.clone())).collect::<Vec<_>>()];
+    for metric in first.figures.iter().map(|figure| &figure.metric).filter(|metric| metric.is_usual) {
+        let base = values(first, metric).map_or(0.0, |values| values.median);
+        let cell = |(place, side): (usize, &SideReport)| match values(side, metric) {
+            None => "-".to_owned(),
+            Some(of) if place == 0 || base <= 0.0 => ranged(of, metric.unit),
+            Some(of) => format!("{}, {:.2}", ranged(of, metric.unit), of.median / base),
+        };
+        let name = one_line(&metric.name).to_string();
+        rows.push([name].into_iter().chain(sides.iter().enumerate().map(cell)).collect());
+    }
+    let widths: Vec<usize> =
+        (0..=sides.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    for row in &rows {
+        let mut told = format!("{:1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            _ = write!(told, "  {cell:>width$}");
+        }
+        line(text, &told);
+    }
+    if sides.len() > 1 {
+        line(text, &format!("medians (least to greatest), and the share of {}", one_line(&first.side)));
     }
 }
 
@@ -233,8 +240,8 @@ fn per_metric(text: &mut String, comparisons: &[&Comparison]) {
             seen.extend(row.detectable_percent);
         }
         let seen = match seen.is_empty() {
-            true => "nothing could have been".to_owned(),
-            false => format!("{} would have been", percent(Values::of(&seen).median)),
+            true => "no difference would have been found".to_owned(),
+            false => format!("one of {} would have been found", percent(Values::of(&seen).median)),
         };
         line(
             text,
@@ -254,10 +261,10 @@ fn all(settings: &[SettingReport]) -> impl Iterator<Item = (&str, &Comparison)> 
 
 /// A claim in a few words.
 fn claim(row: &results::compare::Row) -> Option<String> {
-    let word = match (row.conclusion, row.metric.better) {
-        (Conclusion::Better, _) => "better",
-        (Conclusion::Worse, Better::Higher | Better::Lower) => "worse",
-        _ => return None,
+    let word = match row.conclusion {
+        Conclusion::Better => "better",
+        Conclusion::Worse => "worse",
+        Conclusion::NoDifference | Conclusion::TooFew => return None,
     };
     let by = row.shift_percent.map(|shift| format!(" by {}", percent(shift.value.abs()))).unwrap_or_default();
     Some(format!("{} {word}{by}", one_line(&row.metric.name)))
