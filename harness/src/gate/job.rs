@@ -233,8 +233,8 @@ fn told(
             }
         },
         _ if matches!(end, End::Stopped) => Tried::Stopped,
-        None if code == Some(ExitCode::Invalid.code().into()) => {
-            Tried::Invalid(format!("it says invalid, and left no verdict: {}", words()))
+        _ if code == Some(ExitCode::Invalid.code().into()) => {
+            Tried::Invalid(format!("it says invalid, and left no verdict that does: {}", words()))
         }
         _ => {
             let again = code != Some(ExitCode::Usage.code().into());
