@@ -247,6 +247,9 @@ fn an_unexpected_violation_is_replayed_and_stays_one() {
 fn a_replay_that_fails_leaves_the_verdict_alone() {
     let place = Place::with_fake_runs(&scenario("[2]", "'valid'"));
     ends_with(&place.gate(&[]), 1, &["not replayed: `trueline replay` ended with", "nothing to replay with"]);
+    let late = Place::with_fake_runs(&scenario("[12]", "'valid'"));
+    ends_with(&late.gate(&[]), 1, &["not replayed: it has left nothing in the store"]);
+    assert_eq!(late.job(12).run, None);
     let place = Place::with_fake_runs(&scenario("[2]", "'valid'").replace("jobs = 4", "replays = 0"));
     ends_with(&place.gate(&[]), 1, &["violation"]);
     assert_eq!(place.job(2).replayed, None);
