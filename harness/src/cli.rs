@@ -10,6 +10,7 @@ pub mod node;
 pub mod reading;
 pub mod replay;
 pub mod run;
+pub mod runs;
 pub mod verify;
 
 const WITHOUT_COMMAND: &str = "\
@@ -42,6 +43,8 @@ pub enum Command {
     Gate(gate::GateArgs),
     /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
     Hunt(hunt::HuntArgs),
+    /// List, show, move and remove what is stored
+    Runs(Box<runs::RunsArgs>),
     /// Carry a stored run out again, and find out how often it comes out the same
     Replay(replay::ReplayArgs),
     /// Judge a history file

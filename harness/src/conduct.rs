@@ -70,7 +70,8 @@ pub async fn conduct(
     let (halter, halt) = watch::channel(None);
     interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
-    let manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
+    let mut manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
+    manifest.labels = config.labels.clone();
     let dir = match &config.name {
         Some(name) => store.create_named(name.clone(), &manifest)?,
         None => store.create_run(&manifest)?,

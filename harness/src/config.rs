@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use nodes::protocol::{ProtocolKind, ReadMode};
-use results::store::RunId;
+use results::store::{Labels, RunId};
 use serde::{Deserialize, Serialize};
 use workloads::{
     client::{EtcdReads, RETRY_TIMEOUTS},
@@ -62,6 +62,9 @@ pub struct RunConfig {
     pub network: NetworkKind,
     /// Where runs are stored.
     pub store: PathBuf,
+    /// What the run is called by: in the manifest beside this, for it decides nothing.
+    #[serde(skip)]
+    pub labels: Labels,
     /// The run's name, if whoever asked for it chose one. No part of what a run is.
     #[serde(skip)]
     pub name: Option<RunId>,

@@ -22,6 +22,7 @@ pub mod hunt;
 pub mod journal;
 pub mod judge;
 pub mod ladder;
+pub mod listing;
 pub mod load;
 pub mod monitor;
 pub mod nemesis;

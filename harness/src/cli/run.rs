@@ -14,7 +14,7 @@ use nodes::{
 };
 use results::{
     exit::ExitCode,
-    store::{DEFAULT_STORE, RunId},
+    store::{DEFAULT_STORE, Label, LabelError, RunId, labels},
     summary::render,
 };
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
@@ -118,6 +118,9 @@ pub struct RunArgs {
     /// Where runs are stored
     #[arg(long, default_value = DEFAULT_STORE, value_name = "DIR")]
     pub store: PathBuf,
+    /// Call the run so, to find it again: label.KEY=VALUE in `trueline runs`, `compare` and `trend`; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
     /// Keep the nodes' data directories (they are always kept when the verdict is not valid)
     #[arg(long)]
     pub keep_data: bool,
@@ -171,6 +174,9 @@ pub enum UsageError {
     /// No such mutant.
     #[error("{0}; there are {list}", list = mutants::all().map(|m| m.id).collect::<Vec<_>>().join(", "))]
     NoSuchMutant(#[from] UnknownMutant),
+    /// Labels that do not go together.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
     /// Time that does not add up.
     #[error("--{0} must be longer than zero")]
     Zero(&'static str),
@@ -243,6 +249,7 @@ impl RunArgs {
             seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,
             store: self.store,
+            labels: labels(self.labels)?,
             name: self.name,
             keep_data: self.keep_data,
             check_time: self.check_time,

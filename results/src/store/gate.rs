@@ -18,16 +18,14 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    NAMES_TRIED_MAX, RunId, Store, StoreError, hunt::fresh_dir, index::short_names, random_suffix, write_json,
-    write_whole,
+    CollectionDir, CollectionKind, NAMES_TRIED_MAX, RunId, Store, StoreError, index::short_names, random_suffix,
+    write_json, write_whole,
 };
 use crate::gate::{GateReport, junit, markdown};
 
 /// The directory of one gate.
 #[derive(Clone, Debug)]
-pub struct GateDir {
-    path: PathBuf,
-}
+pub struct GateDir(CollectionDir);
 
 impl Store {
     /// A new gate.
@@ -35,10 +33,10 @@ impl Store {
     /// # Errors
     /// When the directory cannot be made.
     pub fn create_gate(&self) -> Result<GateDir, StoreError> {
-        let path = fresh_dir(&self.root, "gate")?;
-        let logs = path.join("logs");
+        let dir = self.create_collection(CollectionKind::Gate)?;
+        let logs = dir.path().join("logs");
         fs::create_dir(&logs).map_err(|error| StoreError::io("create the gate", &logs, error))?;
-        Ok(GateDir { path })
+        Ok(GateDir(dir))
     }
 
     /// A name that no run has, for one that starts now and is told it. Whoever else starts a run meanwhile may draw the same one of 65,536;
@@ -70,13 +68,13 @@ impl GateDir {
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Where the output of something goes that belongs to the job of this number.
     #[must_use]
     pub fn log_path(&self, job: u32, what: &str) -> PathBuf {
-        self.path.join("logs").join(format!("{job}-{what}"))
+        self.path().join("logs").join(format!("{job}-{what}"))
     }
 
     /// Writes the report in all its forms, here and in `also`. Each file is whole at every moment.
@@ -85,7 +83,7 @@ impl GateDir {
     /// When one cannot be written; then it is as it was before.
     pub fn write(&self, report: &GateReport, also: Option<&Path>) -> Result<(), StoreError> {
         let xml = junit(report)
-            .map_err(|error| StoreError::io("make", &self.path.join("junit.xml"), std::io::Error::other(error)))?;
+            .map_err(|error| StoreError::io("make", &self.path().join("junit.xml"), std::io::Error::other(error)))?;
         let page = markdown(report);
         for directory in [Some(self.path()), also].into_iter().flatten() {
             write_json(directory, "gate.json", report)?;
