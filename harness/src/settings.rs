@@ -9,11 +9,16 @@
 //! A key that nobody knows is refused, with its line: a misspelt one must not be passed over in silence.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
+
+pub mod system;
+
+use system::{Description, SystemName};
 
 /// The file's usual name, in the directory that the program is started in.
 pub const USUAL: &str = "trueline.toml";
@@ -24,7 +29,11 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Everything in the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {}
+pub struct Settings {
+    /// Servers described without code, by name.
+    #[serde(default)]
+    pub system: BTreeMap<SystemName, Description>,
+}
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
