@@ -336,6 +336,24 @@ fn mistakes_start_nothing() {
     }
 }
 
+/// A system that the gate's own file describes; its runs are told where that file is.
+#[test]
+fn described_systems_are_found() {
+    let described = "[system.kv]\ncommand = ['sh', '--id={id}']\nclient-port = 8000\n\
+                     [system.kv.register.read]\npath = '/kv/{key}'\nanswers = [{ status = 200, outcome = 'ok', value = 'body|integer' }]\n\
+                     [system.kv.register.write]\nmethod = 'PUT'\npath = '/kv/{key}'\nbody = '{value}'\n\
+                     answers = [{ status = 200, outcome = 'ok' }]\n\
+                     [[scenario]]\nname = 'one'\nsystem = 'kv'\nnodes = 1\nnemesis = 'pause'\n";
+    let place = Place::with_fake_runs(described);
+    let config = format!("trueline run --config {} --nemesis pause", place.path("trueline.toml").display());
+    ends_with(&place.gate(&["--list"]), 0, &[&config, "--system kv"]);
+    ends_with(&place.gate(&[]), 0, &["1 of 1 jobs as expected"]);
+    let wrong = Place::with_fake_runs(&described.replace("system = 'kv'", "system = 'kvv'"));
+    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "no system is called \"kvv\"", "kv"]);
+    let wrong = Place::with_fake_runs(&described.replace("nemesis = 'pause'", "workload = 'queue'"));
+    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "the workload queue needs"]);
+}
+
 #[test]
 fn a_list_starts_nothing() {
     let place = Place::with_fake_runs(&scenario("[1, 2]", "'valid'"));
