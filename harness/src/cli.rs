@@ -13,6 +13,7 @@ pub mod reading;
 pub mod replay;
 pub mod run;
 pub mod runs;
+pub mod serve;
 pub mod trend;
 pub mod verify;
 
@@ -48,6 +49,8 @@ pub enum Command {
     Hunt(hunt::HuntArgs),
     /// List, show, move and remove what is stored
     Runs(Box<runs::RunsArgs>),
+    /// Show what is stored in a browser
+    Serve(serve::ServeArgs),
     /// Carry a stored run out again, and find out how often it comes out the same
     Replay(replay::ReplayArgs),
     /// Judge a history file

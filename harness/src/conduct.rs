@@ -310,7 +310,7 @@ struct Summarised {
 
 /// What is known of every run, also of one that was broken off.
 fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
-    let mut summary = Summary::new(config.system.name(), config.workload.kind.name(), config.seed);
+    let mut summary = Summary::new(config.system_name(), config.workload.kind.name(), config.seed);
     summary.run = Some(dir.id().to_string());
     summary.nodes = config.nodes;
     summary.clients = config.concurrency;

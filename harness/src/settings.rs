@@ -19,9 +19,11 @@ use serde::Deserialize;
 pub mod flags;
 pub mod profile;
 pub mod scenario;
+pub mod system;
 
 use profile::Profile;
 use scenario::Scenario;
+use system::{Description, SystemName};
 
 /// The file's usual name, in the directory that the program is started in.
 pub const USUAL: &str = "trueline.toml";
@@ -33,6 +35,9 @@ const BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
+    /// Servers described without code, by name.
+    #[serde(default)]
+    pub system: BTreeMap<SystemName, Description>,
     /// How a gate goes about its scenarios, by name.
     #[serde(default)]
     pub profile: BTreeMap<String, Profile>,

@@ -173,7 +173,7 @@ fn exit_codes_by_how_runs_end() {
 fn a_verdict_of_another_run_is_none() {
     let place = Place::with_fake_runs(&scenario("[13, 17]", "'valid'"));
     ends_with(&place.gate(&[]), 1, &["one seed 13: infrastructure failed", "one seed 17: violation"]);
-    assert!(place.job(17).reason.contains("left no verdict"), "an exit code that says invalid counts");
+    assert!(place.job(17).reason.contains("left no verdict that does"), "an exit code that says invalid counts");
 }
 
 #[test]
@@ -247,6 +247,9 @@ fn an_unexpected_violation_is_replayed_and_stays_one() {
 fn a_replay_that_fails_leaves_the_verdict_alone() {
     let place = Place::with_fake_runs(&scenario("[2]", "'valid'"));
     ends_with(&place.gate(&[]), 1, &["not replayed: `trueline replay` ended with", "nothing to replay with"]);
+    let late = Place::with_fake_runs(&scenario("[12]", "'valid'"));
+    ends_with(&late.gate(&[]), 1, &["not replayed: it has left nothing in the store"]);
+    assert_eq!(late.job(12).run, None);
     let place = Place::with_fake_runs(&scenario("[2]", "'valid'").replace("jobs = 4", "replays = 0"));
     ends_with(&place.gate(&[]), 1, &["violation"]);
     assert_eq!(place.job(2).replayed, None);
@@ -331,6 +334,24 @@ fn mistakes_start_nothing() {
         ends_with(&output, 254, &words);
         assert!(fs::read_dir(place.path("store")).unwrap().next().is_none(), "nothing was begun");
     }
+}
+
+/// A system that the gate's own file describes; its runs are told where that file is.
+#[test]
+fn described_systems_are_found() {
+    let described = "[system.kv]\ncommand = ['sh', '--id={id}']\nclient-port = 8000\n\
+                     [system.kv.register.read]\npath = '/kv/{key}'\nanswers = [{ status = 200, outcome = 'ok', value = 'body|integer' }]\n\
+                     [system.kv.register.write]\nmethod = 'PUT'\npath = '/kv/{key}'\nbody = '{value}'\n\
+                     answers = [{ status = 200, outcome = 'ok' }]\n\
+                     [[scenario]]\nname = 'one'\nsystem = 'kv'\nnodes = 1\nnemesis = 'pause'\n";
+    let place = Place::with_fake_runs(described);
+    let config = format!("trueline run --config {} --nemesis pause", place.path("trueline.toml").display());
+    ends_with(&place.gate(&["--list"]), 0, &[&config, "--system kv"]);
+    ends_with(&place.gate(&[]), 0, &["1 of 1 jobs as expected"]);
+    let wrong = Place::with_fake_runs(&described.replace("system = 'kv'", "system = 'kvv'"));
+    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "no system is called \"kvv\"", "kv"]);
+    let wrong = Place::with_fake_runs(&described.replace("nemesis = 'pause'", "workload = 'queue'"));
+    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "the workload queue needs"]);
 }
 
 #[test]

@@ -241,8 +241,11 @@ pub struct JobReport {
     pub sentences: Vec<String>,
     /// Its diagram, line by line, for a fixed-width font.
     pub diagram: Vec<String>,
-    /// The command that does it again.
+    /// The command that does it again, from its seed.
     pub again: String,
+    /// The command that carries out again what happened, faults and all; none where there is no violation to be seen again.
+    #[serde(default)]
+    pub replay: Option<String>,
     /// An unexpected violation is replayed at once.
     pub replayed: Option<Replayed>,
 }
@@ -263,6 +266,7 @@ impl JobReport {
             sentences: Vec::new(),
             diagram: Vec::new(),
             again,
+            replay: None,
             replayed: None,
         }
     }
@@ -286,6 +290,16 @@ impl JobReport {
             Outcome::NotRun => "not run",
             Outcome::Waiting => "waiting",
             Outcome::Running => "running",
+        }
+    }
+
+    /// Why the attempts failed that came before what is told of the job.
+    #[must_use]
+    pub fn failures_before(&self) -> &[String] {
+        match (&self.outcome, &self.failures[..]) {
+            // The last one is its reason.
+            (Outcome::Infrastructure, [before @ .., _]) => before,
+            (_, failures) => failures,
         }
     }
 

@@ -97,7 +97,13 @@ impl GateArgs {
             None if self.fresh_seeds => SeedChoice::Fresh,
             None => SeedChoice::AsSaid,
         };
-        Choice { profile: self.profile.clone(), scenarios: self.scenario.clone(), partition: self.partition, seeds }
+        Choice {
+            profile: self.profile.clone(),
+            scenarios: self.scenario.clone(),
+            partition: self.partition,
+            seeds,
+            config: (self.config != Path::new(USUAL)).then(|| self.config.clone()),
+        }
     }
 
     fn plan(&self) -> Result<Plan, Failure> {

@@ -22,7 +22,7 @@ use results::{
     exit::ExitCode,
     gate::{Expectation, Finding, JobReport, Outcome, Replayed},
     replay::ReplayReport,
-    store::{GateDir, RunId, Store},
+    store::{DEFAULT_STORE, GateDir, RunId, Store},
     summary::Summary,
 };
 use tokio::{
@@ -31,7 +31,10 @@ use tokio::{
 };
 
 use super::millis;
-use crate::child::{End, OVERHEAD_MAX, end_of, last_words};
+use crate::{
+    child::{End, OVERHEAD_MAX, end_of, last_words},
+    config::quoted,
+};
 
 /// A report of replays is not longer.
 const REPORT_BYTES_MAX: u64 = 16 << 20;
@@ -110,7 +113,10 @@ impl JobRun {
             }
             break;
         }
+        // One that failed before it began has left nothing.
+        report.run = report.run.filter(|run| self.store.run(run).is_ok());
         self.tidy(&report);
+        report.replay = self.replay_command(&report);
         report.replayed = self.replay(&report).await;
         report.duration_ms = millis(begin.elapsed());
         report
@@ -161,16 +167,29 @@ impl JobRun {
         }
     }
 
+    fn is_surprise(&self, report: &JobReport) -> bool {
+        let violation = |finding: &Finding| finding.verdict == Verdict::Invalid && !self.expected.is_met_by(finding);
+        matches!(&report.outcome, Outcome::Ended(finding) if violation(finding))
+    }
+
+    fn replay_command(&self, report: &JobReport) -> Option<String> {
+        let run = report.run.as_ref().filter(|_| self.is_surprise(report))?;
+        let store = self.store.path();
+        let elsewhere = store != Path::new(DEFAULT_STORE);
+        let store =
+            if elsewhere { format!(" --store {}", quoted(&store.display().to_string())) } else { String::new() };
+        Some(format!("trueline replay {run}{store}"))
+    }
+
     /// Carries an unexpected violation out again, at once, and says how often it was there again.
     async fn replay(&self, report: &JobReport) -> Option<Replayed> {
-        let Outcome::Ended(finding) = &report.outcome else { return None };
-        if finding.verdict != Verdict::Invalid || self.expected.is_met_by(finding) || self.replays == 0 {
+        if !self.is_surprise(report) || self.replays == 0 {
             return None;
         }
-        let run = report.run.as_deref()?;
-        let replayed = match self.is_late() {
-            true => Err("the time budget is used up".to_owned()),
-            false => self.try_replay(report.number, run).await.unwrap_or_else(|error| Err(format!("{error:#}"))),
+        let replayed = match report.run.as_deref() {
+            None => Err("it has left nothing in the store".to_owned()),
+            Some(_) if self.is_late() => Err("the time budget is used up".to_owned()),
+            Some(run) => self.try_replay(report.number, run).await.unwrap_or_else(|error| Err(format!("{error:#}"))),
         };
         Some(replayed.unwrap_or_else(|why| Replayed::Failed { why }))
     }
@@ -215,7 +234,10 @@ fn told(
         End::TooLate => format!("it had not ended after {} s", bound.as_secs()),
         End::Stopped => "the gate was interrupted".to_owned(),
     };
-    let words = || last_words(output);
+    let words = || match last_words(output) {
+        words if words.is_empty() => "it printed nothing".to_owned(),
+        words => words,
+    };
     let summary = match summary {
         Ok(summary) => summary.filter(|summary| summary.run.as_deref() == Some(name.as_str())),
         // What it says itself counts more than what cannot be read.
@@ -233,8 +255,8 @@ fn told(
             }
         },
         _ if matches!(end, End::Stopped) => Tried::Stopped,
-        None if code == Some(ExitCode::Invalid.code().into()) => {
-            Tried::Invalid(format!("it says invalid, and left no verdict: {}", words()))
+        _ if code == Some(ExitCode::Invalid.code().into()) => {
+            Tried::Invalid(format!("it says invalid, and left no verdict that does: {}", words()))
         }
         _ => {
             let again = code != Some(ExitCode::Usage.code().into());

@@ -9,7 +9,13 @@
 //!
 //! Each job is in exactly one partition, and partitions differ by at most one job.
 
-use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use results::gate::Expectation;
 
@@ -41,6 +47,8 @@ pub struct Choice {
     pub partition: Option<Partition>,
     /// With which seeds.
     pub seeds: SeedChoice,
+    /// The file of the settings, where it is not the usual one: runs look there for systems that are described.
+    pub config: Option<PathBuf>,
 }
 
 /// Which seeds are taken.
@@ -198,13 +206,14 @@ impl Plan {
     pub fn new(settings: &Settings, choice: &Choice, draw: impl FnMut() -> u64) -> Result<Self, PlanError> {
         let profile = profile(settings, &choice.profile)?;
         check_names(settings)?;
+        let config = choice.config.as_deref().filter(|_| !settings.system.is_empty());
         let mut scenarios = Vec::new();
         let mut chosen = Vec::new();
         for scenario in &settings.scenario {
             if !scenario.profiles.is_empty() && !scenario.profiles.contains(&choice.profile) {
                 continue;
             }
-            let planned = planned(scenario, &profile)?;
+            let planned = planned(scenario, &profile, config)?;
             if choice.scenarios.is_empty() || choice.scenarios.iter().any(|glob| glob.matches(&scenario.name)) {
                 scenarios.push(planned);
                 chosen.push(scenario);
@@ -253,9 +262,12 @@ fn check_names(settings: &Settings) -> Result<(), PlanError> {
 }
 
 /// Looks whether the scenario is a run, as `trueline run` would.
-fn planned(scenario: &Scenario, profile: &Profile) -> Result<Planned, PlanError> {
+fn planned(scenario: &Scenario, profile: &Profile, config: Option<&Path>) -> Result<Planned, PlanError> {
     let no_run = |why: String| PlanError::NoRun { line: scenario.line, name: scenario.name.clone(), why };
-    let arguments = scenario.flags.over(&profile.flags).arguments();
+    let mut arguments = scenario.flags.over(&profile.flags).arguments();
+    if let Some(config) = config {
+        arguments.splice(..0, ["--config".to_owned(), config.display().to_string()]);
+    }
     let config = RunArgs::of_words(arguments.clone()).map_err(no_run)?.config();
     let config = config.map_err(|error| no_run(error.to_string()))?;
     check_system(&config).map_err(no_run)?;
@@ -275,7 +287,7 @@ fn planned(scenario: &Scenario, profile: &Profile) -> Result<Planned, PlanError>
 /// infrastructure.
 fn check_system(config: &RunConfig) -> Result<(), String> {
     let Ok(system) = system(config) else { return Ok(()) };
-    kinds(&config.nemeses, &*system).map_err(|why| format!("{} {why}", config.system))?;
+    kinds(&config.nemeses, &*system).map_err(|why| format!("{} {why}", config.system_name()))?;
     system.check_network(config.network)
 }
 

@@ -11,7 +11,7 @@ use results::{
 use crate::{
     cli::run::Prepared,
     conduct::{takes_node_faults, takes_relay},
-    config::RunConfig,
+    config::{RunConfig, SystemKind},
     nemesis::schedule::{Recorded, Stage, read},
 };
 
@@ -128,8 +128,11 @@ fn check(config: &RunConfig) -> Result<(), String> {
     if config.rate == Some(0) {
         return Err("a rate of nothing".to_owned());
     }
+    if config.described.is_some() != (config.system == SystemKind::Described) {
+        return Err("a description of a system that is not the one to be tested".to_owned());
+    }
     if !config.reads.is_of(config.system) {
-        return Err(format!("reads that are called {}, which {} does not offer", config.reads, config.system));
+        return Err(format!("reads that are called {}, which {} does not offer", config.reads, config.system_name()));
     }
     for (name, time, least) in [
         ("timeout", config.timeout, Duration::from_millis(1)),

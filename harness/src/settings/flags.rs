@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use crate::cli::run::RunArgs;
 
 /// Flags that are no matter of a scenario: a gate gives them itself.
-const TAKEN: [&str; 4] = ["seed", "store", "quiet", "help"];
+const TAKEN: [&str; 5] = ["seed", "store", "config", "quiet", "help"];
 
 /// Flags with their values, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

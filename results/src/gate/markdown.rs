@@ -8,6 +8,7 @@ use super::{GateReport, JobReport, ScenarioReport, complaint};
 use crate::{
     exit::ExitCode,
     hunt::{long, seconds},
+    summary::one_line,
 };
 
 /// Jobs that are told in full: the page of a step may have a mebibyte.
@@ -66,13 +67,19 @@ fn tell(page: &mut String, scenario: &ScenarioReport, job: &JobReport) {
     if let Some(replayed) = &job.replayed {
         _ = writeln!(page, "\n{}", escaped(&replayed.words()));
     }
-    for (number, failure) in (1..).zip(&job.failures) {
+    for (number, failure) in (1..).zip(job.failures_before()) {
         _ = writeln!(page, "\nattempt {number} failed: {}", escaped(failure));
     }
     if !job.diagram.is_empty() {
         block(page, "text", &job.diagram.join("\n"));
     }
-    block(page, "sh", &job.again);
+    block(page, "sh", &commands(job));
+}
+
+/// The commands that do it again, one a line.
+fn commands(job: &JobReport) -> String {
+    let commands = [job.replay.as_deref(), Some(&job.again)];
+    commands.into_iter().flatten().map(|command| one_line(command).to_string()).collect::<Vec<_>>().join("\n")
 }
 
 fn flaky(page: &mut String, report: &GateReport) {
@@ -93,14 +100,14 @@ fn flaky(page: &mut String, report: &GateReport) {
 fn block(page: &mut String, language: &str, text: &str) {
     let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    let lines: Vec<String> = text.lines().map(|line| crate::summary::one_line(line).to_string()).collect();
+    let lines: Vec<String> = text.lines().map(|line| one_line(line).to_string()).collect();
     _ = writeln!(page, "\n{fence}{language}\n{}\n{fence}", lines.join("\n"));
 }
 
 /// Text as text: every letter that means something to Markdown or HTML is written as its number, and control characters as spaces.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for letter in crate::summary::one_line(text).to_string().chars() {
+    for letter in one_line(text).to_string().chars() {
         match letter {
             '&' | '<' | '>' | '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '~' | '#' | '!' | '$' | '@' | '{' | '}' => {
                 _ = write!(safe, "&#{};", u32::from(letter));

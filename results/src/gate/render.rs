@@ -84,12 +84,17 @@ fn tell(text: &mut String, scenario: &ScenarioReport, job: &JobReport) {
     for sentence in job.sentences.iter().filter(|sentence| !job.reason.contains(*sentence)) {
         line(text, &format!("    {sentence}"));
     }
-    for (number, failure) in (1..).zip(&job.failures) {
+    for (number, failure) in (1..).zip(job.failures_before()) {
         line(text, &format!("    attempt {number} failed: {}", failure));
+    }
+    for drawn in &job.diagram {
+        line(text, &format!("    {drawn}"));
     }
     if let Some(replayed) = &job.replayed {
         line(text, &format!("    {}", replayed.words()));
     }
-    line(text, &format!("    {}", job.again));
+    for command in job.replay.iter().chain([&job.again]) {
+        line(text, &format!("    {command}"));
+    }
     text.push('\n');
 }

@@ -5,7 +5,13 @@ fn settings(text: &str) -> Settings {
 }
 
 fn choice() -> Choice {
-    Choice { profile: DEFAULT.to_owned(), scenarios: Vec::new(), partition: None, seeds: SeedChoice::AsSaid }
+    Choice {
+        profile: DEFAULT.to_owned(),
+        scenarios: Vec::new(),
+        partition: None,
+        seeds: SeedChoice::AsSaid,
+        config: None,
+    }
 }
 
 fn plan(text: &str, choice: &Choice) -> Result<Plan, PlanError> {
