@@ -9,8 +9,6 @@ use std::{path::PathBuf, time::Duration};
 
 use results::store::Label;
 
-use crate::config::SystemKind;
-
 /// What is measured against what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {
@@ -28,6 +26,9 @@ pub struct Setting {
     /// The flags of `trueline run` that make it.
     pub flags: Vec<String>,
 }
+
+/// The system that is measured unless another is named.
+const USUAL_SYSTEM: &str = "raft";
 
 /// Kinds of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,22 +101,25 @@ pub enum NoSides {
 ///
 /// # Errors
 /// When several ways are mixed, or a name cannot be.
-pub fn sides(systems: &[SystemKind], binaries: &[PathBuf], typed: &[String]) -> Result<Vec<Side>, NoSides> {
+pub fn sides(systems: &[String], binaries: &[PathBuf], typed: &[String]) -> Result<Vec<Side>, NoSides> {
     let ways = [systems.len() > 1, binaries.len() > 1, !typed.is_empty()];
     if ways.iter().filter(|way| **way).count() > 1 || systems.len() > 1 && !binaries.is_empty() {
         return Err(NoSides::TwoWays);
     }
-    let flags = |system: SystemKind, binary: Option<&PathBuf>| {
-        let mut flags = vec!["--system".to_owned(), system.to_string()];
+    let flags = |system: &str, binary: Option<&PathBuf>| {
+        let mut flags = vec!["--system".to_owned(), system.to_owned()];
         flags.extend(binary.iter().flat_map(|path| ["--binary".to_owned(), path.display().to_string()]));
         flags
     };
-    let system = systems.first().copied().unwrap_or(SystemKind::Raft);
+    let system = systems.first().map_or(USUAL_SYSTEM, String::as_str);
     let sides: Vec<Side> = if !typed.is_empty() {
         let side = |text: &String| {
             let (name, more) = text.split_once('=').ok_or_else(|| NoSides::Shape(text.clone()))?;
-            let mut flags = flags(system, binaries.first());
-            flags.extend(more.split_whitespace().map(str::to_owned));
+            let more: Vec<String> = more.split_whitespace().map(str::to_owned).collect();
+            // What a side says itself counts.
+            let usual = flags(system, binaries.first());
+            let kept = usual.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten().cloned();
+            let flags = kept.chain(more.iter().cloned()).collect();
             Ok(Side { name: name.to_owned(), flags })
         };
         typed.iter().map(side).collect::<Result<_, _>>()?
@@ -125,8 +129,9 @@ pub fn sides(systems: &[SystemKind], binaries: &[PathBuf], typed: &[String]) -> 
             |(place, path)| Side { name: letter(place).to_uppercase().to_string(), flags: flags(system, Some(path)) };
         binaries.iter().enumerate().map(side).collect()
     } else {
-        let systems = if systems.is_empty() { &[SystemKind::Raft] } else { systems };
-        systems.iter().map(|kind| Side { name: kind.to_string(), flags: flags(*kind, binaries.first()) }).collect()
+        let usual = [USUAL_SYSTEM.to_owned()];
+        let systems = if systems.is_empty() { &usual } else { systems };
+        systems.iter().map(|name| Side { name: name.clone(), flags: flags(name, binaries.first()) }).collect()
     };
     for (place, side) in sides.iter().enumerate() {
         if format!("side={}", side.name).parse::<Label>().is_err() {
@@ -203,19 +208,21 @@ mod tests {
     fn sides_are_systems_binaries_or_flags() {
         let all = sides(&[], &[], &[]).expect("the usual one");
         assert_eq!(names(&all), ["raft"]);
-        let all = sides(&[SystemKind::Zab, SystemKind::Etcd], &[], &[]).expect("two systems");
+        let all = sides(&["zab".to_owned(), "etcd".to_owned()], &[], &[]).expect("two systems");
         assert_eq!((names(&all), all[1].flags.join(" ")), (vec!["zab", "etcd"], "--system etcd".to_owned()));
         let binaries = [PathBuf::from("./old"), PathBuf::from("./new")];
-        let all = sides(&[SystemKind::Zab], &binaries, &[]).expect("two binaries");
+        let all = sides(&["zab".to_owned()], &binaries, &[]).expect("two binaries");
         assert_eq!((names(&all), all[1].flags.join(" ")), (vec!["A", "B"], "--system zab --binary ./new".to_owned()));
         let typed = ["plain=".to_owned(), "slow=--link-delay 300us".to_owned()];
         let all = sides(&[], &binaries[..1], &typed).expect("two sets of flags");
         assert_eq!(all[1].flags.join(" "), "--system raft --binary ./old --link-delay 300us");
+        let all = sides(&[], &[], &["mine=--system mine --config my.toml".to_owned()]).expect("a described system");
+        assert_eq!(all[0].flags.join(" "), "--system mine --config my.toml");
     }
 
     #[test]
     fn mixed_or_misnamed_sides_are_refused() {
-        let two = [SystemKind::Raft, SystemKind::Zab];
+        let two = ["raft".to_owned(), "zab".to_owned()];
         let binaries = [PathBuf::from("a"), PathBuf::from("b")];
         assert_eq!(sides(&two, &binaries[..1], &[]), Err(NoSides::TwoWays));
         assert_eq!(sides(&two, &[], &["x=".to_owned()]), Err(NoSides::TwoWays));

@@ -23,7 +23,7 @@ use crate::{
         BenchConfig, conduct,
         plan::{Scenario, Setting, Side, common, flags, sides},
     },
-    config::{NetworkKind, SystemKind},
+    config::NetworkKind,
     failure::Failure,
     progress::Progress,
     system::system,
@@ -58,7 +58,7 @@ pub struct BenchArgs {
     pub action: Option<BenchAction>,
     /// What is measured; several are compared, each with the first
     #[arg(long, value_delimiter = ',', default_value = "raft", value_name = "LIST")]
-    pub system: Vec<SystemKind>,
+    pub system: Vec<String>,
     /// The server's executable; several are compared, each with the first
     #[arg(long, value_name = "PATH")]
     pub binary: Vec<PathBuf>,

@@ -11,8 +11,18 @@ use serde_json::Value as Json;
 use crate::store::{Manifest, RunEntry};
 
 /// Settings that decide nothing about what is measured, or are what one compares.
-const FREE: [&str; 9] =
-    ["binary", "seed", "mutant", "labels", "store", "keep_data", "fail_fast", "check_time", "check_memory_mib"];
+const FREE: [&str; 10] = [
+    "binary",
+    "program",
+    "seed",
+    "mutant",
+    "labels",
+    "store",
+    "keep_data",
+    "fail_fast",
+    "check_time",
+    "check_memory_mib",
+];
 
 /// Settings that follow from others, which may differ where those may.
 const FOLLOWS: [(&str, &str); 4] =
@@ -157,6 +167,7 @@ mod tests {
         let free = |config: &mut Json| {
             config["seed"] = json!(2);
             config["binary"] = json!("./mine");
+            config["program"] = json!({"sha256": "ab", "bytes": 7});
             config["mutant"] = json!("raft-no-dedup");
         };
         assert!(found(free, &[]).is_empty());

@@ -53,8 +53,12 @@ pub struct ChangePoint {
 /// When a value is not a number.
 #[must_use]
 pub fn change_points(series: &[f64], seed: u64) -> Vec<ChangePoint> {
+    among_the_last(LONGEST, series, seed)
+}
+
+fn among_the_last(longest: usize, series: &[f64], seed: u64) -> Vec<ChangePoint> {
     assert!(series.iter().all(|x| !x.is_nan()), "the series holds something that is not a number");
-    let skipped = series.len().saturating_sub(LONGEST);
+    let skipped = series.len().saturating_sub(longest);
     let series = &series[skipped..];
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut found: Vec<(usize, f64)> = Vec::new();
@@ -110,6 +114,7 @@ fn significant_split(part: &[f64], rng: &mut Pcg64) -> Option<(usize, f64)> {
 /// Sums over rectangles of the table of distances, row by row: time n², space n.
 fn best_split(part: &[f64]) -> Option<(usize, f64)> {
     let within = within(part);
+    let shares = Shares::up_to(part.len());
     // Of a pair of one value before `at` and one before each end.
     let mut upto = vec![0.0; part.len() + 1];
     let mut best = None;
@@ -124,7 +129,7 @@ fn best_split(part: &[f64]) -> Option<(usize, f64)> {
             continue;
         }
         for end in at + LEAST_PART..=part.len() {
-            let distance = distance(at, end, within[at], upto[end], within[end]);
+            let distance = shares.distance(at, end, within[at], upto[end], within[end]);
             if best.is_none_or(|(_, other)| distance > other) {
                 best = Some((at, distance));
             }
@@ -145,13 +150,31 @@ fn within(part: &[f64]) -> Vec<f64> {
     sums
 }
 
-/// Between what is before `at` and what is from there to `end`, from sums of distances: within what is before `at`; of pairs of one value
-/// before `at` and one before `end`; within what is before `end`.
-fn distance(at: usize, end: usize, left: f64, upto: f64, all: f64) -> f64 {
-    let (l, r) = (real(at), real(end - at));
-    let between = upto - left;
-    let right = all - 2.0 * between - left;
-    l * r / (l + r) * (2.0 * between / (l * r) - left / (l * (l - 1.0)) - right / (r * (r - 1.0)))
+/// What sums are divided by, worked out once: divisions would be most of the work.
+struct Shares {
+    /// One in so many values.
+    of_values: Vec<f64>,
+    /// One in so many pairs of different values.
+    of_pairs: Vec<f64>,
+}
+
+impl Shares {
+    fn up_to(count: usize) -> Self {
+        let of_values = (0..=count).map(|n| 1.0 / real(n)).collect();
+        let of_pairs = (0..=count).map(|n| 1.0 / (real(n) * real(n.saturating_sub(1)))).collect();
+        Self { of_values, of_pairs }
+    }
+
+    /// Between what is before `at` and what is from there to `end`, from sums of distances: within what is before `at`; of pairs of one
+    /// value before `at` and one before `end`; within what is before `end`.
+    fn distance(&self, at: usize, end: usize, left: f64, upto: f64, all: f64) -> f64 {
+        let size = end - at;
+        let between = upto - left;
+        let right = all - 2.0 * between - left;
+        let pairs = 2.0 * between * self.of_values[at] * self.of_values[size];
+        let scale = real(at) * real(size) * self.of_values[end];
+        scale * (pairs - left * self.of_pairs[at] - right * self.of_pairs[size])
+    }
 }
 
 #[cfg(test)]
@@ -240,10 +263,11 @@ mod tests {
 
     #[test]
     fn of_a_long_series_the_end_counts() {
-        let values: Vec<f64> =
-            (0..2_100).map(|i| if i < 2_050 { 1.0 } else { 2.0 } + f64::from(i % 3) / 10.0).collect();
-        let found = change_points(&values, 1);
-        assert_eq!(found.iter().map(|change| change.at).collect::<Vec<_>>(), [2_050]);
+        let values: Vec<f64> = (0..150).map(|i| if i < 130 { 1.0 } else { 2.0 } + f64::from(i % 3) / 10.0).collect();
+        let places =
+            |longest: usize| among_the_last(longest, &values, 1).iter().map(|change| change.at).collect::<Vec<_>>();
+        assert_eq!(places(100), [130]);
+        assert_eq!(places(20), [0; 0], "the step lies before them");
     }
 
     /// The distance by its definition, from all pairs.
@@ -252,20 +276,20 @@ mod tests {
         let mut rng = Pcg64::seed_from_u64(7);
         let values = series(&[(9, 0.0), (8, 1.0)], &mut rng);
         let apart = |a: &[f64], b: &[f64]| a.iter().flat_map(|x| b.iter().map(move |y| (x - y).abs())).sum::<f64>();
-        let within_all = within(&values);
+        let (within_all, shares) = (within(&values), Shares::up_to(values.len()));
         for (at, end) in [(4, 8), (9, 17), (9, 13), (5, 17)] {
             let (l, r) = (&values[..at], &values[at..end]);
             let (n, m) = (real(l.len()), real(r.len()));
             let inside = apart(l, l) / (n * (n - 1.0)) + apart(r, r) / (m * (m - 1.0));
             let wanted = n * m / (n + m) * (2.0 * apart(l, r) / (n * m) - inside);
-            let ours = distance(at, end, within_all[at], apart(l, &values[..end]), within_all[end]);
+            let ours = shares.distance(at, end, within_all[at], apart(l, &values[..end]), within_all[end]);
             assert!((ours - wanted).abs() < 1e-9, "{at} {end}");
         }
         let all_pairs = (LEAST_PART..=values.len() - LEAST_PART)
             .flat_map(|at| (at + LEAST_PART..=values.len()).map(move |end| (at, end)))
             .map(|(at, end)| {
                 let between = apart(&values[..at], &values[..end]);
-                (at, distance(at, end, within_all[at], between, within_all[end]))
+                (at, shares.distance(at, end, within_all[at], between, within_all[end]))
             })
             .max_by(|x, y| x.1.total_cmp(&y.1))
             .expect("there are splits");

@@ -205,7 +205,7 @@ mod criterion_files {
         let new = root.path().join("a/new");
         assert!(read(root.path()).expect_err("nothing").to_string().contains("cargo bench"));
         for (file, text, words) in [
-            ("estimates.json", format!("{{\"x\":{}", "[".repeat(100_000)), "recursion"),
+            ("estimates.json", format!("{{\"x\":{}", "[".repeat(100_000)), "EOF"),
             ("estimates.json", "{}".to_owned(), "missing field"),
             ("sample.json", r#"{"iters":[1.0],"times":[1.0,2.0]}"#.to_owned(), "as many times"),
             ("sample.json", r#"{"iters":[0.0],"times":[1.0]}"#.to_owned(), "not above zero"),
