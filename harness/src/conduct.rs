@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::BufReader,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -18,7 +17,7 @@ use checkers::{
     Budget, CheckOptions,
     certificate::CertificateFile,
     check,
-    history::{Format, read},
+    history::{Format, History, read},
     ladder::Ladder,
     lint,
     verdict::{Judgement, Verdict},
@@ -27,9 +26,11 @@ use results::{
     check::{Check, CheckName},
     exit::ExitCode,
     latency::Latencies,
+    phases::{Outage, phases},
     sink::HistorySink,
     store::{Manifest, RunDir, Store},
-    summary::{MutantSummary, Summary},
+    summary::{MutantSummary, Phases, Summary},
+    timeline::Timeline,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -69,7 +70,12 @@ pub async fn conduct(
     let (halter, halt) = watch::channel(None);
     interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
-    let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
+    let mut manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
+    manifest.labels = config.labels.clone();
+    let dir = match &config.name {
+        Some(name) => store.create_named(name.clone(), &manifest)?,
+        None => store.create_run(&manifest)?,
+    };
     let begin = Instant::now();
     let plan = NetworkPlan {
         nodes: config.nodes + config.spares,
@@ -95,6 +101,7 @@ pub async fn conduct(
         name: dir.id().to_string(),
     };
     let cluster = Arc::new(Cluster::new(cluster, &paths)?);
+    cluster.delay_links(config.link_delay);
     let model = config.workload.kind.model();
     let (watchdog, follower) = config.fail_fast.then(|| Watchdog::start(&model, halter)).transpose()?.unzip();
     let sink = HistorySink::start_followed(dir.create_history()?, &model, begin, follower)?;
@@ -125,9 +132,19 @@ pub async fn conduct(
         Ok((judgement, beside)) => (Ok(judgement), beside),
         Err(error) => (Err(error), Beside::default()),
     };
+    let history = beside.history;
     progress.finish();
     let mut summarised = match (failure, phases, judgement) {
-        (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
+        (None, Ok(observed), Ok(judgement)) => {
+            let phases = observed.phases;
+            let mut summarised = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
+            summarised.summary.outages = disturbances(&dir, history, phases).unwrap_or_else(|error| {
+                // The verdict does not hang on it.
+                eprintln!("trueline: cannot tell what each fault did: {error:#}");
+                Vec::new()
+            });
+            summarised
+        }
         (failure, _, judgement) => {
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
             let judgement = judgement.with_context(|| failure.to_string())?;
@@ -142,7 +159,12 @@ pub async fn conduct(
     summarised.summary.ladder = beside.ladder;
     summarised.summary.notes.extend(beside.notes);
     summarised.summary.fail_fast = watched;
-    write_down(config, &dir, summarised, &paths.data)
+    let written = write_down(config, &dir, summarised, &paths.data)?;
+    // Last, and of no weight beside the verdict: a history that stays plain is as good.
+    if let Err(error) = dir.compress_history() {
+        eprintln!("trueline: {error}");
+    }
+    Ok(written)
 }
 
 /// Whether the messages between the nodes pass a relay, for these kinds of faults.
@@ -237,9 +259,18 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is said of a history beside its verdict.
+/// Works out and writes down what each fault did to the service.
+fn disturbances(dir: &RunDir, history: History, load: Phases) -> anyhow::Result<Vec<Outage>> {
+    let timeline = Timeline::around(dir, history, Some(load))?;
+    let (report, histograms) = phases(&timeline);
+    dir.write_phases(&report, &histograms, Duration::from_nanos(load.end_ns))?;
+    Ok(report.kinds.into_iter().map(|kind| kind.outage).collect())
+}
+
+/// What is said of a history beside its verdict, and the history itself.
 #[derive(Default)]
 struct Beside {
+    history: History,
     /// What still holds, where it is not linearizable.
     ladder: Option<Ladder>,
     /// Notes on it.
@@ -250,8 +281,7 @@ struct Beside {
 fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
-    let file = fs::File::open(&path).with_context(reading)?;
-    let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
+    let loaded = read(dir.open_history()?, Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
     let spec = config.workload.kind.model();
     let mut judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
@@ -268,7 +298,7 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)
     }
     let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
     let notes = lint(&loaded.history, &spec).into_iter().map(|note| note.words).collect();
-    Ok((judgement, Beside { ladder, notes }))
+    Ok((judgement, Beside { history: loaded.history, ladder, notes }))
 }
 
 /// A summary and what goes with it.

@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use nodes::protocol::{ProtocolKind, ReadMode};
+use results::store::{Labels, RunId};
 use serde::{Deserialize, Serialize};
 use workloads::{
     client::{EtcdReads, RETRY_TIMEOUTS},
@@ -62,8 +63,17 @@ pub struct RunConfig {
     pub seed: u64,
     /// How nodes are connected.
     pub network: NetworkKind,
+    /// How much longer everything takes from one end of a link to the other.
+    #[serde(default)]
+    pub link_delay: Duration,
     /// Where runs are stored.
     pub store: PathBuf,
+    /// What the run is called by: in the manifest beside this, for it decides nothing.
+    #[serde(skip)]
+    pub labels: Labels,
+    /// The run's name, if whoever asked for it chose one. No part of what a run is.
+    #[serde(skip)]
+    pub name: Option<RunId>,
     /// Keep the nodes' data directories even when the verdict is valid.
     pub keep_data: bool,
     /// How long the checkers may take.
@@ -124,6 +134,7 @@ impl RunConfig {
             add(flag, Some(format!("{}ms", duration.as_millis())));
         }
         add("network", Some(self.network.to_string()));
+        add("link-delay", (!self.link_delay.is_zero()).then(|| format!("{}us", self.link_delay.as_micros())));
         add("seed", Some(self.seed.to_string()));
         if self.retry {
             words.push("--retry".to_owned());
@@ -136,7 +147,7 @@ impl RunConfig {
 }
 
 /// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

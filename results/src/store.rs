@@ -2,19 +2,22 @@
 //!
 //! ```text
 //!   results/runs/20261121-011502-ab3f/
+//!     lock              held while the run goes on
 //!     manifest.json     what was asked for, of which program, on which machine    (written first)
-//!     history.jsonl     every event, as it happens
+//!     history.jsonl     every event, as it happens; history.jsonl.zst when the run is over
 //!     schedule.jsonl    the faults as carried out, as they happen
 //!     nodes.jsonl       how each node stood: up, paused, its role, as it was seen
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
+//!     phases.hdr        the same before, during and after each kind of fault;  phases.json: each fault in numbers
 //!     certificate.json  the verdict's proof, for `trueline verify`
 //!     verdict.json      the summary                                               (written last)
 //! ```
 //!
-//! Creating the directory is the lock of a run: two runs started at once get two directories. Whole files are written beside and
+//! Creating the directory keeps runs apart: two that are started at once get two directories. Whole files are written beside and
 //! renamed, so that a reader sees all of one or none; files that grow are appended to line by line. Every name is fixed or made of
-//! numbers, so nothing that a server or a client says can lead out of the directory.
+//! numbers, so nothing that a server or a client says can lead out of the directory; and files are opened without following links, so
+//! nothing that lies in a store leads out of it either.
 
 use std::{
     fmt,
@@ -28,25 +31,53 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::latency::Latencies;
+use crate::{
+    latency::Latencies,
+    phases::{PhaseHistograms, PhaseReport},
+    summary::SUMMARY_FORMAT,
+};
 
+mod archive;
+mod collection;
 mod error;
-mod hunt;
+mod files;
+mod gate;
+mod history;
 mod index;
+mod inside;
+mod keep;
+mod label;
+mod lock;
 mod machine;
-mod replay;
+mod remove;
+mod select;
 
+use inside::{open_inside, read_inside};
+
+pub use archive::{ArchiveError, Export, Imported};
+pub use collection::{Collection, CollectionDir, CollectionKind};
 pub use error::StoreError;
-pub use hunt::{HuntDir, now_in_words};
+pub use gate::GateDir;
+pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
+pub use keep::{Item, Keep, Weight, beyond};
+pub use label::{Label, LabelError, Labels, labels};
+pub use lock::{DirLock, RunState};
 pub use machine::{Machine, git_revision};
-pub use replay::ReplayDir;
+pub use remove::bytes_on_disk;
+pub use select::{Selection, SelectionError};
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
 
 /// Version of the files in a run's directory.
 pub const STORE_FORMAT: u32 = 1;
+
+/// What is read of a manifest at most, bytes.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// What is read of a summary at most, bytes. The largest part, a violation's sentences and diagram, is a few kilobytes.
+const VERDICT_BYTES_MAX: u64 = 16 << 20;
 
 /// Names tried for a new run. Two in the same second are told apart by sixteen random bits.
 const NAMES_TRIED_MAX: u32 = 64;
@@ -123,6 +154,9 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed.
     pub seed: u64,
+    /// What a person calls it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Everything that was configured.
     pub config: serde_json::Value,
     /// Where.
@@ -130,7 +164,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of a run that starts now, here, by this process's command line.
+    /// Of a run that starts now, here, by this process's command line; without labels.
     #[must_use]
     pub fn here(seed: u64, config: serde_json::Value) -> Self {
         Self {
@@ -140,6 +174,7 @@ impl Manifest {
             started: now_in_words(),
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             seed,
+            labels: Labels::new(),
             config,
             machine: Machine::here(),
         }
@@ -195,7 +230,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Taken { path }),
             made => made.map_err(|error| StoreError::io("create the run", &path, error))?,
         }
-        let run = RunDir { id, path };
+        let run = RunDir { id, _lock: Some(DirLock::hold(&path)?), path };
         let nodes = run.path.join("nodes");
         fs::create_dir(&nodes).map_err(|error| StoreError::io("create the run", &nodes, error))?;
         write_json(&run.path, "manifest.json", manifest)?;
@@ -209,7 +244,11 @@ impl Store {
     pub fn run(&self, name: &str) -> Result<RunDir, StoreError> {
         let id: RunId = name.parse()?;
         let path = self.root.join(id.as_str());
-        if path.is_dir() { Ok(RunDir { id, path }) } else { Err(StoreError::NoSuchRun { path }) }
+        // A link may lead anywhere.
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => Ok(RunDir::at(path, id)),
+            _ => Err(StoreError::NoSuchRun { path }),
+        }
     }
 
     /// All runs, the oldest first. Whatever else lies in the directory is passed over.
@@ -221,7 +260,9 @@ impl Store {
         let mut runs = Vec::new();
         for entry in fs::read_dir(&self.root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            {
                 runs.push(id);
             }
         }
@@ -236,14 +277,53 @@ fn random_suffix() -> u16 {
     std::collections::hash_map::RandomState::new().build_hasher().finish() as u16
 }
 
+/// The second in which a run or hunt starts, in UTC, as files have it.
+#[must_use]
+pub fn now_in_words() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// The directory of one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     id: RunId,
     path: PathBuf,
+    /// Held by the process that carries the run out.
+    _lock: Option<DirLock>,
 }
 
+impl PartialEq for RunDir {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for RunDir {}
+
 impl RunDir {
+    fn at(path: PathBuf, id: RunId) -> Self {
+        Self { id, path, _lock: None }
+    }
+
+    /// The run whose directory this is, in whatever store.
+    ///
+    /// # Errors
+    /// When it is no directory, or not called as runs are.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let no_such_run = || StoreError::NoSuchRun { path: path.to_owned() };
+        // So that `.` has a name, too.
+        let path = path.canonicalize().map_err(|_| no_such_run())?;
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let id: RunId = name.parse()?;
+        if path.is_dir() { Ok(Self::at(path, id)) } else { Err(no_such_run()) }
+    }
+
+    /// The room it takes on the disk, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        bytes_on_disk(&self.path)
+    }
+
     /// Its name.
     #[must_use]
     pub fn id(&self) -> &RunId {
@@ -254,12 +334,6 @@ impl RunDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The history's file.
-    #[must_use]
-    pub fn history_path(&self) -> PathBuf {
-        self.path.join("history.jsonl")
     }
 
     /// The summary's file.
@@ -293,7 +367,10 @@ impl RunDir {
     /// # Errors
     /// When it cannot be made, or is there already.
     pub fn create_history(&self) -> Result<File, StoreError> {
-        let path = self.history_path();
+        let path = self.path.join(history::PLAIN);
+        if self.path.join(history::COMPRESSED).exists() {
+            return Err(StoreError::io("create the history", &path, io::ErrorKind::AlreadyExists.into()));
+        }
         File::create_new(&path).map_err(|error| StoreError::io("create the history", &path, error))
     }
 
@@ -327,7 +404,7 @@ impl RunDir {
     /// When it cannot be read, or a line is not what belongs there.
     pub(crate) fn read_lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, StoreError> {
         let path = self.path.join(name);
-        let file = match File::open(&path) {
+        let file = match open_inside(&self.path, name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(StoreError::io("open", &path, error)),
@@ -343,16 +420,6 @@ impl RunDir {
             line.clear();
         }
         Ok(lines)
-    }
-
-    /// The history, to be read from its beginning.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open_history(&self) -> Result<impl BufRead, StoreError> {
-        let path = self.history_path();
-        let file = File::open(&path).map_err(|error| StoreError::io("open the history", &path, error))?;
-        Ok(BufReader::with_capacity(1 << 16, file))
     }
 
     /// Writes the summary, which ends the run.
@@ -374,29 +441,72 @@ impl RunDir {
         write_json(&self.path, "latencies.json", &latencies.table())
     }
 
+    /// Writes what each fault did: figures, and the whole histograms behind them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write_phases(
+        &self,
+        report: &PhaseReport,
+        histograms: &PhaseHistograms,
+        duration: Duration,
+    ) -> Result<(), StoreError> {
+        let mut log = Vec::new();
+        histograms.write_log(&mut log, duration).expect("memory takes everything");
+        write_whole(&self.path, "phases.hdr", &log)?;
+        write_json(&self.path, "phases.json", report)
+    }
+
     /// The manifest.
     ///
     /// # Errors
-    /// When it cannot be read, or was written by a later version.
+    /// When it cannot be read, or was written by another version.
     pub fn manifest(&self) -> Result<Manifest, StoreError> {
-        let path = self.path.join("manifest.json");
-        // The version is looked at first: the rest of a later one may not fit.
-        let manifest: serde_json::Value = read_json(&path)?;
-        let format = manifest.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if format != u64::from(STORE_FORMAT) {
-            return Err(StoreError::Format { path, format });
-        }
-        serde_json::from_value(manifest).map_err(|source| StoreError::Json { path, source })
+        self.read_json("manifest.json", MANIFEST_BYTES_MAX, STORE_FORMAT)
     }
 
-    /// The summary, if the run got that far.
+    /// The summary, if the run got that far: a [`Summary`](crate::summary::Summary), or as much of it as `T` takes.
     ///
     /// # Errors
-    /// When there is one that cannot be read.
+    /// When there is one that cannot be read, or was written by another version.
     pub fn verdict<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
-        let path = self.verdict_path();
-        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+        match self.read_json("verdict.json", VERDICT_BYTES_MAX, SUMMARY_FORMAT) {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
     }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str, bytes_max: u64, known: u32) -> Result<T, StoreError> {
+        let path = self.path.join(name);
+        let bytes = read_inside(&self.path, name, bytes_max).map_err(|error| StoreError::io("read", &path, error))?;
+        match read_version(&bytes, known) {
+            Ok(value) => Ok(value),
+            Err(Unread::Format(format)) => Err(StoreError::Format { path, format, known }),
+            Err(Unread::Json(source)) => Err(StoreError::Json { path, source }),
+        }
+    }
+}
+
+/// Why a file of ours was not read.
+enum Unread {
+    /// It is of another version; 0 if it has none.
+    Format(u64),
+    /// It is not what belongs there.
+    Json(serde_json::Error),
+}
+
+/// What a file with a `format` holds. The version is looked at first: the rest of another one may not fit.
+fn read_version<T: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<T, Unread> {
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default)]
+        format: u64,
+    }
+    let Version { format } = serde_json::from_slice(bytes).map_err(Unread::Json)?;
+    if format != u64::from(known) {
+        return Err(Unread::Format(format));
+    }
+    serde_json::from_slice(bytes).map_err(Unread::Json)
 }
 
 /// Readers see the whole file or none, also after a power failure.
@@ -450,11 +560,6 @@ impl LineFile {
 
 fn append_to(path: &Path, action: &'static str) -> Result<File, StoreError> {
     File::options().create(true).append(true).open(path).map_err(|error| StoreError::io(action, path, error))
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
-    let bytes = fs::read(path).map_err(|error| StoreError::io("read", path, error))?;
-    serde_json::from_slice(&bytes).map_err(|source| StoreError::Json { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap::Args;
 use results::{
     exit::ExitCode,
     replay::render,
-    store::{DEFAULT_STORE, Store},
+    store::{CollectionKind, DEFAULT_STORE, Store},
 };
 
 use super::run::{Prepared, carry_out, end_with, prepare};
@@ -96,7 +96,9 @@ fn faults(faults: Faults, stored: &Stored, prepared: &Prepared) -> anyhow::Resul
 
 fn replay(args: &ReplayArgs, stored: &Stored, prepared: &Prepared) -> Result<ExitCode, Failure> {
     let config = ReplayConfig { faults: args.faults, times: args.times, jobs: args.jobs, keep: args.keep };
-    let dir = Store::open(&args.store).and_then(|store| store.create_replay()).map_err(Failure::harness)?;
+    let dir = Store::open(&args.store)
+        .and_then(|store| store.create_collection(CollectionKind::Replay))
+        .map_err(Failure::harness)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime").map_err(Failure::harness)?;
     let progress = Progress::new(args.quiet);

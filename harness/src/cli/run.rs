@@ -7,12 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use nodes::{
     mutants::{self, Mutant, UnknownMutant},
     server::{DEFAULT_ELECTION_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS},
 };
-use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
+use results::{
+    exit::ExitCode,
+    store::{DEFAULT_STORE, Label, LabelError, RunId, labels},
+    summary::render,
+};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use workloads::{
     client::EtcdClient,
@@ -20,7 +24,7 @@ use workloads::{
     kind::WorkloadKind,
 };
 
-use super::parse_duration;
+use super::{parse_delay, parse_duration};
 use crate::{
     conduct::conduct,
     config::{NetworkKind, NodeOptions, Reads, RunConfig, SystemKind},
@@ -123,9 +127,15 @@ pub struct RunArgs {
     /// fabric (network namespaces), proxy (relays on loopback), or auto: fabric where the kernel allows it
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub network: NetworkKind,
+    /// A slower network: every link, also that of a client to its node, takes this much longer in each direction: 300us, 5ms
+    #[arg(long, default_value = "0us", hide_default_value = true, value_parser = parse_delay, value_name = "TIME")]
+    pub link_delay: Duration,
     /// Where runs are stored
     #[arg(long, default_value = DEFAULT_STORE, value_name = "DIR")]
     pub store: PathBuf,
+    /// Call the run so, to find it again: label.KEY=VALUE in `trueline runs`, `compare` and `trend`; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
     /// Keep the nodes' data directories (they are always kept when the verdict is not valid)
     #[arg(long)]
     pub keep_data: bool,
@@ -138,6 +148,9 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// The run's name, drawn by a gate that wants to know it from the beginning
+    #[arg(long, value_name = "ID", hide = true)]
+    pub name: Option<RunId>,
     /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
     #[arg(long, value_name = "PID", hide = true)]
     pub parent: Option<i32>,
@@ -203,12 +216,30 @@ pub enum UsageError {
     /// No such mutant.
     #[error("{0}; there are {list}", list = mutants::all().map(|m| m.id).collect::<Vec<_>>().join(", "))]
     NoSuchMutant(#[from] UnknownMutant),
+    /// Labels that do not go together.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
     /// Time that does not add up.
     #[error("--{0} must be longer than zero")]
     Zero(&'static str),
 }
 
 impl RunArgs {
+    /// From words of a command line, without the program's name and the subcommand's.
+    ///
+    /// # Errors
+    /// What is wrong with them, in a line.
+    pub fn of_words(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let command = Self::augment_args(clap::Command::new("trueline run")).no_binary_name(true);
+        let matches = command.try_get_matches_from(words).and_then(|matches| Self::from_arg_matches(&matches));
+        matches.map_err(|error| {
+            let text = error.to_string();
+            // After the first empty line there is only how to get help.
+            let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            told.join(" ").trim_start_matches("error: ").to_owned()
+        })
+    }
+
     /// The run that these flags mean.
     ///
     /// # Errors
@@ -264,7 +295,10 @@ impl RunArgs {
             // Six digits are enough to tell runs apart, and short enough to say aloud.
             seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,
+            link_delay: self.link_delay,
             store: self.store,
+            labels: labels(self.labels)?,
+            name: self.name,
             keep_data: self.keep_data,
             check_time: self.check_time,
             check_memory_mib: self.check_memory,
