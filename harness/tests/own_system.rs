@@ -195,6 +195,9 @@ fn the_small_store_holds_what_its_flags_promise_and_no_more() {
     run("kvstore-primary", "none", 0, &["VALID  kvstore-primary"]);
     run("kvstore-primary", "kill-leader", 1, &["INVALID  kvstore-primary", "consistency  invalid"]);
     run("kvstore-sync", "kill-leader,partition", 0, &["VALID  kvstore-sync"]);
+    let flags =
+        ["--system", "kvstore-sync", "--nemesis", "partition", "--time", "3s", "--seed", "1", "--network", "proxy"];
+    ends_with(&described(store.path(), &example("kvstore"), &flags), 0, &["VALID  kvstore-sync"]);
 }
 
 #[test]

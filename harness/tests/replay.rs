@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use results::replay::{Outcome, ReplayReport};
+use results::{
+    replay::{Outcome, ReplayReport},
+    store::RunDir,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use trueline::nemesis::{fault::Step, schedule::CarriedOut};
 use wait::wait_for;
@@ -74,7 +77,8 @@ fn a_violation_comes_out_again_by_the_plan_and_by_the_record() {
         assert!(report.low > 0.3 && report.low < 0.4 && report.high == 1.0, "{report:?}");
         assert!(report.notes.is_empty(), "the same build: {:?}", report.notes);
         for kept in &report.runs {
-            assert!(Path::new(kept).join("history.jsonl").exists() && !Path::new(kept).join("data").exists());
+            let run = RunDir::open(Path::new(kept)).expect("a run");
+            assert!(run.history_path().exists() && !run.path().join("data").exists());
         }
         assert_eq!(report.runs.len(), 2);
     }
