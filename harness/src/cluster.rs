@@ -243,6 +243,11 @@ impl Cluster {
         Ok(Self { system, program, network, relay, spawner, founders, nodes, standing, crashes })
     }
 
+    /// Makes every link this much slower in each direction, those of the clients included, for good.
+    pub fn delay_links(&self, delay: Duration) {
+        self.change_links(|standing| standing.delay_all(delay));
+    }
+
     /// How many nodes founded the cluster, and serve clients.
     #[must_use]
     pub fn count(&self) -> u32 {

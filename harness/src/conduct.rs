@@ -101,6 +101,7 @@ pub async fn conduct(
         name: dir.id().to_string(),
     };
     let cluster = Arc::new(Cluster::new(cluster, &paths)?);
+    cluster.delay_links(config.link_delay);
     let model = config.workload.kind.model();
     let (watchdog, follower) = config.fail_fast.then(|| Watchdog::start(&model, halter)).transpose()?.unzip();
     let sink = HistorySink::start_followed(dir.create_history()?, &model, begin, follower)?;

@@ -63,6 +63,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// How nodes are connected.
     pub network: NetworkKind,
+    /// How much longer everything takes from one end of a link to the other.
+    #[serde(default)]
+    pub link_delay: Duration,
     /// Where runs are stored.
     pub store: PathBuf,
     /// What the run is called by: in the manifest beside this, for it decides nothing.
@@ -131,6 +134,7 @@ impl RunConfig {
             add(flag, Some(format!("{}ms", duration.as_millis())));
         }
         add("network", Some(self.network.to_string()));
+        add("link-delay", (!self.link_delay.is_zero()).then(|| format!("{}us", self.link_delay.as_micros())));
         add("seed", Some(self.seed.to_string()));
         if self.retry {
             words.push("--retry".to_owned());

@@ -32,6 +32,7 @@ pub mod program;
 pub mod progress;
 pub mod replay;
 pub mod run;
+pub mod serve;
 pub mod settings;
 pub mod stop;
 pub mod system;

@@ -70,6 +70,12 @@ impl Row {
     /// Of a run. Looks at the size of each of its files.
     #[must_use]
     pub fn of(entry: &RunEntry) -> Self {
+        Self { bytes: entry.dir.bytes(), ..Self::without_size(entry) }
+    }
+
+    /// Of a run, without looking at its files.
+    #[must_use]
+    pub fn without_size(entry: &RunEntry) -> Self {
         let id = entry.dir.id();
         let (manifest, summary) = (entry.manifest.as_ref().ok(), entry.summary.as_ref());
         let word = |value: Option<&Json>| value.and_then(Json::as_str).map(str::to_owned);
@@ -90,7 +96,7 @@ impl Row {
             reason: summary.map(|s| s.reason.clone()),
             duration_ms: summary.map(|s| s.duration_ms),
             ok_per_second: summary.map(|s| s.throughput.mean).filter(|mean| *mean > 0.0),
-            bytes: entry.dir.bytes(),
+            bytes: 0,
             labels: manifest.map(|manifest| manifest.labels.clone()).unwrap_or_default(),
             is_pinned: Item::Run(entry.dir.clone()).is_pinned(),
             is_imported: entry.is_imported,

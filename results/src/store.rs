@@ -40,6 +40,7 @@ use crate::{
 mod archive;
 mod collection;
 mod error;
+mod files;
 mod gate;
 mod history;
 mod index;

@@ -24,7 +24,7 @@ use workloads::{
     kind::WorkloadKind,
 };
 
-use super::parse_duration;
+use super::{parse_delay, parse_duration};
 use crate::{
     conduct::conduct,
     config::{NetworkKind, NodeOptions, Reads, RunConfig, SystemKind},
@@ -127,6 +127,9 @@ pub struct RunArgs {
     /// fabric (network namespaces), proxy (relays on loopback), or auto: fabric where the kernel allows it
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub network: NetworkKind,
+    /// A slower network: every link, also that of a client to its node, takes this much longer in each direction: 300us, 5ms
+    #[arg(long, default_value = "0us", hide_default_value = true, value_parser = parse_delay, value_name = "TIME")]
+    pub link_delay: Duration,
     /// Where runs are stored
     #[arg(long, default_value = DEFAULT_STORE, value_name = "DIR")]
     pub store: PathBuf,
@@ -292,6 +295,7 @@ impl RunArgs {
             // Six digits are enough to tell runs apart, and short enough to say aloud.
             seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,
+            link_delay: self.link_delay,
             store: self.store,
             labels: labels(self.labels)?,
             name: self.name,

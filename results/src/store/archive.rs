@@ -74,52 +74,5 @@ impl ArchiveError {
     }
 }
 
-/// Where a run keeps what its nodes had on disk.
-const DATA: &str = "data";
-
-/// How deep that may be.
-const DATA_DEPTH_MAX: usize = 16;
-
-/// The files of a run at its top, and how large each may be, bytes.
-const FILES: [(&str, u64); 12] = [
-    ("manifest.json", super::MANIFEST_BYTES_MAX),
-    ("verdict.json", super::VERDICT_BYTES_MAX),
-    (super::history::PLAIN, u64::MAX),
-    (super::history::COMPRESSED, u64::MAX),
-    ("schedule.jsonl", 1 << 30),
-    ("nodes.jsonl", 1 << 30),
-    ("latencies.hdr", 256 << 20),
-    ("latencies.json", 64 << 20),
-    ("phases.hdr", 256 << 20),
-    ("phases.json", 64 << 20),
-    ("certificate.json", 4 << 30),
-    ("report.html", 256 << 20),
-];
-
-/// How large what a node wrote may be, bytes.
-const LOG_BYTES_MAX: u64 = 4 << 30;
-
-/// How large the file by this name within a run's directory may be, bytes; none if a run has no such file.
-fn bytes_max(name: &str) -> Option<u64> {
-    if let Some((_, bytes)) = FILES.iter().find(|(file, _)| *file == name) {
-        return Some(*bytes);
-    }
-    if let Some(node) = name.strip_prefix("nodes/").and_then(|log| log.strip_suffix(".log")) {
-        let is_number = !node.is_empty() && node.len() <= 4 && node.bytes().all(|byte| byte.is_ascii_digit());
-        return (is_number && !node.starts_with('0')).then_some(LOG_BYTES_MAX);
-    }
-    is_data(name).then_some(u64::MAX)
-}
-
-/// Whether a name is one below `data/`, without steps that lead elsewhere.
-fn is_data(name: &str) -> bool {
-    let mut steps = name.split('/');
-    let is_step = |step: &str| !matches!(step, "" | "." | "..") && !step.contains('\0');
-    steps.next() == Some(DATA)
-        && name.split('/').count() <= DATA_DEPTH_MAX
-        && steps.clone().count() > 0
-        && steps.all(is_step)
-}
-
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,13 @@ use std::{
 
 use tar::{Builder, EntryType, Header};
 
-use super::{ArchiveError, DATA, DATA_DEPTH_MAX, FILES, bytes_max};
-use crate::store::{RunDir, RunState, StoreError, history::LEVEL, inside::open_inside};
+use super::ArchiveError;
+use crate::store::{
+    RunDir, RunState, StoreError,
+    files::{DATA, DATA_DEPTH_MAX, FILES, bytes_max},
+    history::{COMPRESSED, LEVEL, PLAIN},
+    inside::open_inside,
+};
 
 /// An archive that is being written.
 pub struct Export<W: Write> {
@@ -50,10 +55,10 @@ impl<W: Write> Export<W> {
     /// The files there are, the manifest first.
     fn names(&mut self, run: &RunDir, with_data: bool) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        let plain_history = run.path().join(FILES[2].0).exists();
+        let plain_history = run.path().join(PLAIN).exists();
         for (name, _) in FILES {
             // A run whose compression was broken off may have two histories, of which the plain one counts.
-            let is_doubled = name == FILES[3].0 && plain_history;
+            let is_doubled = name == COMPRESSED && plain_history;
             if !is_doubled && run.path().join(name).symlink_metadata().is_ok() {
                 names.push(name.to_owned());
             }

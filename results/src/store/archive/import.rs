@@ -14,10 +14,11 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 
-use super::{ArchiveError, DATA, bytes_max, is_data};
+use super::ArchiveError;
 use crate::{
     store::{
         DirLock, RunDir, RunId, Store, StoreError,
+        files::{DATA, bytes_max, is_data},
         history::{Bounded, COMPRESSED, PLAIN, WINDOW_LOG_MAX, first_bytes, is_zstd},
         now_in_words, random_suffix,
         remove::{IMPORTING, remove_tree},
