@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod doctor;
@@ -56,6 +57,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently
     Verify(verify::VerifyArgs),
+    /// Measure how fast it is: systems or builds in turn, each measurement a run
+    Bench(Box<bench::BenchArgs>),
     /// Compare two sets of runs: what differs, by how much, how surely
     Compare(compare::CompareArgs),
     /// Follow a figure over time: where it stepped, by how much, at which revision

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => cli::replay::execute(&args).map(ExitCode::from),
         Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
         Command::Verify(args) => cli::verify::execute(&args).map(ExitCode::from),
+        Command::Bench(args) => cli::bench::execute(&args).map(ExitCode::from),
         Command::Compare(args) => cli::compare::execute(&args).map(ExitCode::from),
         Command::Trend(args) => cli::trend::execute(&args).map(ExitCode::from),
         Command::Doctor(args) => cli::doctor::execute(&args).map(ExitCode::from),
