@@ -14,6 +14,7 @@ pub mod exit;
 pub mod hunt;
 pub mod latency;
 pub mod life;
+pub mod report;
 pub mod sink;
 pub mod statistics;
 pub mod store;

@@ -9,7 +9,8 @@
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
 //!     certificate.json  the verdict's proof, for `trueline verify`
-//!     verdict.json      the summary                                               (written last)
+//!     verdict.json      the summary                                               (written last but the report)
+//!     report.html       all of it to look at, made of the other files
 //! ```
 //!
 //! Creating the directory is the lock of a run: two runs started at once get two directories. Whole files are written beside and
@@ -398,7 +399,7 @@ impl RunDir {
 }
 
 /// Readers see the whole file or none, also after a power failure.
-fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let path = directory.join(name);
     let beside = directory.join(format!("{name}.tmp"));
     let write = || -> io::Result<()> {
