@@ -3,9 +3,11 @@
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod doctor;
 pub mod hunt;
 pub mod node;
 pub mod reading;
+pub mod replay;
 pub mod run;
 pub mod verify;
 
@@ -37,10 +39,14 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
     Hunt(hunt::HuntArgs),
+    /// Carry a stored run out again, and find out how often it comes out the same
+    Replay(replay::ReplayArgs),
     /// Judge a history file
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently
     Verify(verify::VerifyArgs),
+    /// What this machine allows, and how to get the rest
+    Doctor(doctor::DoctorArgs),
     /// Run one node (what `run` spawns)
     Node(node::NodeCommandArgs),
 }

@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::BufReader,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -18,7 +17,7 @@ use checkers::{
     Budget, CheckOptions,
     certificate::CertificateFile,
     check,
-    history::{Format, read},
+    history::{Format, History, read},
     ladder::Ladder,
     lint,
     verdict::{Judgement, Verdict},
@@ -27,9 +26,11 @@ use results::{
     check::{Check, CheckName},
     exit::ExitCode,
     latency::Latencies,
+    phases::{Outage, phases},
     sink::HistorySink,
     store::{Manifest, RunDir, Store},
-    summary::{MutantSummary, Summary},
+    summary::{MutantSummary, Phases, Summary},
+    timeline::Timeline,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -49,7 +50,7 @@ use crate::{
         relay::{Relay, RelayPlan},
     },
     progress::Progress,
-    run::{Halt, Kinds, Run},
+    run::{FaultSource, Halt, Kinds, Run},
     system::System,
     watchdog::Watchdog,
 };
@@ -62,6 +63,7 @@ pub async fn conduct(
     config: &RunConfig,
     system: Box<dyn System>,
     kinds: &Kinds,
+    faults: &FaultSource,
     network: Kind,
     progress: &Progress,
 ) -> anyhow::Result<(Summary, ExitCode)> {
@@ -81,12 +83,8 @@ pub async fn conduct(
     // The servers are started in directories of their own, so relative paths would lead elsewhere.
     let run_path = dir.path().canonicalize().with_context(|| format!("cannot find {}", dir.path().display()))?;
     let paths = ClusterPaths { logs: run_path.join("nodes"), data: run_path.join("data") };
-    let takes_relay = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
-    let relayed = kinds.chosen.iter().any(takes_relay);
-    let relay = relayed.then(|| message_relay(&network, &plan, &*system)).transpose()?;
-    let takes_faults =
-        |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
-    let node_faults = kinds.chosen.iter().any(takes_faults);
+    let relay = takes_relay(kinds, &*system).then(|| message_relay(&network, &plan, &*system)).transpose()?;
+    let node_faults = takes_node_faults(kinds, &*system);
     let cluster = ClusterPlan {
         system,
         network,
@@ -104,6 +102,7 @@ pub async fn conduct(
     let journal = Arc::new(RunJournal::new(sink.recorder(), cluster.network().links().clone(), dir.schedule()?));
     let run = Run {
         config,
+        faults,
         cluster: Arc::clone(&cluster),
         monitor: Monitor::writing(sink.recorder(), dir.node_lines()?),
         recorder: sink.recorder(),
@@ -127,9 +126,19 @@ pub async fn conduct(
         Ok((judgement, beside)) => (Ok(judgement), beside),
         Err(error) => (Err(error), Beside::default()),
     };
+    let history = beside.history;
     progress.finish();
     let mut summarised = match (failure, phases, judgement) {
-        (None, Ok(observed), Ok(judgement)) => summarise(config, &dir, &Found { observed, carried, judgement }, kinds),
+        (None, Ok(observed), Ok(judgement)) => {
+            let phases = observed.phases;
+            let mut summarised = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
+            summarised.summary.outages = disturbances(&dir, history, phases).unwrap_or_else(|error| {
+                // The verdict does not hang on it.
+                eprintln!("trueline: cannot tell what each fault did: {error:#}");
+                Vec::new()
+            });
+            summarised
+        }
         (failure, _, judgement) => {
             let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
             let judgement = judgement.with_context(|| failure.to_string())?;
@@ -144,7 +153,26 @@ pub async fn conduct(
     summarised.summary.ladder = beside.ladder;
     summarised.summary.notes.extend(beside.notes);
     summarised.summary.fail_fast = watched;
-    write_down(config, &dir, summarised, &paths.data)
+    let written = write_down(config, &dir, summarised, &paths.data)?;
+    // Last, and of no weight beside the verdict: a history that stays plain is as good.
+    if let Err(error) = dir.compress_history() {
+        eprintln!("trueline: {error}");
+    }
+    Ok(written)
+}
+
+/// Whether the messages between the nodes pass a relay, for these kinds of faults.
+#[must_use]
+pub fn takes_relay(kinds: &Kinds, system: &dyn System) -> bool {
+    let takes = |kind: &NemesisKind| kind.needs_relay() || kind.uses_relay() && system.speaks_in_frames();
+    kinds.chosen.iter().any(takes)
+}
+
+/// Whether nodes are given files of faults, for these kinds.
+#[must_use]
+pub fn takes_node_faults(kinds: &Kinds, system: &dyn System) -> bool {
+    let takes = |kind: &NemesisKind| kind.needs_node_faults() || kind.uses_node_faults() && system.reads_faults();
+    kinds.chosen.iter().any(takes)
 }
 
 /// The relay that all messages between the nodes of a system are to pass. Needs a tokio runtime.
@@ -225,9 +253,18 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is said of a history beside its verdict.
+/// Works out and writes down what each fault did to the service.
+fn disturbances(dir: &RunDir, history: History, load: Phases) -> anyhow::Result<Vec<Outage>> {
+    let timeline = Timeline::around(dir, history, Some(load))?;
+    let (report, histograms) = phases(&timeline);
+    dir.write_phases(&report, &histograms, Duration::from_nanos(load.end_ns))?;
+    Ok(report.kinds.into_iter().map(|kind| kind.outage).collect())
+}
+
+/// What is said of a history beside its verdict, and the history itself.
 #[derive(Default)]
 struct Beside {
+    history: History,
     /// What still holds, where it is not linearizable.
     ladder: Option<Ladder>,
     /// Notes on it.
@@ -238,8 +275,7 @@ struct Beside {
 fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)> {
     let path = dir.history_path();
     let reading = || format!("cannot read back {}", path.display());
-    let file = fs::File::open(&path).with_context(reading)?;
-    let loaded = read(BufReader::with_capacity(1 << 16, file), Format::Jsonl).with_context(reading)?;
+    let loaded = read(dir.open_history()?, Format::Jsonl).with_context(reading)?;
     let budget = Budget { time: config.check_time, memory_bytes: config.check_memory_mib.saturating_mul(1 << 20) };
     let spec = config.workload.kind.model();
     let mut judgement = check(&loaded.history, &spec, &CheckOptions { budget, threads: 0 })
@@ -256,7 +292,7 @@ fn judge(config: &RunConfig, dir: &RunDir) -> anyhow::Result<(Judgement, Beside)
     }
     let ladder = ladder::is_wanted(&judgement).then(|| ladder::after(&judgement, &loaded.history, &spec, budget));
     let notes = lint(&loaded.history, &spec).into_iter().map(|note| note.words).collect();
-    Ok((judgement, Beside { ladder, notes }))
+    Ok((judgement, Beside { history: loaded.history, ladder, notes }))
 }
 
 /// A summary and what goes with it.

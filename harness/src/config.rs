@@ -9,7 +9,7 @@ use workloads::{
     generator::WorkloadSpec,
 };
 
-use crate::nemesis::Nemeses;
+use crate::{nemesis::Nemeses, program::Program};
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct RunConfig {
     pub system: SystemKind,
     /// Its executable, if not the built-in one.
     pub binary: Option<PathBuf>,
+    /// The mark of what the nodes really run; none before it is known.
+    #[serde(default)]
+    pub program: Option<Program>,
     /// The one wrong rule switched on in every node, for testing the harness.
     pub mutant: Option<String>,
     /// How many nodes.
@@ -163,6 +166,12 @@ impl Reads {
         reads.map(Self::Nodes).ok_or_else(|| {
             format!("--reads {name}: the nodes in the box offer {names}, and not every protocol all of them; linearizable and serializable are for --system etcd")
         })
+    }
+
+    /// Whether this system answers reads so.
+    #[must_use]
+    pub fn is_of(self, system: SystemKind) -> bool {
+        matches!(self, Self::Nodes(_)) == system.protocol().is_some()
     }
 
     fn is_default(self) -> bool {

@@ -20,13 +20,9 @@ use results::{
     hunt::{Figures, HUNT_FORMAT, HuntReport, RunOutcome, RunReport, TargetReport},
     store::{HuntDir, Machine, now_in_words},
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 
-use crate::progress::Progress;
+use crate::{child::stop_signals, progress::Progress};
 
 mod child;
 pub mod docs;
@@ -71,8 +67,7 @@ pub async fn conduct(
     progress: &Progress,
 ) -> anyhow::Result<HuntReport> {
     let program = std::env::current_exe().context("cannot find this program's own path to start runs with")?;
-    let (stopper, stop) = watch::channel(false);
-    interrupts(stopper)?;
+    let stop = stop_signals()?;
     let (started, begin) = (now_in_words(), Instant::now());
     let mut hunt = Hunt { targets, config, dir, program: Arc::new(program), stop, progress, done: BTreeMap::new() };
     progress.phase("hunt");
@@ -97,20 +92,6 @@ pub async fn conduct(
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Stops the hunt at the first Ctrl-C, SIGTERM or SIGHUP: the runs under way are killed, the others not begun.
-fn interrupts(stopper: watch::Sender<bool>) -> anyhow::Result<()> {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let mut signals = signal(kind).context("cannot take signals")?;
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                stopper.send_replace(true);
-            }
-        });
-    }
-    Ok(())
 }
 
 /// A hunt under way.

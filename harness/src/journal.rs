@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn carried(fault: Option<u64>, name: &str, step: Step) -> CarriedOut {
-        CarriedOut { time: 0, done: 0, fault, name: name.to_owned(), step }
+        CarriedOut { time: 0, done: 0, fault, name: name.to_owned(), step, leader: None }
     }
 
     fn inner() -> (tempfile::TempDir, Inner) {

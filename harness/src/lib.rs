@@ -7,15 +7,16 @@
 //!                            ├── monitor                       who leads
 //!                            ├── watchdog                      ends it at the first violation
 //!                            └── judge ──> results             verdict, summary, files
-//!   cli ──> hunt ──> many runs, each a process     which mutants are found, how fast
+//!   cli ──> hunt ───┬──> child: many runs, each a process     which mutants are found, how fast
+//!   cli ──> replay ─┘                                          how often a stored run comes out the same again
 //! ```
 
+pub mod child;
 pub mod cli;
 pub mod cluster;
 pub mod conduct;
 pub mod config;
 pub mod failure;
-pub mod history_file;
 pub mod hunt;
 pub mod journal;
 pub mod judge;
@@ -25,7 +26,9 @@ pub mod monitor;
 pub mod nemesis;
 pub mod network;
 pub mod process;
+pub mod program;
 pub mod progress;
+pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod stop;

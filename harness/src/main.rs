@@ -25,8 +25,10 @@ fn main() -> ExitCode {
     let outcome = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => cli::run::execute(*args).map(ExitCode::from),
         Command::Hunt(args) => cli::hunt::execute(&args).map(ExitCode::from),
+        Command::Replay(args) => cli::replay::execute(&args).map(ExitCode::from),
         Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
         Command::Verify(args) => cli::verify::execute(&args).map(ExitCode::from),
+        Command::Doctor(args) => cli::doctor::execute(&args).map(ExitCode::from),
         Command::Node(args) => Ok(cli::node::execute(args)),
     }));
     match outcome {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use results::{
-    life::{NodeLine, NodeRole},
+    life::{NodeLine, NodeRole, NodeState},
     sink::Recorder,
     store::LineFile,
 };
@@ -28,6 +28,8 @@ struct Seen {
     leader: Option<(u64, NodeNumber)>,
     leaders_by_term: BTreeMap<u64, NodeNumber>,
     fired: BTreeMap<NodeNumber, u64>,
+    /// What each said last that it is, and in which term.
+    said: BTreeMap<NodeNumber, (NodeRole, u64)>,
     life: Option<Life>,
 }
 
@@ -67,6 +69,7 @@ impl Monitor {
     /// Keeps asking until `stop` says so; each node for itself, so that one that does not answer holds up nothing.
     pub async fn watch(self, cluster: Arc<Cluster>, stop: watch::Receiver<bool>) {
         let mut nodes = JoinSet::new();
+        nodes.spawn(self.clone().watch_states(Arc::clone(&cluster), stop.clone()));
         for id in 1..=cluster.places() {
             nodes.spawn(self.clone().watch_node(Arc::clone(&cluster), id, stop.clone()));
         }
@@ -77,7 +80,6 @@ impl Monitor {
         loop {
             let status = cluster.status(id).await;
             self.take(id, status.as_ref());
-            self.note(id, status.as_ref(), &cluster);
             // Asked once more after the stop: what fired last counts, too.
             if *stop.borrow() {
                 return;
@@ -99,6 +101,7 @@ impl Monitor {
             // A restarted node counts from zero again.
             let fired = seen.fired.entry(id).or_default();
             *fired = (*fired).max(status.fired);
+            seen.said.insert(id, (role(status.role), status.term));
         }
         match status.filter(|status| status.role == Role::Leader) {
             Some(status) => {
@@ -113,18 +116,30 @@ impl Monitor {
         seen.leader = seen.leading.iter().map(|(id, term)| (*term, *id)).max().or(seen.leader);
     }
 
+    /// Writes down how the nodes stand until `stop` says so. Not part of asking them: one that stands still does not answer for a while.
+    async fn watch_states(self, cluster: Arc<Cluster>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            (1..=cluster.places()).for_each(|id| self.note(id, &cluster));
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {},
+                _ = stop.wait_for(|stop| *stop) => {},
+            }
+        }
+    }
+
     /// Writes down how the node stands, if that is new.
-    fn note(&self, id: NodeNumber, status: Option<&NodeStatus>, cluster: &Cluster) {
+    fn note(&self, id: NodeNumber, cluster: &Cluster) {
         let Some(state) = cluster.node_state(id) else { return };
         let cut_from = cluster.cut_from(id);
         let mut seen = self.seen();
-        let Some(life) = &mut seen.life else { return };
-        let said = status.map(|status| (Some(role(status.role)), Some(status.term)));
-        // One that does not answer is still what it was, unless it has ended.
-        let known = || life.last.get(&id).filter(|last| last.is_alive()).map(|last| (last.role, last.term));
-        let (role, term) = said.or_else(known).unwrap_or_default();
-        let line = NodeLine { time: 0, node: id, state, role, term, cut_from };
-        life.note(if line.is_alive() { line } else { NodeLine { role: None, term: None, ..line } });
+        if !matches!(state, NodeState::Up | NodeState::Paused) {
+            // What it was before it ended says nothing about what it will be.
+            seen.said.remove(&id);
+        }
+        let (role, term) = seen.said.get(&id).copied().unzip();
+        if let Some(life) = &mut seen.life {
+            life.note(NodeLine { time: 0, node: id, state, role, term, cut_from });
+        }
     }
 
     /// Who leads, or led last, as far as is known.

@@ -32,6 +32,7 @@ use crate::{
         Nemeses, NemesisKind,
         lane::{self, Journal, LaneContext},
         plan::plan,
+        schedule::Recorded,
     },
     progress::Progress,
     system::System,
@@ -112,10 +113,34 @@ pub enum Halt {
     Violated,
 }
 
+/// Where the faults of a run come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultSource {
+    /// The plan that follows from the seed; it aims at roles.
+    Planned,
+    /// What another run has carried out.
+    Recorded(Recorded),
+}
+
+/// A run whose faults were recorded goes on so much longer than the one that they are of: what it brought about may come a little later.
+const RECORDED_SLACK: Duration = Duration::from_secs(2);
+
+impl FaultSource {
+    /// How long faults go on, if they would for `time`.
+    fn time(&self, time: Duration) -> Duration {
+        match self {
+            Self::Planned => time,
+            Self::Recorded(recorded) => time.min(recorded.healed + RECORDED_SLACK),
+        }
+    }
+}
+
 /// What every phase needs.
 pub struct Run<'a> {
     /// What was asked for.
     pub config: &'a RunConfig,
+    /// Where its faults come from.
+    pub faults: &'a FaultSource,
     /// Whom to work and break.
     pub cluster: Arc<Cluster>,
     /// Who leads.
@@ -228,7 +253,7 @@ impl Run<'_> {
         Ok(clients)
     }
 
-    /// Carries the plan of faults out, and heals in any case.
+    /// Carries the faults out, and heals in any case.
     async fn break_things(&self, kinds: &Kinds, shared: &Shared) -> Result<(), RunError> {
         let context = LaneContext {
             cluster: Arc::clone(&self.cluster),
@@ -237,11 +262,20 @@ impl Run<'_> {
             numbers: Arc::new(Mutex::new(0)),
         };
         let start = Instant::now();
-        let end = start + self.config.time;
+        let end = start + self.faults.time(self.config.time);
         let (stop, stopped) = watch::channel(false);
         let mut lanes = JoinSet::new();
-        for lane in plan(&kinds.chosen, kinds.mix, self.config.time, self.config.seed) {
-            lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
+        match self.faults {
+            FaultSource::Planned => {
+                for lane in plan(&kinds.chosen, kinds.mix, self.config.time, self.config.seed) {
+                    lanes.spawn(lane::run(lane, context.clone(), start, stopped.clone()));
+                }
+            }
+            FaultSource::Recorded(recorded) => {
+                for fault in recorded.faults.iter().cloned() {
+                    lanes.spawn(lane::again(fault, context.clone(), start, stopped.clone()));
+                }
+            }
         }
         let mut failed = None;
         let mut halt = self.halt.clone();
@@ -278,7 +312,7 @@ impl Run<'_> {
         self.progress.say(format!(
             "{:>2.0} of {} s, {} operations, {} leader changes",
             elapsed.as_secs_f64(),
-            self.config.time.as_secs(),
+            self.faults.time(self.config.time).as_secs(),
             shared.begun.load(Ordering::Relaxed),
             self.monitor.leader_changes(),
         ));

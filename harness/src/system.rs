@@ -178,7 +178,11 @@ fn given(path: &Path) -> Result<PathBuf, MissingBinary> {
     found.ok_or_else(|| MissingBinary::Given(path.to_owned()))
 }
 
-fn in_path(program: &'static str, package: &'static str) -> Result<PathBuf, MissingBinary> {
+/// The executable of this name in PATH.
+///
+/// # Errors
+/// When there is none; the message names the package that has it.
+pub fn in_path(program: &'static str, package: &'static str) -> Result<PathBuf, MissingBinary> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|dir| dir.join(program))

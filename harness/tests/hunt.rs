@@ -55,7 +55,7 @@ fn an_easy_mutant_is_found_in_every_run() {
     assert_eq!((target.figures.detected, report.exit), (2, 0));
     for run in &target.runs {
         let kept = PathBuf::from(run.kept.as_ref().expect("what was found is kept"));
-        assert!(kept.join("history.jsonl").exists() && !kept.join("data").exists());
+        assert!(kept.join("history.jsonl.zst").exists() && !kept.join("data").exists());
         assert!(run.replay.contains(&format!("--seed {}", run.seed)), "{}", run.replay);
     }
     let copy: HuntReport = serde_json::from_str(&fs::read_to_string(&figures).unwrap()).unwrap();

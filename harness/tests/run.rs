@@ -90,7 +90,8 @@ fn a_correct_cluster_is_valid_and_leaves_no_data() {
     let store = tempfile::tempdir().unwrap();
     ends_with(&run(store.path(), &["--time", "5s", "--nodes", "3", "--seed", "11"]), 0, &["VALID"]);
     let run = the_run(store.path());
-    for file in ["manifest.json", "history.jsonl", "schedule.jsonl", "verdict.json", "latencies.hdr", "nodes/1.log"] {
+    for file in ["manifest.json", "history.jsonl.zst", "schedule.jsonl", "verdict.json", "latencies.hdr", "nodes/1.log"]
+    {
         assert!(run.join(file).exists(), "{file} is missing");
     }
     assert!(!run.join("data").exists(), "the nodes' data was left behind");

@@ -145,21 +145,36 @@ impl Latencies {
     /// # Errors
     /// Those of the writer.
     pub fn write_log(&self, out: &mut impl io::Write, duration: std::time::Duration) -> io::Result<()> {
-        let mut serializer = V2Serializer::new();
-        let mut log = IntervalLogWriterBuilder::new()
-            .add_comment("times in nanoseconds")
-            .with_start_time(SystemTime::UNIX_EPOCH)
-            .begin_log_with(out, &mut serializer)?;
-        for (&(operation, ending, measure), histogram) in &self.histograms {
-            let name = format!("{operation}.{}.{}", ending.name(), measure.name());
-            let tag = Tag::new(&name).expect("no comma, space or line break in a tag");
-            log.write_histogram(histogram, std::time::Duration::ZERO, duration, Some(tag)).map_err(io::Error::other)?;
-        }
-        Ok(())
+        let tagged = self.histograms.iter().map(|((operation, ending, measure), histogram)| {
+            (format!("{operation}.{}.{}", ending.name(), measure.name()), histogram)
+        });
+        write_histograms(out, duration, tagged)
     }
 }
 
-fn empty() -> Histogram<u64> {
+/// Writes histograms as an HdrHistogram log, each with its tag, which must have no commas, spaces or line breaks.
+///
+/// # Errors
+/// Those of the writer.
+pub(crate) fn write_histograms<'a>(
+    out: &mut impl io::Write,
+    duration: std::time::Duration,
+    tagged: impl Iterator<Item = (String, &'a Histogram<u64>)>,
+) -> io::Result<()> {
+    let mut serializer = V2Serializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("times in nanoseconds")
+        .with_start_time(SystemTime::UNIX_EPOCH)
+        .begin_log_with(out, &mut serializer)?;
+    for (name, histogram) in tagged {
+        let tag = Tag::new(&name).expect("no comma, space or line break in a tag");
+        log.write_histogram(histogram, std::time::Duration::ZERO, duration, Some(tag)).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+/// A histogram of times in nanoseconds.
+pub(crate) fn empty() -> Histogram<u64> {
     Histogram::new(SIGNIFICANT_DIGITS).expect("three digits are allowed")
 }
 

@@ -15,6 +15,8 @@ pub mod hunt;
 pub mod latency;
 pub mod life;
 pub mod report;
+pub mod phases;
+pub mod replay;
 pub mod sink;
 pub mod statistics;
 pub mod store;

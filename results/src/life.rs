@@ -54,12 +54,6 @@ pub struct NodeLine {
 }
 
 impl NodeLine {
-    /// Whether its process holds a state: it runs or stands still.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        matches!(self.state, NodeState::Up | NodeState::Paused)
-    }
-
     /// Whether both say the same but for the moment.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

@@ -3,11 +3,12 @@
 //! ```text
 //!   results/runs/20261121-011502-ab3f/
 //!     manifest.json     what was asked for, of which program, on which machine    (written first)
-//!     history.jsonl     every event, as it happens
+//!     history.jsonl     every event, as it happens; history.jsonl.zst when the run is over
 //!     schedule.jsonl    the faults as carried out, as they happen
 //!     nodes.jsonl       how each node stood: up, paused, its role, as it was seen
 //!     nodes/1.log …     what each node wrote
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
+//!     phases.hdr        the same before, during and after each kind of fault;  phases.json: each fault in numbers
 //!     certificate.json  the verdict's proof, for `trueline verify`
 //!     verdict.json      the summary                                               (written last but the report)
 //!     report.html       all of it to look at, made of the other files
@@ -29,23 +30,40 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::latency::Latencies;
+use crate::{
+    latency::Latencies,
+    phases::{PhaseHistograms, PhaseReport},
+    summary::SUMMARY_FORMAT,
+};
 
 mod error;
+mod history;
 mod hunt;
 mod index;
+mod inside;
 mod machine;
+mod replay;
 
 pub use error::StoreError;
+use inside::{open_inside, read_inside};
+
+pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
 pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use machine::{Machine, git_revision};
+pub use replay::ReplayDir;
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
 
 /// Version of the files in a run's directory.
 pub const STORE_FORMAT: u32 = 1;
+
+/// What is read of a manifest at most, bytes.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// What is read of a summary at most, bytes. The largest part, a violation's sentences and diagram, is a few kilobytes.
+const VERDICT_BYTES_MAX: u64 = 16 << 20;
 
 /// Names tried for a new run. Two in the same second are told apart by sixteen random bits.
 const NAMES_TRIED_MAX: u32 = 64;
@@ -255,12 +273,6 @@ impl RunDir {
         &self.path
     }
 
-    /// The history's file.
-    #[must_use]
-    pub fn history_path(&self) -> PathBuf {
-        self.path.join("history.jsonl")
-    }
-
     /// The summary's file.
     #[must_use]
     pub fn verdict_path(&self) -> PathBuf {
@@ -292,7 +304,10 @@ impl RunDir {
     /// # Errors
     /// When it cannot be made, or is there already.
     pub fn create_history(&self) -> Result<File, StoreError> {
-        let path = self.history_path();
+        let path = self.path.join(history::PLAIN);
+        if self.path.join(history::COMPRESSED).exists() {
+            return Err(StoreError::io("create the history", &path, io::ErrorKind::AlreadyExists.into()));
+        }
         File::create_new(&path).map_err(|error| StoreError::io("create the history", &path, error))
     }
 
@@ -326,7 +341,7 @@ impl RunDir {
     /// When it cannot be read, or a line is not what belongs there.
     pub(crate) fn read_lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, StoreError> {
         let path = self.path.join(name);
-        let file = match File::open(&path) {
+        let file = match open_inside(&self.path, name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(StoreError::io("open", &path, error)),
@@ -342,16 +357,6 @@ impl RunDir {
             line.clear();
         }
         Ok(lines)
-    }
-
-    /// The history, to be read from its beginning.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open_history(&self) -> Result<impl BufRead, StoreError> {
-        let path = self.history_path();
-        let file = File::open(&path).map_err(|error| StoreError::io("open the history", &path, error))?;
-        Ok(BufReader::with_capacity(1 << 16, file))
     }
 
     /// Writes the summary, which ends the run.
@@ -373,29 +378,72 @@ impl RunDir {
         write_json(&self.path, "latencies.json", &latencies.table())
     }
 
+    /// Writes what each fault did: figures, and the whole histograms behind them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write_phases(
+        &self,
+        report: &PhaseReport,
+        histograms: &PhaseHistograms,
+        duration: Duration,
+    ) -> Result<(), StoreError> {
+        let mut log = Vec::new();
+        histograms.write_log(&mut log, duration).expect("memory takes everything");
+        write_whole(&self.path, "phases.hdr", &log)?;
+        write_json(&self.path, "phases.json", report)
+    }
+
     /// The manifest.
     ///
     /// # Errors
-    /// When it cannot be read, or was written by a later version.
+    /// When it cannot be read, or was written by another version.
     pub fn manifest(&self) -> Result<Manifest, StoreError> {
-        let path = self.path.join("manifest.json");
-        // The version is looked at first: the rest of a later one may not fit.
-        let manifest: serde_json::Value = read_json(&path)?;
-        let format = manifest.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if format != u64::from(STORE_FORMAT) {
-            return Err(StoreError::Format { path, format });
-        }
-        serde_json::from_value(manifest).map_err(|source| StoreError::Json { path, source })
+        self.read_json("manifest.json", MANIFEST_BYTES_MAX, STORE_FORMAT)
     }
 
-    /// The summary, if the run got that far.
+    /// The summary, if the run got that far: a [`Summary`](crate::summary::Summary), or as much of it as `T` takes.
     ///
     /// # Errors
-    /// When there is one that cannot be read.
+    /// When there is one that cannot be read, or was written by another version.
     pub fn verdict<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
-        let path = self.verdict_path();
-        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+        match self.read_json("verdict.json", VERDICT_BYTES_MAX, SUMMARY_FORMAT) {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
     }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str, bytes_max: u64, known: u32) -> Result<T, StoreError> {
+        let path = self.path.join(name);
+        let bytes = read_inside(&self.path, name, bytes_max).map_err(|error| StoreError::io("read", &path, error))?;
+        match read_version(&bytes, known) {
+            Ok(value) => Ok(value),
+            Err(Unread::Format(format)) => Err(StoreError::Format { path, format, known }),
+            Err(Unread::Json(source)) => Err(StoreError::Json { path, source }),
+        }
+    }
+}
+
+/// Why a file of ours was not read.
+enum Unread {
+    /// It is of another version; 0 if it has none.
+    Format(u64),
+    /// It is not what belongs there.
+    Json(serde_json::Error),
+}
+
+/// What a file with a `format` holds. The version is looked at first: the rest of another one may not fit.
+fn read_version<T: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<T, Unread> {
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default)]
+        format: u64,
+    }
+    let Version { format } = serde_json::from_slice(bytes).map_err(Unread::Json)?;
+    if format != u64::from(known) {
+        return Err(Unread::Format(format));
+    }
+    serde_json::from_slice(bytes).map_err(Unread::Json)
 }
 
 /// Readers see the whole file or none, also after a power failure.
@@ -449,11 +497,6 @@ impl LineFile {
 
 fn append_to(path: &Path, action: &'static str) -> Result<File, StoreError> {
     File::options().create(true).append(true).open(path).map_err(|error| StoreError::io(action, path, error))
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
-    let bytes = fs::read(path).map_err(|error| StoreError::io("read", path, error))?;
-    serde_json::from_slice(&bytes).map_err(|source| StoreError::Json { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

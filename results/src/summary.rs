@@ -13,6 +13,7 @@ use crate::{
     check::{Check, conclude},
     exit::ExitCode,
     latency::{LatencyRow, ThroughputSummary},
+    phases::Outage,
     tally::OperationTable,
 };
 
@@ -68,6 +69,9 @@ pub struct Summary {
     pub operations: OperationTable,
     /// Faults by kind.
     pub faults: BTreeMap<String, FaultCounts>,
+    /// How the service stood the faults of each name.
+    #[serde(default)]
+    pub outages: Vec<Outage>,
     /// How often another node became leader.
     pub leader_changes: u64,
     /// Successful operations in a second.
@@ -204,6 +208,7 @@ impl Summary {
             judged: None,
             operations: OperationTable::default(),
             faults: BTreeMap::new(),
+            outages: Vec::new(),
             leader_changes: 0,
             throughput: ThroughputSummary::default(),
             latencies: Vec::new(),

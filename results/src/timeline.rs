@@ -64,11 +64,17 @@ impl Timeline {
         let read = read_with(run.open_history()?, Format::Jsonl, &options);
         let history = read.map_err(|source| TimelineError::History { run: run.id().to_string(), source })?.history;
         let summary: Option<Summary> = run.verdict()?;
-        Ok(Self::made_of(history, summary.and_then(|summary| summary.phases), run.read_lines("schedule.jsonl")?, {
-            let mut nodes: Vec<NodeLine> = run.read_lines("nodes.jsonl")?;
-            nodes.sort_by_key(|line| line.time);
-            nodes
-        }))
+        Ok(Self::around(run, history, summary.and_then(|summary| summary.phases))?)
+    }
+
+    /// A run whose history has been read already, and what else lies in its directory.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds what does not belong there.
+    pub fn around(run: &RunDir, history: History, phases: Option<Phases>) -> Result<Self, StoreError> {
+        let mut nodes: Vec<NodeLine> = run.read_lines("nodes.jsonl")?;
+        nodes.sort_by_key(|line| line.time);
+        Ok(Self::made_of(history, phases, run.read_lines("schedule.jsonl")?, nodes))
     }
 
     /// Of parts that were read or made elsewhere.

@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use checkers::history::{FailedCas, Format, Loaded, NilRead, ReadOptions, read_with};
 use clap::{Args, ValueEnum};
-
-use crate::history_file::HistoryFile;
+use results::store::HistoryFile;
 
 /// Flags about the history.
 #[derive(Args, Clone, Debug)]

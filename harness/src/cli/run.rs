@@ -23,8 +23,9 @@ use crate::{
     failure::Failure,
     nemesis::{Nemeses, NemesisKind},
     network::{Kind, enter::enter},
+    program::Program,
     progress::Progress,
-    run::kinds,
+    run::{FaultSource, Kinds, kinds},
     system::{System, system},
 };
 
@@ -200,6 +201,7 @@ impl RunArgs {
         Ok(RunConfig {
             system: self.system,
             binary: self.binary,
+            program: None,
             mutant: self.mutant,
             nodes: self.nodes,
             workload,
@@ -285,7 +287,25 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
         end_with(parent).map_err(Failure::harness)?;
     }
     let quiet = args.quiet;
-    let mut config = args.config().map_err(Failure::usage)?;
+    let prepared = prepare(args.config().map_err(Failure::usage)?)?;
+    carry_out(prepared, &FaultSource::Planned, quiet)
+}
+
+/// A run that can be started.
+pub struct Prepared {
+    /// What is asked for.
+    pub config: RunConfig,
+    /// What is tested.
+    pub system: Box<dyn System>,
+    /// What it suffers.
+    pub kinds: Kinds,
+}
+
+/// Looks whether the run that `config` means can be carried out, and fills in what follows from the rest.
+///
+/// # Errors
+/// When its program is missing, or its system cannot suffer its faults.
+pub fn prepare(mut config: RunConfig) -> Result<Prepared, Failure> {
     let kinds = kinds(&config.nemeses, &*system(&config).map_err(Failure::usage)?)
         .map_err(|why| Failure::usage(anyhow!("{} {why}", config.system)))?;
     if kinds.chosen.contains(&NemesisKind::Lagging) {
@@ -293,16 +313,30 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
     }
     let system = system(&config).map_err(Failure::usage)?;
     system.check_network(config.network).map_err(|why| Failure::usage(anyhow!(why)))?;
-    // Before there is any thread: the process forks into its namespaces.
+    let reading = || format!("cannot read {}, which is to be tested", system.program().display());
+    config.program = Some(Program::of(system.program()).with_context(reading).map_err(Failure::usage)?);
+    Ok(Prepared { config, system, kinds })
+}
+
+/// Carries a run out from set-up to summary, and prints it. To be called while this process has one thread: it forks into its namespaces.
+///
+/// # Errors
+/// When there is no network for it, or the harness fails.
+pub fn carry_out(prepared: Prepared, faults: &FaultSource, quiet: bool) -> Result<ExitCode, Failure> {
+    let Prepared { config, system, kinds } = prepared;
     let network = choose_network(&config, &*system)?;
-    if matches!(network, Kind::Proxy) && kinds.chosen.contains(&NemesisKind::Loss) {
+    let loses = match faults {
+        FaultSource::Planned => kinds.chosen.contains(&NemesisKind::Loss),
+        FaultSource::Recorded(recorded) => recorded.loses_packets(),
+    };
+    if matches!(network, Kind::Proxy) && loses {
         let why =
             "the nemesis loss needs --network fabric: relays carry streams of bytes, and cannot lose packets of them";
         return Err(Failure::usage(anyhow!(why)));
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime").map_err(Failure::harness)?;
     let progress = Progress::new(quiet);
-    let conducted = runtime.block_on(conduct(&config, system, &kinds, network, &progress));
+    let conducted = runtime.block_on(conduct(&config, system, &kinds, faults, network, &progress));
     progress.finish();
     // A status question that is still waiting must not delay the end.
     runtime.shutdown_background();
@@ -317,8 +351,12 @@ pub fn execute(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Asks the kernel to end this process when its parent ends.
-fn end_with(parent: i32) -> anyhow::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to be ended with the hunt")?;
+///
+/// # Errors
+/// When it cannot be asked, or that process is not the parent.
+pub fn end_with(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .context("cannot ask to be ended with the process that started this one")?;
     // It may have ended before.
     match getppid().map(Pid::as_raw_nonzero) {
         Some(pid) if pid.get() == parent => Ok(()),

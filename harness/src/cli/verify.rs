@@ -9,7 +9,7 @@ use checkers::{
     verify::{Proven, Refuted, verify},
 };
 use clap::Args;
-use results::exit::ExitCode;
+use results::{exit::ExitCode, store::history_in};
 use serde_json::json;
 
 use super::reading::ReadingArgs;
@@ -152,7 +152,7 @@ fn files(args: &VerifyArgs) -> anyhow::Result<(PathBuf, PathBuf)> {
         None if args.history.is_dir() => {
             let certificate = args.history.join("certificate.json");
             if certificate.exists() {
-                Ok((args.history.join("history.jsonl"), certificate))
+                Ok((history_in(&args.history), certificate))
             } else {
                 Err(anyhow!(
                     "there is no certificate in {}: the run had no verdict, or one without a proof",

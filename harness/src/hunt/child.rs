@@ -1,15 +1,9 @@
-//! One run of a hunt, as a process.
-//!
-//! ```text
-//!   trueline run --fail-fast --quiet …  ──> ends by itself ──> verdict.json? ──> its RunReport
-//!        │ output.txt                  └──> too late: killed ──────────────────> failed
-//!        └ stop: killed ───────────────────────────────────────────────────────> not run
-//! ```
+//! One run of a hunt: what it is started with, and what is kept of it.
 
 use std::{
-    fs::{self, File},
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -17,25 +11,18 @@ use std::{
 use anyhow::Context;
 use results::{
     hunt::{RunOutcome, RunReport},
-    store::{HuntDir, RunDir, Store},
-    summary::Summary,
+    store::{HuntDir, RunDir},
 };
-use tokio::{process::Command, sync::watch};
+use tokio::sync::watch;
 
 use super::plan::Target;
+use crate::child::{ChildRun, Ended, OVERHEAD_MAX};
 
 /// Load without faults before the faults of a run.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// How long judging may take.
 const CHECK_TIME: Duration = Duration::from_secs(60);
-
-/// What a run may take beyond its budget: coming up, recovery, final reads, judging. A bound of the harness, not of the system: a run that
-/// reaches it has hung.
-const OVERHEAD_MAX: Duration = Duration::from_secs(240);
-
-/// The last lines of a child's output that are told when it failed.
-const TOLD_LINES: usize = 2;
 
 /// A run to be done.
 pub(super) struct Child {
@@ -66,16 +53,6 @@ fn arguments(target: &Target, seed: u64) -> Vec<String> {
     arguments
 }
 
-/// How a child came to its end.
-enum Ended {
-    /// By itself.
-    Exited(ExitStatus),
-    /// It hung, and was killed.
-    TooLate,
-    /// The hunt was stopped, and it was killed.
-    Stopped,
-}
-
 impl Child {
     /// Does the run, and says how it ended; never later than its bound.
     pub(super) async fn run(self, stop: watch::Receiver<bool>) -> RunReport {
@@ -90,25 +67,13 @@ impl Child {
     }
 
     async fn try_run(&self, stop: watch::Receiver<bool>) -> anyhow::Result<RunReport> {
-        let store = self.dir.run_store(&self.target.name, self.seed)?;
-        let output = store.path().join("output.txt");
-        let status = match self.wait(&store, &output, stop).await? {
-            Ended::Exited(status) => status,
-            Ended::TooLate => {
-                let bound = (self.target.budget + OVERHEAD_MAX).as_secs();
-                return Ok(self.without_summary(RunOutcome::Failed, format!("it had not ended after {bound} s")));
-            }
+        let (run, summary) = match self.child_run()?.run(stop).await? {
+            Ended::Told(run, summary) => (run, summary),
+            Ended::Silent(why) => return Ok(self.without_summary(RunOutcome::Failed, why)),
             Ended::Stopped => {
                 let reason = "the hunt was interrupted, and the run killed".to_owned();
                 return Ok(self.without_summary(RunOutcome::NotRun, reason));
             }
-        };
-        let run = the_run(&store)?;
-        let summary: Option<Summary> = run.as_ref().map(RunDir::verdict).transpose()?.flatten();
-        // The exit code is the child's own word for what its verdict says; where they differ, something went wrong after it was written.
-        let (Some(run), Some(summary)) = (run, summary.filter(|s| status.code() == Some(s.exit.into()))) else {
-            let reason = format!("it ended with {status} and without a verdict: {}", last_words(&output));
-            return Ok(self.without_summary(RunOutcome::Failed, reason));
         };
         let warm_up_ms = u64::try_from(WARM_UP.as_millis()).expect("half a second");
         let mut report = RunReport::of(&summary, warm_up_ms, command(&self.target, self.seed));
@@ -116,25 +81,17 @@ impl Child {
         Ok(report)
     }
 
-    async fn wait(&self, store: &Store, output: &Path, mut stop: watch::Receiver<bool>) -> anyhow::Result<Ended> {
-        let file = File::create(output).with_context(|| format!("cannot create {}", output.display()))?;
-        let mut command = Command::new(&*self.program);
-        command.arg("run").args(arguments(&self.target, self.seed));
-        command.args(["--quiet", "--check-time", &format!("{}ms", CHECK_TIME.as_millis())]);
-        command.args(["--network", &self.network, "--parent", &std::process::id().to_string()]);
-        command.arg("--store").arg(store.path());
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        // A terminal's Ctrl-C is for the hunt, which then kills its runs.
-        command.process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
-        let ended = tokio::select! {
-            status = child.wait() => return Ok(Ended::Exited(status?)),
-            () = tokio::time::sleep(self.target.budget + OVERHEAD_MAX) => Ended::TooLate,
-            _ = stop.wait_for(|&stop| stop) => Ended::Stopped,
-        };
-        // The kernel takes nodes and namespaces with it.
-        child.kill().await?;
-        Ok(ended)
+    fn child_run(&self) -> anyhow::Result<ChildRun> {
+        let check_time = format!("{}ms", CHECK_TIME.as_millis());
+        let beside = ["--quiet", "--check-time", &check_time, "--network", &self.network];
+        let all = ["run".to_owned()].into_iter().chain(arguments(&self.target, self.seed));
+        Ok(ChildRun {
+            program: self.program.to_path_buf(),
+            arguments: all.chain(beside.map(str::to_owned)).map(OsString::from).collect(),
+            store: self.dir.run_store(&self.target.name, self.seed)?,
+            store_flag: "--store",
+            bound: self.target.budget + OVERHEAD_MAX,
+        })
     }
 
     /// Keeps what somebody will want to look at, and says where: not runs that went as they should and brought nothing, and of a found
@@ -153,20 +110,4 @@ impl Child {
         }
         Ok(Some(run.path().display().to_string()))
     }
-}
-
-/// The one run in a store of its own.
-fn the_run(store: &Store) -> anyhow::Result<Option<RunDir>> {
-    match &store.runs()?[..] {
-        [] => Ok(None),
-        [run] => Ok(Some(store.run(run.as_str())?)),
-        runs => anyhow::bail!("{} runs in {}, which was made for one", runs.len(), store.path().display()),
-    }
-}
-
-/// The end of what a child printed.
-fn last_words(output: &Path) -> String {
-    let text = fs::read_to_string(output).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(TOLD_LINES)..].join("; ")
 }

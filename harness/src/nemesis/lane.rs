@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     fault::{Aim, Fault, NodeNumber, Scene, Step, resolve},
     plan::Lane,
-    schedule::CarriedOut,
+    schedule::{CarriedOut, RecordedFault, Roles},
 };
 use crate::{
     cluster::{Cluster, ClusterError},
@@ -56,11 +56,11 @@ impl LaneContext {
 
     /// Does one step and writes it down. It blocks for as long as a process takes to die, a few milliseconds.
     async fn carry_out(&self, fault: Option<u64>, name: &str, step: Step) -> Result<(), ClusterError> {
-        let time = self.journal.now();
+        let (time, leader) = (self.journal.now(), self.monitor.leader());
         let step = match step {
             Step::ChangeMembership { voters, learners, .. } => {
-                let leader = self.monitor.leader().unwrap_or(1);
-                let agreed = self.cluster.change_membership(leader, &voters, &learners).await;
+                let through = leader.unwrap_or(1);
+                let agreed = self.cluster.change_membership(through, &voters, &learners).await;
                 Step::ChangeMembership { voters, learners, agreed }
             }
             Step::Transfer { from, to, .. } => {
@@ -78,7 +78,7 @@ impl LaneContext {
                 step
             }
         };
-        self.journal.note(CarriedOut { time, done: self.journal.now(), fault, name: name.to_owned(), step });
+        self.journal.note(CarriedOut { time, done: self.journal.now(), fault, name: name.to_owned(), step, leader });
         Ok(())
     }
 
@@ -193,6 +193,34 @@ async fn inflict(fault: &Fault, context: &LaneContext, stop: &mut watch::Receive
             }
             context.carry_out(Some(number), &fault.name, step).await?;
         }
+    }
+    Ok(())
+}
+
+/// Carries a recorded fault out again, its steps at the moments at which they were carried out then, once there is a leader to aim at.
+///
+/// # Errors
+/// When a process cannot be signalled or started.
+pub async fn again(
+    fault: RecordedFault,
+    context: LaneContext,
+    start: Instant,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), ClusterError> {
+    if !wait_until(start + fault.at, &mut stop).await {
+        return Ok(());
+    }
+    if fault.steps.first().is_some_and(|step| step.leader.is_some()) {
+        unless(&mut stop, context.await_leader(0, LEADER_WAIT)).await;
+    }
+    let mut roles = Roles::new(context.cluster.places(), context.cluster.count());
+    let begin = Instant::now();
+    for recorded in &fault.steps {
+        if !wait_until(begin + recorded.after, &mut stop).await {
+            return Ok(());
+        }
+        roles.lead(recorded.leader, context.monitor.leader());
+        context.carry_out(Some(fault.number), &fault.name, roles.cast(&recorded.step)).await?;
     }
     Ok(())
 }

@@ -40,12 +40,14 @@ pub enum StoreError {
     #[error(transparent)]
     Name(#[from] super::NoSuchName),
     /// Another version's file.
-    #[error("{} has format {format}, and this program reads format {}: use the version that wrote it", path.display(), super::STORE_FORMAT)]
+    #[error("{} has format {format}, and this program reads format {known}: use the version that wrote it", path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// Its version; 0 if it has none.
         format: u64,
+        /// The version that is read.
+        known: u32,
     },
     /// Not the JSON that belongs there.
     #[error("{} does not hold what belongs there: {source}", path.display())]

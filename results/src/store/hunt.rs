@@ -29,17 +29,22 @@ impl Store {
     /// # Errors
     /// When the directory cannot be made.
     pub fn create_hunt(&self) -> Result<HuntDir, StoreError> {
-        let start = Timestamp::now();
-        for _ in 0..NAMES_TRIED_MAX {
-            let path = self.root.join(format!("hunt-{}", RunId::at(start, random_suffix())));
-            match fs::create_dir(&path) {
-                Ok(()) => return Ok(HuntDir { path }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(StoreError::io("create the hunt", &path, error)),
-            }
-        }
-        Err(StoreError::Crowded(self.root.clone()))
+        Ok(HuntDir { path: fresh_dir(&self.root, "hunt")? })
     }
+}
+
+/// A new directory for what is more than a run; its name begins with what it is.
+pub(super) fn fresh_dir(root: &Path, what: &str) -> Result<PathBuf, StoreError> {
+    let start = Timestamp::now();
+    for _ in 0..NAMES_TRIED_MAX {
+        let path = root.join(format!("{what}-{}", RunId::at(start, random_suffix())));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(StoreError::io("create the directory", &path, error)),
+        }
+    }
+    Err(StoreError::Crowded(root.to_owned()))
 }
 
 impl HuntDir {

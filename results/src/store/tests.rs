@@ -10,6 +10,10 @@ fn manifest() -> Manifest {
     Manifest::here(42, json!({"nodes": 5}))
 }
 
+fn verdict(verdict: &str) -> serde_json::Value {
+    json!({"format": SUMMARY_FORMAT, "verdict": verdict})
+}
+
 fn store() -> (tempfile::TempDir, Store) {
     let root = tempfile::tempdir().expect("a directory");
     let store = Store::open(root.path().join("results/runs")).expect("a store");
@@ -23,9 +27,9 @@ fn a_run_holds_what_was_put_in() {
     let run = store.create_run(&manifest).expect("a run");
     assert_eq!(run.manifest().expect("a manifest"), manifest);
     assert_eq!(run.verdict::<serde_json::Value>().expect("readable"), None);
-    run.write_verdict(&json!({"verdict": "valid"})).expect("written");
-    run.write_verdict(&json!({"verdict": "invalid"})).expect("written again");
-    assert_eq!(run.verdict().expect("readable"), Some(json!({"verdict": "invalid"})));
+    run.write_verdict(&verdict("valid")).expect("written");
+    run.write_verdict(&verdict("invalid")).expect("written again");
+    assert_eq!(run.verdict().expect("readable"), Some(verdict("invalid")));
 
     let mut latencies = Latencies::default();
     latencies.record(Function::Read, Ending::Answered, 1, 2, 3);
@@ -127,6 +131,24 @@ fn other_formats_and_damage_are_told() {
     assert!(matches!(run.manifest(), Err(StoreError::Json { .. })));
     fs::remove_file(run.path().join("manifest.json")).expect("removed");
     assert!(matches!(run.manifest(), Err(StoreError::Io { .. })));
+
+    let unread = |content: &[u8]| {
+        fs::write(run.verdict_path(), content).expect("written");
+        run.verdict::<serde_json::Value>().expect_err("no summary of this version").to_string()
+    };
+    assert!(unread(b"{\"format\": 99}").contains("verdict.json has format 99, and this program reads format"));
+    assert!(unread(b"{}").contains("has format 0"));
+    assert!(unread(b"{\"format\": ").contains("does not hold what belongs there"));
+    let huge = File::create(run.verdict_path()).expect("created");
+    huge.set_len(1 << 40).expect("a file with a hole");
+    assert!(unread_again(&run).contains("larger than 16 MiB"));
+    fs::remove_file(run.verdict_path()).expect("removed");
+    std::os::unix::fs::symlink("/etc/passwd", run.verdict_path()).expect("linked");
+    assert!(unread_again(&run).contains("could not read"), "a link is not followed");
+}
+
+fn unread_again(run: &RunDir) -> String {
+    run.verdict::<serde_json::Value>().expect_err("unreadable").to_string()
 }
 
 #[test]
@@ -155,9 +177,9 @@ fn errors_say_what_where_and_what_to_do() {
 fn a_failed_write_leaves_the_old_file() {
     let (_root, store) = store();
     let run = store.create_run(&manifest()).expect("a run");
-    run.write_verdict(&json!(1)).expect("written");
+    run.write_verdict(&verdict("valid")).expect("written");
     // A directory where the temporary file would go: nothing can be written, whoever runs the test.
     fs::create_dir(run.path().join("verdict.json.tmp")).expect("made");
-    assert!(run.write_verdict(&json!(2)).is_err());
-    assert_eq!(run.verdict().expect("readable"), Some(json!(1)));
+    assert!(run.write_verdict(&verdict("invalid")).is_err());
+    assert_eq!(run.verdict().expect("readable"), Some(verdict("valid")));
 }

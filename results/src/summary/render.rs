@@ -13,6 +13,9 @@ use crate::{
 /// The width of the names at the left.
 const LABEL: usize = 13;
 
+/// Kinds of faults whose outages are shown.
+const OUTAGES_SHOWN: usize = 3;
+
 /// Reasons of failures that are shown; the file has them all.
 const REASONS_SHOWN: usize = 4;
 
@@ -105,6 +108,23 @@ impl Page {
         }
     }
 
+    /// Under which faults there were no answers for longest.
+    fn outages(&mut self, summary: &Summary) {
+        let mut outages: Vec<_> = summary.outages.iter().filter(|outage| outage.unavailable_ms.worst > 0.0).collect();
+        outages.sort_by(|a, b| b.unavailable_ms.worst.total_cmp(&a.unavailable_ms.worst));
+        let mut told: Vec<String> = outages
+            .iter()
+            .take(OUTAGES_SHOWN)
+            .map(|outage| format!("{} up to {:.2} s", one_line(&outage.name), outage.unavailable_ms.worst / 1e3))
+            .collect();
+        if outages.len() > OUTAGES_SHOWN {
+            told.push(format!("{} more", outages.len() - OUTAGES_SHOWN));
+        }
+        if !told.is_empty() {
+            self.fact("no answers", told.join(", "));
+        }
+    }
+
     fn ladder(&mut self, summary: &Summary) {
         let Some(ladder) = &summary.ladder else { return };
         self.line("  what still holds");
@@ -170,6 +190,7 @@ impl Page {
             })
             .collect();
         self.fact("faults", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") });
+        self.outages(summary);
         self.fact("leaders", format_args!("changed {}", times(summary.leader_changes)));
         if let Some(recovery) = summary.recovery_ms {
             self.fact("recovery", format_args!("{} after the last heal", seconds(recovery)));

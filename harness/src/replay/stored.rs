@@ -1,0 +1,216 @@
+//! A stored run, as far as it takes to carry it out again. It may come from anywhere, so it is looked at before anything is started.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use results::{
+    store::{Manifest, RunDir, Store},
+    summary::Summary,
+};
+
+use crate::{
+    cli::run::Prepared,
+    conduct::{takes_node_faults, takes_relay},
+    config::RunConfig,
+    nemesis::schedule::{Recorded, Stage, read},
+};
+
+/// No run has more nodes.
+const NODES_MAX: u32 = 99;
+
+/// No run has more clients.
+const CLIENTS_MAX: u32 = 10_000;
+
+/// No phase of a run is longer: a week.
+const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// A run that has ended.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Where it is.
+    pub dir: RunDir,
+    /// Of what.
+    pub manifest: Manifest,
+    /// What was asked for.
+    pub config: RunConfig,
+    /// What came out.
+    pub summary: Summary,
+}
+
+/// The run that is meant: the path of its directory, or what [`Store::resolve`] takes.
+///
+/// # Errors
+/// When there is no such run, or more than one.
+pub fn find(store: &Path, name: &str) -> anyhow::Result<RunDir> {
+    let path = Path::new(name);
+    if !path.join("manifest.json").is_file() {
+        return Ok(Store::open(store)?.resolve(name)?);
+    }
+    let path = path.canonicalize().with_context(|| format!("cannot find {name}"))?;
+    let (Some(parent), Some(id)) = (path.parent(), path.file_name().and_then(|id| id.to_str())) else {
+        bail!("{name} is no directory of a run");
+    };
+    Ok(Store::open(parent)?.run(id)?)
+}
+
+impl Stored {
+    /// The run in this directory.
+    ///
+    /// # Errors
+    /// When it has no verdict, or cannot be carried out again.
+    pub fn read(dir: RunDir) -> anyhow::Result<Self> {
+        let manifest = dir.manifest()?;
+        let unclear = || format!("the manifest of {} does not say what the run was to do", dir.path().display());
+        let config: RunConfig = serde_json::from_value(manifest.config.clone()).with_context(unclear)?;
+        check(&config).map_err(|why| anyhow!("the manifest of {} holds {why}", dir.path().display()))?;
+        let summary = dir.verdict()?.ok_or_else(|| {
+            anyhow!(
+                "the run in {} has no verdict, so there is nothing to come out again: it goes on, or was broken off",
+                dir.path().display()
+            )
+        })?;
+        Ok(Self { dir, manifest, config, summary })
+    }
+
+    /// The schedule as it was carried out.
+    ///
+    /// # Errors
+    /// When there is none that can be carried out on what was prepared.
+    pub fn schedule(&self, prepared: &Prepared) -> anyhow::Result<Recorded> {
+        let Some(phases) = self.summary.phases else {
+            bail!(
+                "the run in {} was broken off, and does not say when its faults began; use --faults planned",
+                self.dir.path().display()
+            );
+        };
+        let Prepared { config, system, kinds } = prepared;
+        let stage = Stage {
+            nodes: config.nodes + config.spares,
+            message_kinds: takes_relay(kinds, &**system).then(|| system.message_kinds()),
+            node_faults: takes_node_faults(kinds, &**system),
+        };
+        Ok(read(&self.dir.path().join("schedule.jsonl"), &stage, phases.faults_start_ns, phases.healed_ns)?)
+    }
+
+    /// What differs between now and then, in sentences.
+    #[must_use]
+    pub fn differences(&self, prepared: &Prepared) -> Vec<String> {
+        let mut told = Vec::new();
+        let now = env!("CARGO_PKG_VERSION");
+        if self.manifest.trueline != now {
+            told.push(format!("the run was made by Trueline {}, and is replayed by {now}", self.manifest.trueline));
+        }
+        let path = prepared.system.program().display();
+        match (&self.config.program, &prepared.config.program) {
+            (Some(then), Some(now)) if then != now => told.push(format!(
+                "{path} is another build than the one that was tested ({} bytes, crc32c {:08x}; now {} bytes, {:08x})",
+                then.bytes, then.crc32c, now.bytes, now.crc32c
+            )),
+            (None, _) | (_, None) => {
+                told.push(format!("whether {path} is the build that was tested is not known"));
+            }
+            _ => {}
+        }
+        told
+    }
+}
+
+/// Whether a run can be made of this at all. The command line has bounds; a file can hold anything.
+fn check(config: &RunConfig) -> Result<(), String> {
+    let WorkloadBounds { clients, wanted } = WorkloadBounds::of(config);
+    config.workload.validate().map_err(|error| error.to_string())?;
+    if !(1..=NODES_MAX).contains(&config.nodes) || config.spares > NODES_MAX {
+        return Err(format!("{} nodes and {} spare ones; 1 to {NODES_MAX} are possible", config.nodes, config.spares));
+    }
+    if !(1..=CLIENTS_MAX).contains(&config.concurrency) || clients < wanted {
+        return Err(format!("{} clients of which the workload counts {clients}", config.concurrency));
+    }
+    if config.rate == Some(0) {
+        return Err("a rate of nothing".to_owned());
+    }
+    if !config.reads.is_of(config.system) {
+        return Err(format!("reads that are called {}, which {} does not offer", config.reads, config.system));
+    }
+    for (name, time, least) in [
+        ("timeout", config.timeout, Duration::from_millis(1)),
+        ("time", config.time, Duration::from_millis(1)),
+        ("recovery bound", config.recovery_bound, Duration::from_millis(1)),
+        ("warm-up", config.warm_up, Duration::ZERO),
+        ("time for judging", config.check_time, Duration::ZERO),
+    ] {
+        if !(least..=DURATION_MAX).contains(&time) {
+            return Err(format!("a {name} of {time:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Clients and probes each have a number of their own.
+struct WorkloadBounds {
+    clients: u32,
+    wanted: u32,
+}
+
+impl WorkloadBounds {
+    fn of(config: &RunConfig) -> Self {
+        let wanted = config.concurrency.saturating_add(config.nodes);
+        Self { clients: config.workload.clients, wanted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::run::RunArgs;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn config(flags: &[&str]) -> RunConfig {
+        Flags::parse_from([&["run"], flags].concat()).args.config().expect("flags that go together")
+    }
+
+    #[test]
+    fn what_no_run_can_be_made_of_is_refused() {
+        assert_eq!(check(&config(&[])), Ok(()));
+        assert_eq!(check(&config(&["--system", "etcd", "--nemesis", "kill"])), Ok(()));
+        let good = config(&[]);
+        let mut bad = vec![
+            RunConfig { nodes: 0, ..good.clone() },
+            RunConfig { nodes: u32::MAX, ..good.clone() },
+            RunConfig { spares: u32::MAX, ..good.clone() },
+            RunConfig { concurrency: 0, ..good.clone() },
+            RunConfig { concurrency: 10_000, ..good.clone() },
+            RunConfig { rate: Some(0), ..good.clone() },
+            RunConfig { timeout: Duration::ZERO, ..good.clone() },
+            RunConfig { time: Duration::MAX, ..good.clone() },
+            RunConfig { warm_up: Duration::MAX, ..good.clone() },
+            RunConfig { reads: config(&["--system", "etcd"]).reads, ..good.clone() },
+        ];
+        bad.push(good.clone());
+        bad.last_mut().expect("one").workload.keys = 0;
+        for config in bad {
+            assert!(check(&config).is_err(), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_found_by_name_or_by_path_and_needs_a_verdict() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Store::open(root.path()).expect("a store");
+        let manifest = Manifest::here(1, serde_json::to_value(config(&[])).expect("JSON"));
+        let run = store.create_run(&manifest).expect("a run");
+        assert_eq!(find(root.path(), "latest").expect("the one run").id(), run.id());
+        let by_path = find(Path::new("/nowhere"), run.path().to_str().expect("text")).expect("the one run");
+        assert_eq!(by_path.id(), run.id());
+        let error = Stored::read(by_path).expect_err("no verdict").to_string();
+        assert!(error.contains("has no verdict"), "{error}");
+        run.write_verdict(&Summary::new("raft", "register", 1)).expect("written");
+        let stored = Stored::read(run).expect("a run");
+        assert_eq!(stored.config.nodes, 5);
+    }
+}
