@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::execute(*args).map(ExitCode::from),
         Command::Hunt(args) => cli::hunt::execute(&args).map(ExitCode::from),
         Command::Replay(args) => cli::replay::execute(&args).map(ExitCode::from),
+        Command::Report(args) => cli::report::execute(&args).map(ExitCode::from),
         Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
         Command::Verify(args) => cli::verify::execute(&args).map(ExitCode::from),
         Command::Doctor(args) => cli::doctor::execute(&args).map(ExitCode::from),

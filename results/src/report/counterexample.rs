@@ -257,9 +257,9 @@ fn px(length: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// A moment, as the sentences have it.
-pub(super) fn seconds(ns: u64) -> String {
-    format!("{:.6} s", ns as f64 / 1e9)
+/// A moment, as the sentences have it: digits are cut off and not rounded.
+fn seconds(ns: u64) -> String {
+    format!("{}.{:06} s", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000)
 }
 
 /// A duration with the unit that suits it.

@@ -52,8 +52,7 @@ impl Endings {
     /// # Errors
     /// When the file cannot be opened or read.
     pub fn of(run: &RunDir) -> Result<Self, StoreError> {
-        let path = run.history_path();
-        Self::read(run.open_history()?).map_err(|error| StoreError::io("read the history", &path, error))
+        Self::read(run.open_history()?).map_err(|error| StoreError::io("read the history in", run.path(), error))
     }
 
     /// How this operation ended; nothing is known of most.

@@ -134,3 +134,6 @@ fn keys() -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

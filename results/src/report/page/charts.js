@@ -6,9 +6,12 @@ const POINTS_MAX = 20000;
 /** Pixels of a stretch of time in which percentiles and rates are counted. */
 const STRETCH = 8;
 
-/** The shortest stretches on whole pixels, beginning at round ones so that they stay when the view moves. */
-function stretches(view, pixels = STRETCH) {
-  const width = view.scale * pixels;
+/** In shorter stretches a rate says nothing, nanoseconds. */
+const RATE_STRETCH = 1e7;
+
+/** Stretches of so many pixels, beginning at multiples of their width so that they stay when the view moves. */
+function stretches(view, pixels = STRETCH, least = 0) {
+  const width = Math.max(view.scale * pixels, least);
   const first = Math.floor(view.from / width);
   const last = Math.ceil(view.to / width);
   return { width, first, last };
@@ -164,7 +167,7 @@ function binnedPercentiles(board) {
 function drawPercentiles(board, y, found) {
   const { context, view, colours } = board;
   board.percentiles = found;
-  const step = found.length > 1 ? found[1][0] - found[0][0] : 0;
+  const step = found.reduce((least, [time], place) => (place ? Math.min(least, time - found[place - 1][0]) : least), Infinity);
   for (const [part, name] of [[1, 'p50'], [2, 'p99']]) {
     context.strokeStyle = colours[name];
     context.lineWidth = 1.8;
@@ -191,7 +194,7 @@ function rateAt(board, from, to) {
 
 function drawThroughput(board, row) {
   const { context, view, colours } = board;
-  const { width, first, last } = stretches(view);
+  const { width, first, last } = stretches(view, STRETCH, RATE_STRETCH);
   const rates = [];
   let highest = 1;
   for (let stretch = first; stretch < last; stretch++) {
@@ -233,7 +236,7 @@ function answeredIn(board, from, to) {
 
 function drawAvailability(board, row) {
   const { context, view, index, colours } = board;
-  const { width, first, last } = stretches(view);
+  const { width, first, last } = stretches(view, STRETCH, RATE_STRETCH);
   context.font = SMALL;
   axisName(board, '100 %', row.y + 6);
   axisName(board, '0 %', row.y + row.height - 6);

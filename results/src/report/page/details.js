@@ -223,7 +223,7 @@ function percentileLines(board, time) {
 }
 
 function rateLines(board, time) {
-  const { width } = stretches(board.view);
+  const { width } = stretches(board.view, STRETCH, RATE_STRETCH);
   const from = Math.floor(time / width) * width;
   const { all, share } = answeredIn(board, from, from + width);
   const lines = [grouped(rateAt(board, from, from + width)) + ' ok a second', 'from ' + moment(from) + ', ' + duration(width)];

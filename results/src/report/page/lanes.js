@@ -177,8 +177,8 @@ class Board {
       }
       const name = runs ? (line.role ?? 'up') + (line.term ? ' · term ' + line.term : '') : line.state;
       const short = line.term ? 't' + line.term : line.state === 'up' ? '' : line.state;
-      const ink = line.state === 'down' ? colours.text : runs && line.role !== 'leader' ? colours.text : '#fff';
       if (line.state === 'down') continue;
+      const ink = runs && line.role !== 'leader' ? colours.text : colours.ink;
       this.inside(name, left + 4, row, right - left - 8, ink, short);
     }
   }
@@ -189,7 +189,7 @@ class Board {
     const { invoke } = this.operations;
     const from = Math.max(firstAtOrAfter(places, invoke, view.from) - 1, 0);
     const to = firstAtOrAfter(places, invoke, view.to);
-    context.fillStyle = colours.band;
+    context.fillStyle = colours.track;
     context.fillRect(view.left, row.y, view.right - view.left, row.height);
     if (to - from > SINGLE_MAX) return this.drawLevels(row);
     context.font = row.height >= 14 ? SMALL : '9px system-ui, sans-serif';
@@ -208,7 +208,7 @@ class Board {
     context.fillRect(left, row.y + top, width, height);
     if (outcome === 3 && width > 3) this.hatch(left, row.y, width, row.height, colours.panel);
     if (width > 40 && row.height >= 11) {
-      const ink = outcome === 1 || outcome === 2 ? '#111' : '#fff';
+      const ink = outcome === 1 ? '#111' : colours.ink;
       this.inside(operations.words(place) + ' → ' + operations.answer(place), left + 4, row, width - 8, outcome === 2 ? colours.text : ink);
     }
     if (place === this.chosen || place === this.hovered) this.outline(left, row, width, place === this.chosen ? colours.chosen : colours.text);
@@ -278,10 +278,15 @@ class Board {
     context.restore();
   }
 
-  /** Text in a bar, or the shorter one, or none. */
+  /** Text in a bar, or the shorter one, or none. On a narrow canvas it leaves the lane's name free. */
   inside(text, left, row, room, colour, short = '') {
-    if (room < 8) return;
     const { context } = this;
+    if (this.narrow && row.label) {
+      const name = context.measureText(row.label).width + 16;
+      room -= Math.max(name - left, 0);
+      left = Math.max(left, name);
+    }
+    if (room < 8) return;
     const shown = context.measureText(text).width <= room ? text : short || fitting(context, text, room);
     if (context.measureText(shown).width > room) return;
     context.fillStyle = colour;

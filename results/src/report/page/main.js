@@ -127,10 +127,11 @@ function jumpToViolation() {
   const { violation, operations, view } = board;
   if (!violation.length) return;
   const from = Math.min(...violation.map((place) => operations.invoke[place]));
-  const ends = violation.map((place) => operations.end[place]).filter((end) => !Number.isNaN(end));
-  const to = Math.max(from + 1000, ...ends);
+  // The last answer is the one after which no order is left.
+  const answered = violation.filter((place) => operations.outcome(place) < 3).sort((a, b) => operations.end[a] - operations.end[b]);
+  const last = answered.pop() ?? violation[0];
+  const to = Math.max(from + 1000, operations.end[last] || 0);
   view.show(from - (to - from) * 0.3, to + (to - from) * 0.3);
-  const last = violation.reduce((best, place) => (!(operations.end[place] <= operations.end[best]) && !Number.isNaN(operations.end[place]) ? place : best));
   choose(last);
   byId('board').scrollIntoView();
   showLane(last);

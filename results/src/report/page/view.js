@@ -88,6 +88,6 @@ function prepared(canvas, width, height) {
 /** The colours of the style sheet, by their names there. */
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ['ok', 'mismatch', 'fail', 'info', 'text', 'quiet', 'line', 'band', 'panel', 'impossible', 'leader', 'follower', 'candidate', 'down', 'paused', 'crashed', 'cut', 'fault', 'chosen', 'p50', 'p99'];
+  const names = ['ok', 'mismatch', 'fail', 'info', 'text', 'ink', 'quiet', 'line', 'band', 'track', 'panel', 'impossible', 'leader', 'follower', 'candidate', 'down', 'paused', 'crashed', 'cut', 'fault', 'chosen', 'p50', 'p99'];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue('--' + name).trim()]));
 }

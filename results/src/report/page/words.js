@@ -24,10 +24,11 @@ function plain(text) {
 /** 1234567 as 1,234,567. */
 const grouped = (number) => Math.round(number).toString().replace(/\B(?=(\d{3})+$)/g, ',');
 
-/** A moment, as precise as a view of this width asks for. */
+/** A moment, as precise as a view of this width asks for. As in the sentences, digits are cut off and not rounded. */
 function moment(ns, width) {
   const digits = width === undefined ? 6 : Math.max(0, Math.min(9, Math.ceil(9 - Math.log10(width)) + 2));
-  return (ns / 1e9).toFixed(digits) + ' s';
+  const unit = 10 ** (9 - digits);
+  return ((Math.floor(ns / unit) * unit) / 1e9).toFixed(digits) + ' s';
 }
 
 /** A duration with the unit that suits it. */
