@@ -90,14 +90,17 @@ fn the_counterexample_is_on_the_screen() {
     assert_eq!(browser.text("h1"), "invalid");
     let [_, top, width, height] = rect(&browser, "#counterexample .drawing svg");
     assert!(width > 300.0 && height > 80.0 && top < 900.0, "{width} {height} {top}");
-    let drawn = browser.run("return [...document.querySelectorAll('#counterexample svg a')].map((a) => a.getAttribute('href'))");
+    let drawn = browser
+        .run("return [...document.querySelectorAll('#counterexample svg a')].map((a) => a.getAttribute('href'))");
     let drawn: Vec<&str> = drawn.as_array().unwrap().iter().map(|href| href.as_str().unwrap()).collect();
     assert!(drawn.len() >= 2 && drawn.contains(&format!("#op={stale}").as_str()), "{drawn:?}");
     // The read is marked, beside its value, and the table says the same.
     assert!(browser.text("svg .impossible .label").contains("read"));
     assert!(browser.text("tr.impossible").contains("no order is left"));
     assert!(browser.text("#counterexample .finding").contains("read"), "{}", browser.text("#counterexample .finding"));
-    let bars = browser.run("return [...document.querySelectorAll('svg .bar')].every((bar) => bar.getBoundingClientRect().width >= 2)");
+    let bars = browser.run(
+        "return [...document.querySelectorAll('svg .bar')].every((bar) => bar.getBoundingClientRect().width >= 2)",
+    );
     assert_eq!(bars, Json::Bool(true));
     assert!(browser.text(".columns").contains("sequential"), "the ladder is there");
     browser.screenshot("made-invalid");
@@ -238,7 +241,8 @@ fn nothing_that_a_run_says_runs() {
     browser.settle();
     is_clean(&browser);
     assert_eq!(browser.run("return window.hacked ?? null"), Json::Null);
-    let built = browser.run("return [document.scripts.length, document.images.length, document.querySelectorAll('[onerror]').length]");
+    let built = browser
+        .run("return [document.scripts.length, document.images.length, document.querySelectorAll('[onerror]').length]");
     assert_eq!(built, serde_json::json!([2, 0, 0]));
     let shown = browser.text("#details");
     assert!(shown.contains("<img") || shown.contains("</script>"), "it is shown as text: {shown}");
@@ -354,7 +358,10 @@ fn a_run_that_cannot_be_reported_is_told() {
     assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));
     assert!(!run.path().join("report.html").exists());
     let nowhere = directory.path().join("none/page.html");
-    said(&trueline(&["report", run.path().to_str().unwrap(), "--output", nowhere.to_str().unwrap()]), "could not write");
+    said(
+        &trueline(&["report", run.path().to_str().unwrap(), "--output", nowhere.to_str().unwrap()]),
+        "could not write",
+    );
     std::fs::write(run.path().join("history.jsonl"), "{\"trueline_history\":1}\n{\"time\":-1}\n{}\n").unwrap();
     said(&trueline(&["report", "latest", "--store", store]), "history");
 }

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use results::{
     exit::ExitCode,
     report::{REPORT_NAME, ReportError, write_to},
-    store::{DEFAULT_STORE, Store},
+    store::DEFAULT_STORE,
 };
 
 use crate::{failure::Failure, progress::Progress, replay::find};

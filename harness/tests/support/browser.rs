@@ -39,7 +39,9 @@ impl Browser {
         let mut driver = match driver {
             Ok(driver) => driver,
             Err(error) if !is_required() => {
-                eprintln!("skipped: there is no chromedriver ({error}); install chromium-driver, or set {REQUIRED}=1 to fail instead");
+                eprintln!(
+                    "skipped: there is no chromedriver ({error}); install chromium-driver, or set {REQUIRED}=1 to fail instead"
+                );
                 return None;
             }
             Err(error) => panic!("{REQUIRED}=1, and chromedriver cannot be started: {error}"),
@@ -135,14 +137,19 @@ impl Browser {
     pub fn keys(&self, keys: &str) {
         let actions: Vec<Json> = keys
             .chars()
-            .flat_map(|key| [json!({ "type": "keyDown", "value": key.to_string() }), json!({ "type": "keyUp", "value": key.to_string() })])
+            .flat_map(|key| {
+                [
+                    json!({ "type": "keyDown", "value": key.to_string() }),
+                    json!({ "type": "keyUp", "value": key.to_string() }),
+                ]
+            })
             .collect();
         self.act(&json!([{ "type": "key", "id": "keyboard", "actions": actions }]));
     }
 
     /// Moves the mouse to this place of the window; clicks there if asked to.
     pub fn mouse(&self, x: f64, y: f64, click: bool) {
-        let mut actions = vec![json!({ "type": "pointerMove", "duration": 0, "x": x.round(), "y": y.round() })];
+        let mut actions = vec![json!({ "type": "pointerMove", "duration": 0, "x": x.round() as i64, "y": y.round() as i64 })];
         if click {
             actions.push(json!({ "type": "pointerDown", "button": 0 }));
             actions.push(json!({ "type": "pointerUp", "button": 0 }));
@@ -152,16 +159,22 @@ impl Browser {
 
     /// Presses the mouse here, and lets it go there.
     pub fn drag(&self, from: (f64, f64), to: (f64, f64)) {
-        let go = |(x, y): (f64, f64)| json!({ "type": "pointerMove", "duration": 50, "x": x.round(), "y": y.round() });
+        let go = |(x, y): (f64, f64)| json!({ "type": "pointerMove", "duration": 50, "x": x.round() as i64, "y": y.round() as i64 });
         let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
-        let actions =
-            [go(from), json!({ "type": "pointerDown", "button": 0 }), go(middle), go(to), json!({ "type": "pointerUp", "button": 0 })];
+        let actions = [
+            go(from),
+            json!({ "type": "pointerDown", "button": 0 }),
+            go(middle),
+            go(to),
+            json!({ "type": "pointerUp", "button": 0 }),
+        ];
         self.act(&json!([{ "type": "pointer", "id": "mouse", "actions": actions }]));
     }
 
     /// Turns the wheel here.
     pub fn wheel(&self, x: f64, y: f64, by: i32) {
-        let scroll = json!({ "type": "scroll", "x": x.round(), "y": y.round(), "deltaX": 0, "deltaY": by, "duration": 0 });
+        let scroll =
+            json!({ "type": "scroll", "x": x.round() as i64, "y": y.round() as i64, "deltaX": 0, "deltaY": by, "duration": 0 });
         self.act(&json!([{ "type": "wheel", "id": "wheel", "actions": [scroll] }]));
     }
 
@@ -185,7 +198,8 @@ impl Browser {
         if let Some(directory) = std::env::var_os("TRUELINE_SCREENSHOTS") {
             use base64::Engine;
             let shot = self.send(self.http.get(format!("{}/screenshot", self.session)));
-            let bytes = base64::engine::general_purpose::STANDARD.decode(shot.as_str().expect("base64")).expect("base64");
+            let bytes =
+                base64::engine::general_purpose::STANDARD.decode(shot.as_str().expect("base64")).expect("base64");
             std::fs::write(Path::new(&directory).join(name).with_extension("png"), bytes).expect("written");
         }
     }
@@ -195,7 +209,8 @@ impl Browser {
     }
 
     fn send(&self, request: reqwest::RequestBuilder) -> Json {
-        let answer: Json = self.runtime.block_on(async { request.send().await?.json().await }).expect("the driver answers");
+        let answer: Json =
+            self.runtime.block_on(async { request.send().await?.json().await }).expect("the driver answers");
         let value = answer["value"].clone();
         assert!(value.get("error").is_none(), "{value:#}");
         value
@@ -204,8 +219,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let delete = self.http.delete(&self.session).send();
-        _ = self.runtime.block_on(delete);
+        let delete = self.http.delete(&self.session);
+        _ = self.runtime.block_on(async { delete.send().await });
         _ = self.driver.kill();
         _ = self.driver.wait();
     }

@@ -4,7 +4,7 @@ use std::{fs::File, io::BufWriter, path::PathBuf};
 
 use checkers::{
     Budget, CheckOptions, check,
-    history::{Action, Event, EventKind, Function, HistoryWriter, History, Operation, Process, Value},
+    history::{Action, Event, EventKind, Function, History, HistoryWriter, Operation, Process, Value},
     ladder::ladder,
     model::{ModelKind, ModelSpec},
     verdict::Verdict,
@@ -65,7 +65,7 @@ impl Made {
     /// moment, so that they are linearizable.
     fn drawn(&self) -> Vec<(u64, Operation)> {
         let mut drawn = Drawn(11);
-        let mut registers: Vec<[Value; 2]> = vec![[Value::Nil, Value::Nil, Value::Nil]; 5];
+        let mut registers: Vec<[Value; 3]> = vec![[Value::Nil, Value::Nil, Value::Nil]; 5];
         let mut process: Vec<u64> = (0..CLIENTS).collect();
         let outage = self.operations * 2 / 5..self.operations * 2 / 5 + self.operations / 20;
         let mut made = Vec::new();
@@ -83,7 +83,9 @@ impl Made {
                 Some(text) => Value::Text(format!("{text}{number}")),
             };
             let operation = match drawn.below(10) {
-                _ if self.stale == Some(number) => Operation::invoked(process[client], Action::Read, invoke).returned(ret, before_last.clone()),
+                _ if self.stale == Some(number) => {
+                    Operation::invoked(process[client], Action::Read, invoke).returned(ret, before_last.clone())
+                }
                 0..3 if is_out => Operation::invoked(process[client], Action::Write(new), invoke),
                 _ if is_out => Operation::invoked(process[client], Action::Read, invoke).failed(ret),
                 0..5 => Operation::invoked(process[client], Action::Read, invoke).returned(ret, current.clone()),
@@ -160,8 +162,12 @@ impl Made {
             let name = &self.fault;
             let step = if number == 1 { json!({ "cut": [[1, 2], [2, 1]] }) } else { json!({ "kill": [2] }) };
             let undo = if number == 1 { "mend" } else { "revive" };
-            schedule.write(&json!({ "time": from, "done": from + 5, "fault": number, "name": name, "step": step })).expect("written");
-            schedule.write(&json!({ "time": to, "done": to + 5, "fault": number, "name": name, "step": undo })).expect("written");
+            schedule
+                .write(&json!({ "time": from, "done": from + 5, "fault": number, "name": name, "step": step }))
+                .expect("written");
+            schedule
+                .write(&json!({ "time": to, "done": to + 5, "fault": number, "name": name, "step": undo }))
+                .expect("written");
         }
     }
 
@@ -186,7 +192,8 @@ impl Made {
     fn summary(&self, run: &RunDir, operations: Vec<Operation>, model: &ModelSpec) -> Summary {
         let mut summary = Summary::new("raft", "register", 7);
         summary.run = Some(run.id().to_string());
-        (summary.nodes, summary.clients, summary.duration_ms) = (NODES as u32, CLIENTS as u32, self.end_ns() / 1_000_000);
+        (summary.nodes, summary.clients, summary.duration_ms) =
+            (NODES as u32, CLIENTS as u32, self.end_ns() / 1_000_000);
         let (mut latencies, mut throughput) = (Latencies::default(), Throughput::default());
         for operation in &operations {
             summary.operations.add(operation.action.function(), &operation.completion, None);
@@ -230,8 +237,12 @@ fn event(operation: &Operation, time: u64, ends: bool) -> Event {
     use checkers::history::Completion;
     let (kind, value, observed, reason) = match (&operation.completion, ends) {
         (_, false) => (EventKind::Invoke, operation.action.argument(), None, None),
-        (Completion::Ok(value), _) => (EventKind::Ok, value.clone().unwrap_or_else(|| operation.action.argument()), None, None),
-        (Completion::Mismatch { observed }, _) => (EventKind::Fail, operation.action.argument(), observed.clone(), Some("mismatch")),
+        (Completion::Ok(value), _) => {
+            (EventKind::Ok, value.clone().unwrap_or_else(|| operation.action.argument()), None, None)
+        }
+        (Completion::Mismatch { observed }, _) => {
+            (EventKind::Fail, operation.action.argument(), observed.clone(), Some("mismatch"))
+        }
         (Completion::Fail, _) => (EventKind::Fail, operation.action.argument(), None, Some("not-leader")),
         (Completion::Info, _) => (EventKind::Info, operation.action.argument(), None, Some("timeout")),
     };

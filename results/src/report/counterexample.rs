@@ -28,10 +28,13 @@ const DRAWN_MAX: usize = 40;
 const VALUE_CHARS: usize = 28;
 
 const GUTTER: f64 = 108.0;
-const RIGHT: f64 = 44.0;
+const RIGHT: f64 = 140.0;
 const TOP: f64 = 40.0;
-const LANE: f64 = 66.0;
-const BAR: f64 = 20.0;
+const LANE: f64 = 72.0;
+const BAR: f64 = 24.0;
+
+/// Drawings up to this width are shown larger where the window is wide.
+const SMALL: f64 = 860.0;
 
 /// The section of the page; nothing where there is no operation to draw.
 pub(super) fn section(found: &ViolationSummary, timeline: &Timeline, lanes: &Lanes) -> Markup {
@@ -114,7 +117,7 @@ fn drawing(layout: &Layout, lanes: &Lanes) -> Markup {
     let height = TOP + LANE * layout.lanes.len() as f64 + 6.0;
     let lane_y = |lane: usize| TOP + LANE * lane as f64;
     html! {
-        svg xmlns="http://www.w3.org/2000/svg" width=(px(width)) height=(px(height)) viewBox={ "0 0 " (px(width)) " " (px(height)) } role="img" aria-label="Operations of the counterexample on their clients' lanes" {
+        svg.small[width <= SMALL] xmlns="http://www.w3.org/2000/svg" width=(px(width)) height=(px(height)) viewBox={ "0 0 " (px(width)) " " (px(height)) } role="img" aria-label="Operations of the counterexample on their clients' lanes" {
             defs {
                 marker #arrow viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
                     path.arrowhead d="M0 0.5 L8 4 L0 7.5 z" {}
@@ -148,7 +151,7 @@ fn has_room(layout: &Layout, place: usize) -> bool {
 fn bar(item: &Item, y: f64, drawn: f64) -> Markup {
     let from = GUTTER + item.from;
     let open = item.to.is_none();
-    let to = GUTTER + item.to.unwrap_or(drawn + RIGHT * 0.6);
+    let to = GUTTER + item.to.unwrap_or(drawn + RIGHT - 16.0);
     let top = y + 24.0;
     let class =
         format!("op {}{}", outcome(&item.operation.completion), if item.is_last_answer { " impossible" } else { "" });
@@ -162,9 +165,12 @@ fn bar(item: &Item, y: f64, drawn: f64) -> Markup {
             } @else {
                 rect.bar x=(px(from)) y=(px(top)) width=(px((to - from).max(3.0))) height=(px(BAR)) rx="3" {}
             }
-            text.under x=(px(from)) y=(px(top + BAR + 13.0)) { "#" (item.number) " · " (took) }
+            text.under x=(px(from)) y=(px(top + BAR + 16.0)) { "#" (item.number) " · " (took) }
             @if item.is_last_answer {
-                g.cross { path d=(cross(to + 14.0, top + BAR / 2.0)) {} }
+                g.cross {
+                    path d=(cross(to + 14.0, top + BAR / 2.0)) {}
+                    text x=(px(to + 27.0)) y=(px(top + BAR / 2.0 + 4.5)) { "no order is left" }
+                }
             }
         }
     }
@@ -197,7 +203,10 @@ fn arrow(a: &Item, b: &Item) -> Markup {
 
 /// The same as a table.
 fn table(layout: &Layout, lanes: &Lanes, history: &History) -> Markup {
-    let wide = |value: &Value| one_line(&shown(value, values::WIDE)).to_string();
+    let wide = |value: &Value| match value {
+        Value::Nil => "nil".to_owned(),
+        value => one_line(&shown(value, values::WIDE)).to_string(),
+    };
     html! {
         @if !layout.items.is_empty() {
             details.wide-table open[layout.items.len() <= 8] {
@@ -205,7 +214,7 @@ fn table(layout: &Layout, lanes: &Lanes, history: &History) -> Markup {
                 div.scroll tabindex="0" role="group" aria-label="The operations as a table" {
                     table {
                         thead { tr { th scope="col" { "#" } th scope="col" { "Client" } th scope="col" { "Operation" } th scope="col" { "Key" }
-                            th scope="col" { "Asked" } th scope="col" { "Answer" } th scope="col" { "Invoked" } th scope="col" { "Returned" } } }
+                            th scope="col" { "Asked" } th scope="col" { "Answer" } th.number scope="col" { "Invoked" } th.number scope="col" { "Returned" } } }
                         tbody {
                             @for item in &layout.items {
                                 @let operation = history.operation(OpIndex(item.number));
@@ -213,9 +222,9 @@ fn table(layout: &Layout, lanes: &Lanes, history: &History) -> Markup {
                                     td { a href={ "#op=" (item.number) } { (item.number) } }
                                     td { (operation.process) @if let Some(node) = lanes.lane(operation.process.0).and_then(|lane| lane.node) { ", node " (node) } }
                                     td { (operation.action.function()) }
-                                    td { (wide(&operation.key)) }
-                                    td { @if matches!(operation.action, Action::Read | Action::Dequeue | Action::Delete) { "" } @else { (wide(&operation.action.argument())) } }
-                                    td { (answer(&operation, &wide)) @if item.is_last_answer { strong { " ✗ no order is left" } } }
+                                    td.value { (wide(&operation.key)) }
+                                    td.value { @if matches!(operation.action, Action::Read | Action::Dequeue | Action::Delete) { "" } @else { (wide(&operation.action.argument())) } }
+                                    td.value { (answer(&operation, &wide)) @if item.is_last_answer { strong { " ✗ no order is left" } } }
                                     td.number { (seconds(operation.invoke)) }
                                     td.number { @if operation.is_unknown() { "never known" } @else { (seconds(operation.ret)) } }
                                 }

@@ -17,6 +17,9 @@ const LETTER: f64 = 8.2;
 const MOMENT_MIN: f64 = 26.0;
 /// What a time a thousand times longer adds.
 const DECADE: f64 = 6.0;
+/// Drawings that are narrower are stretched, but not endlessly.
+const WIDTH_MIN: f64 = 560.0;
+const STRETCH_MAX: f64 = 4.0;
 /// Between the end of a label and the next operation of its lane.
 const LABEL_GAP: f64 = 20.0;
 
@@ -105,8 +108,21 @@ impl Layout {
             self.moments.push((time, x));
             before = Some(time);
         }
-        let widest = lane_free.into_iter().fold(x + MOMENT_MIN, f64::max);
-        self.width = widest;
+        self.width = lane_free.into_iter().fold(x + MOMENT_MIN, f64::max);
+        self.stretch();
+    }
+
+    /// A few operations are drawn as large as there is room everywhere.
+    fn stretch(&mut self) {
+        let factor = (WIDTH_MIN / self.width).clamp(1.0, STRETCH_MAX);
+        for item in &mut self.items {
+            item.from *= factor;
+            item.to = item.to.map(|to| to * factor);
+        }
+        for (_, x) in &mut self.moments {
+            *x *= factor;
+        }
+        self.width *= factor;
     }
 }
 

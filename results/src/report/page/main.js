@@ -307,8 +307,7 @@ function listenToOverview() {
   canvas.addEventListener('pointerdown', (event) => {
     canvas.setPointerCapture(event.pointerId);
     const time = board.wholeView.time(event.offsetX);
-    const isAll = view.width > (view.end - view.start) * 0.99;
-    drag = { time, inside: !isAll && time > view.from && time < view.to, from: view.from, to: view.to, moved: false };
+    drag = { time, inside: !view.isWhole && time > view.from && time < view.to, from: view.from, to: view.to, moved: false };
   });
   canvas.addEventListener('pointermove', (event) => {
     if (!drag) return;

@@ -38,7 +38,8 @@ class View {
     const width = clamp(to - from, WIDTH_MIN, this.end - this.start);
     const middle = (from + to) / 2;
     this.from = clamp(middle - width / 2, this.start, this.end - width);
-    this.to = this.from + width;
+    this.to = Math.min(this.from + width, this.end);
+    if (width === this.end - this.start) [this.from, this.to] = [this.start, this.end];
     for (const listener of this.listeners) listener();
   }
 
@@ -56,6 +57,10 @@ class View {
 
   whole() {
     this.show(this.start, this.end);
+  }
+
+  get isWhole() {
+    return this.from === this.start && this.to === this.end;
   }
 }
 
