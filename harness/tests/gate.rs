@@ -301,7 +301,6 @@ fn a_time_budget_leaves_jobs_out() {
 #[test]
 fn fresh_seeds_are_printed_and_stored() {
     let place = Place::with_fake_runs("[[scenario]]\nname = 'one'\nseeds = 3\n");
-    // Numbers up to 17 mean something to the script: that one of three is drawn is a chance of 1 in 20,000.
     let output = place.gate(&["--fresh-seeds"]);
     let text = String::from_utf8(output.stderr).unwrap();
     let report = place.report();
@@ -349,9 +348,9 @@ fn described_systems_are_found() {
     ends_with(&place.gate(&["--list"]), 0, &[&config, "--system kv"]);
     ends_with(&place.gate(&[]), 0, &["1 of 1 jobs as expected"]);
     let wrong = Place::with_fake_runs(&described.replace("system = 'kv'", "system = 'kvv'"));
-    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "no system is called \"kvv\"", "kv"]);
+    ends_with(&wrong.gate(&[]), 254, &["line 12: scenario one", "no system is called \"kvv\"", "kv"]);
     let wrong = Place::with_fake_runs(&described.replace("nemesis = 'pause'", "workload = 'queue'"));
-    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "the workload queue needs"]);
+    ends_with(&wrong.gate(&[]), 254, &["line 12: scenario one", "the workload queue needs"]);
 }
 
 #[test]
