@@ -46,7 +46,7 @@ pub struct ChildRun {
     pub program: PathBuf,
     /// The subcommand and its flags, but for `--store` or what stands for it, and `--parent`.
     pub arguments: Vec<OsString>,
-    /// A store of its own.
+    /// A store of its own, or, with [`run_among`](Self::run_among), one of many runs.
     pub store: Store,
     /// The flag that names the store.
     pub store_flag: &'static str,
@@ -82,20 +82,32 @@ impl ChildRun {
     /// # Errors
     /// When it cannot be started, or what it left cannot be read.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> anyhow::Result<Ended> {
-        let output = self.store.path().join("output.txt");
-        let status = match self.wait(&output, stop).await? {
+        self.run_among(&self.store.path().join("output.txt"), || the_run(&self.store), stop).await
+    }
+
+    /// The same in a store that holds other runs, too: what it prints goes to `output`, and `find` finds its run afterwards.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run), and those of `find`.
+    pub async fn run_among(
+        &self,
+        output: &Path,
+        find: impl FnOnce() -> anyhow::Result<Option<RunDir>>,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Ended> {
+        let status = match self.wait(output, stop).await? {
             End::Exited(status) => status,
             End::TooLate => {
                 return Ok(Ended::Silent(format!("it had not ended after {} s", self.bound.as_secs())));
             }
             End::Stopped => return Ok(Ended::Stopped),
         };
-        let run = the_run(&self.store)?;
+        let run = find()?;
         let summary: Option<Summary> = run.as_ref().map(RunDir::verdict).transpose()?.flatten();
         // The exit code is the child's own word for what its verdict says; where they differ, something went wrong after it was written.
         Ok(match (run, summary.filter(|s| status.code() == Some(s.exit.into()))) {
             (Some(run), Some(summary)) => Ended::Told(run, Box::new(summary)),
-            _ => Ended::Silent(format!("it ended with {status} and without a verdict: {}", last_words(&output))),
+            _ => Ended::Silent(format!("it ended with {status} and without a verdict: {}", last_words(output))),
         })
     }
 

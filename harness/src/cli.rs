@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod hunt;
 pub mod node;
 pub mod reading;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod runs;
 pub mod serve;
@@ -52,10 +54,14 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Carry a stored run out again, and find out how often it comes out the same
     Replay(replay::ReplayArgs),
+    /// Write a run's report: one page to look at, which opens in any browser
+    Report(report::ReportArgs),
     /// Judge a history file
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently
     Verify(verify::VerifyArgs),
+    /// Measure how fast it is: systems or builds in turn, each measurement a run
+    Bench(Box<bench::BenchArgs>),
     /// Compare two sets of runs: what differs, by how much, how surely
     Compare(compare::CompareArgs),
     /// Follow a figure over time: where it stepped, by how much, at which revision

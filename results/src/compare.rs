@@ -32,7 +32,7 @@ pub mod fit;
 pub mod gate;
 mod render;
 
-pub use render::{percent, render, shown};
+pub use render::{percent, ranged, render, shown};
 
 /// Version of a comparison as it is written.
 pub const COMPARISON_FORMAT: u32 = 1;

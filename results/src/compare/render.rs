@@ -54,7 +54,7 @@ fn rows(text: &mut String, comparison: &Comparison) {
     }
     let heads = ["", "A: median (range)", "B", "B against A, 95 %", "p"].map(str::to_owned);
     let cells = |row: &Row| {
-        let (a, b) = (values(&row.a, row.metric.unit), values(&row.b, row.metric.unit));
+        let (a, b) = (ranged(&row.a, row.metric.unit), ranged(&row.b, row.metric.unit));
         let p = row.p_adjusted.map_or_else(|| "-".to_owned(), probability);
         [one_line(&row.metric.name).to_string(), a, b, against(row), p]
     };
@@ -82,7 +82,9 @@ fn rows(text: &mut String, comparison: &Comparison) {
     }
 }
 
-fn values(values: &Values, unit: Unit) -> String {
+/// A median with the least and the greatest, as a person reads it.
+#[must_use]
+pub fn ranged(values: &Values, unit: Unit) -> String {
     let Values { median, least, greatest, .. } = *values;
     format!("{} ({}–{})", shown(median, unit), bare(least, unit), bare(greatest, unit))
 }
