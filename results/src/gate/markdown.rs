@@ -71,6 +71,9 @@ fn tell(page: &mut String, scenario: &ScenarioReport, job: &JobReport) {
     for (number, failure) in (1..).zip(job.failures_before()) {
         _ = writeln!(page, "\nattempt {number} failed: {}", escaped(failure));
     }
+    if let Some(page_of_run) = &job.page {
+        _ = writeln!(page, "\nreport: {}", escaped(page_of_run));
+    }
     if !job.diagram.is_empty() {
         block(page, "text", &job.diagram.join("\n"));
     }
