@@ -160,7 +160,7 @@ fn entry_of(dir: RunDir, short: String) -> RunEntry {
 }
 
 /// The shortest beginning of each one's key that no other has; none is a whole word like `latest`.
-fn short_names(runs: &[RunId]) -> Vec<String> {
+pub(super) fn short_names(runs: &[RunId]) -> Vec<String> {
     let keys: Vec<String> = runs.iter().map(RunId::short_key).collect();
     let mut sorted: Vec<&str> = keys.iter().map(String::as_str).collect();
     sorted.sort_unstable();
