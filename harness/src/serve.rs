@@ -8,7 +8,7 @@
 //!   /runs/ID/report     its report, alone in a sandbox                          Store, by a checked RunId
 //!   /runs/ID/files/NAME one of the files that runs have                         and a known name only
 //!   /collections        hunts, gates, benches, replays
-//!   /trends             what changed over time
+//!   /trends             one figure over time; /trends.svg: its picture
 //! ```
 //!
 //! What lies in a store may have come from somebody else, and other pages in the same browser may try to reach this server. So:
@@ -31,14 +31,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use maud::Markup;
-use results::store::{RunDir, RunEntry, Store};
+use results::store::{RunDir, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 mod handlers;
 mod list;
 mod page;
 mod run_page;
+mod trends;
 
 use page::problem;
 
@@ -51,34 +51,24 @@ const TURN_MAX: Duration = Duration::from_secs(30);
 /// Makes the report of a run that has none yet.
 pub type ReportMaker = fn(&RunDir) -> anyhow::Result<String>;
 
-/// What is shown of how things changed over time: the page's content, for these runs and what the query says.
-pub type TrendsMaker = fn(&[RunEntry], &str) -> anyhow::Result<Markup>;
-
 /// What is served.
 #[derive(Clone)]
 pub struct Site {
     store: Store,
     report: Option<ReportMaker>,
-    trends: Option<TrendsMaker>,
 }
 
 impl Site {
     /// The store, with the reports that are in it.
     #[must_use]
     pub fn of(store: Store) -> Self {
-        Self { store, report: None, trends: None }
+        Self { store, report: None }
     }
 
     /// Has reports made where there is none.
     #[must_use]
     pub fn with_reports(self, report: ReportMaker) -> Self {
         Self { report: Some(report), ..self }
-    }
-
-    /// Has a page of trends.
-    #[must_use]
-    pub fn with_trends(self, trends: TrendsMaker) -> Self {
-        Self { trends: Some(trends), ..self }
     }
 
     /// Where the store is.
@@ -117,6 +107,7 @@ fn router(site: Site, port: u16) -> Router {
         .route("/runs/{run}/files/{*name}", get(handlers::file))
         .route("/collections", get(handlers::collections))
         .route("/trends", get(handlers::trends))
+        .route("/trends.svg", get(handlers::picture))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "There is no such page.") })
         .layer(from_fn_with_state(Arc::clone(&shared), guard))

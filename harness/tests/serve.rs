@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    future::pending,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::fs::symlink,
@@ -10,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use checkers::verdict::Verdict;
 use results::{
     store::{CollectionKind, Store},
     summary::Summary,
@@ -17,6 +19,7 @@ use results::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stored::made;
+use trueline::serve::{Site, serve};
 
 #[path = "support/stored.rs"]
 mod stored;
@@ -175,11 +178,65 @@ fn runs_are_listed_selected_sorted_and_shown() {
     );
     server.get(&format!("/runs/{SECOND}")).says(&[&format!("/runs/{SECOND}/report")]);
     server.get("/collections").says(&["gate-", "broken off"]);
-    assert_eq!(server.get("/trends").status, 404);
     assert_eq!(server.get("/favicon.ico").status, 204);
     let head = server.ask("HEAD", "/");
     head.is_guarded();
     assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+/// A step in a figure is shown, whoever named the runs.
+#[test]
+fn trends_are_shown_as_a_picture() {
+    let store = tempfile::tempdir().unwrap();
+    for number in 0..40_u64 {
+        let run = made(store.path(), &format!("20261121-01{number:02}00-{number:04x}"), 7);
+        let mut summary = Summary { verdict: Verdict::Valid, ..Summary::new("raft", "register", 7) };
+        summary.throughput.mean = if number < 20 { 1000.0 } else { 500.0 } + (number * 7 % 5) as f64;
+        summary.throughput.highest = 1;
+        run.write_verdict(&summary).unwrap();
+    }
+    let server = Server::start(store.path());
+    let page = server.get("/trends");
+    page.says(&["throughput", "WORSE", "/trends.svg?metric=throughput&amp;q="]);
+    let picture = server.get("/trends.svg?metric=throughput&q=");
+    assert_eq!(picture.status, 200);
+    assert!(
+        picture.head.contains("image/svg+xml") && picture.head.contains("sandbox") && picture.body.contains("<svg")
+    );
+    server.get("/trends?metric=%3Cscript%3E").says(&["&lt;script&gt;", "there are"]);
+    assert_eq!(server.get("/trends.svg?metric=nothing").status, 404);
+    server.get("/trends?q=sytem%3Dx").says(&["there are system, workload"]);
+}
+
+/// Where a run has no report, one is made; one that cannot be made is told.
+#[test]
+fn a_report_is_made_where_there_is_none() {
+    let store = three();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let site = Site::of(Store::open(store.path()).unwrap()).with_reports(|run| match run.id().as_str() {
+        FIRST => Ok(format!("<p>made of {}</p>", run.id())),
+        _ => anyhow::bail!("the history is <torn>"),
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.spawn(async move { serve(site, tokio::net::TcpListener::from_std(listener).unwrap(), pending()).await });
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        Answer::parse(&answer)
+    };
+    get(&format!("/runs/{FIRST}")).says(&["/report\""]);
+    let made = get(&format!("/runs/{FIRST}/report"));
+    assert_eq!((made.status, made.body), (200, format!("<p>made of {FIRST}</p>")));
+    assert!(made.head.contains("sandbox allow-scripts;"), "{}", made.head);
+    let failed = get(&format!("/runs/{SECOND}/report"));
+    assert_eq!(failed.status, 404);
+    failed.says(&["No report can be made of this run: the history is &lt;torn&gt;"]);
+    runtime.shutdown_background();
 }
 
 #[test]

@@ -8,13 +8,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::Markup;
-use results::store::{RunDir, StoreError};
+use results::{
+    store::{RunDir, StoreError},
+    trend::page::svg,
+};
 
 use super::{
     Shared, blocking,
     list::{self, ListQuery},
     page::{Page, problem},
     run_page::{self, RunPage},
+    trends::{self, TrendQuery},
 };
 use crate::listing::CollectionRow;
 
@@ -33,8 +37,8 @@ const REPORT_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-s
 
 type Stated = State<Arc<Shared>>;
 
-fn page(shared: &Shared, title: &str, status: StatusCode, content: Markup) -> Response {
-    Page { title: title.to_owned(), status, has_trends: shared.site.trends.is_some(), content }.into_response()
+fn page(title: &str, status: StatusCode, content: Markup) -> Response {
+    Page { title: title.to_owned(), status, content }.into_response()
 }
 
 /// The store itself cannot be read: it was moved, or the disk fails.
@@ -51,7 +55,7 @@ pub(super) async fn runs(State(shared): Stated, RawQuery(query): RawQuery) -> Re
         };
         let chosen = list::choose(&entries, &query);
         let status = if chosen.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        page(&shared, "Runs", status, list::runs(&query, chosen, &shared.site.store_path().display().to_string()))
+        page("Runs", status, list::runs(&query, chosen, &shared.site.store_path().display().to_string()))
     })
     .await
 }
@@ -60,7 +64,7 @@ pub(super) async fn collections(State(shared): Stated) -> Response {
     blocking(move || match shared.site.store.collections() {
         Ok(collections) => {
             let rows: Vec<CollectionRow> = collections.iter().map(CollectionRow::of).collect();
-            page(&shared, "Hunts, gates, benches", StatusCode::OK, list::collections(&rows))
+            page("Hunts, gates, benches", StatusCode::OK, list::collections(&rows))
         }
         Err(error) => unreadable(&error),
     })
@@ -87,7 +91,7 @@ pub(super) async fn run(State(shared): Stated, Path(name): Path<String>) -> Resp
         let has = |wanted: &str| files.iter().any(|(name, _)| name.starts_with(wanted));
         let has_report = has("report.html") || shared.site.report.is_some() && has("history.jsonl");
         let content = run_page::run(&RunPage { entry: &entry, files: &files, has_report });
-        page(&shared, &name, StatusCode::OK, content)
+        page(&name, StatusCode::OK, content)
     })
     .await
 }
@@ -144,15 +148,32 @@ fn answer(bytes: Vec<u8>, kind: &'static str, policy: &'static str) -> Response 
     (headers, bytes).into_response()
 }
 
+/// What a picture may do: have a style.
+const PICTURE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; sandbox";
+
 pub(super) async fn trends(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
     blocking(move || {
-        let Some(trends) = shared.site.trends else {
-            return problem(StatusCode::NOT_FOUND, "There is no such page.");
-        };
+        let query = TrendQuery::parse(&query.unwrap_or_default());
         match shared.site.store.entries() {
-            Ok(entries) => match trends(&entries, &query.unwrap_or_default()) {
-                Ok(content) => page(&shared, "Trends", StatusCode::OK, content),
-                Err(error) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
+            Ok(entries) => {
+                let found = trends::of(&entries, &query);
+                // That there are no such runs is no error of whoever asks.
+                page("Trends", StatusCode::OK, trends::page(&query, &found))
+            }
+            Err(error) => unreadable(&error),
+        }
+    })
+    .await
+}
+
+pub(super) async fn picture(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
+    blocking(move || {
+        let query = TrendQuery::parse(&query.unwrap_or_default());
+        match shared.site.store.entries() {
+            Ok(entries) => match trends::of(&entries, &query) {
+                Ok(trend) => answer(svg(&trend).into_bytes(), "image/svg+xml", PICTURE_POLICY),
+                Err(why) => problem(StatusCode::NOT_FOUND, &why),
             },
             Err(error) => unreadable(&error),
         }
