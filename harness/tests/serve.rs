@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use checkers::verdict::Verdict;
 use results::{
     store::{CollectionKind, Store},
     summary::Summary,
@@ -175,11 +176,53 @@ fn runs_are_listed_selected_sorted_and_shown() {
     );
     server.get(&format!("/runs/{SECOND}")).says(&[&format!("/runs/{SECOND}/report")]);
     server.get("/collections").says(&["gate-", "broken off"]);
-    assert_eq!(server.get("/trends").status, 404);
     assert_eq!(server.get("/favicon.ico").status, 204);
     let head = server.ask("HEAD", "/");
     head.is_guarded();
     assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+/// A step in a figure is shown, whoever named the runs.
+#[test]
+fn trends_are_shown_as_a_picture() {
+    let store = tempfile::tempdir().unwrap();
+    for number in 0..40_u64 {
+        let run = made(store.path(), &format!("20261121-01{number:02}00-{number:04x}"), 7);
+        let mut summary = Summary { verdict: Verdict::Valid, ..Summary::new("raft", "register", 7) };
+        summary.throughput.mean = if number < 20 { 1000.0 } else { 500.0 } + (number * 7 % 5) as f64;
+        summary.throughput.highest = 1;
+        run.write_verdict(&summary).unwrap();
+    }
+    let server = Server::start(store.path());
+    let page = server.get("/trends");
+    page.says(&["throughput", "WORSE", "/trends.svg?metric=throughput&amp;q="]);
+    let picture = server.get("/trends.svg?metric=throughput&q=");
+    assert_eq!(picture.status, 200);
+    assert!(
+        picture.head.contains("image/svg+xml") && picture.head.contains("sandbox") && picture.body.contains("<svg")
+    );
+    server.get("/trends?metric=%3Cscript%3E").says(&["&lt;script&gt;", "there are"]);
+    assert_eq!(server.get("/trends.svg?metric=nothing").status, 404);
+    server.get("/trends?q=sytem%3Dx").says(&["there are system, workload"]);
+}
+
+/// Where a run has no report, one is made; one that cannot be made is told.
+#[test]
+fn a_report_is_made_where_there_is_none() {
+    let store = three();
+    let read = r#"{"time":1,"process":0,"type":"invoke","f":"read"}"#;
+    let answer = r#"{"time":2,"process":0,"type":"ok","f":"read","value":"<script>hostile()</script>"}"#;
+    fs::write(store.path().join(FIRST).join("history.jsonl"), format!("{read}\n{answer}\n")).unwrap();
+    fs::write(store.path().join(SECOND).join("history.jsonl"), "<torn>\n").unwrap();
+    let server = Server::start(store.path());
+    server.get(&format!("/runs/{FIRST}")).says(&["/report\""]);
+    let made = server.get(&format!("/runs/{FIRST}/report"));
+    assert_eq!(made.status, 200);
+    made.says(&["<!DOCTYPE html>", FIRST]);
+    assert!(made.head.contains("sandbox allow-scripts;") && !made.body.contains("<script>hostile"), "{}", made.head);
+    let failed = server.get(&format!("/runs/{SECOND}/report"));
+    assert_eq!(failed.status, 404);
+    failed.says(&["No report can be made of this run:", "line 1"]);
 }
 
 #[test]
