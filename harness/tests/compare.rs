@@ -3,7 +3,8 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use checkers::verdict::Verdict;
@@ -14,11 +15,18 @@ use results::{
     summary::Summary,
     trend::Trend,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
+use wait::wait_for;
 use whole::{ends_with, processes};
 
+#[path = "support/wait.rs"]
+mod wait;
 #[path = "support/whole.rs"]
 mod whole;
+
+/// Nodes of a bench must be up within this, and gone after it was stopped.
+const BOUND: Duration = Duration::from_secs(60);
 
 fn trueline(command: &str, store: &Path, flags: &[&str]) -> Output {
     let mut trueline = Command::new(env!("CARGO_BIN_EXE_trueline"));
@@ -247,9 +255,24 @@ fn a_bench_stores_its_runs_and_its_report() {
     let turns: Vec<&str> = entries.iter().map(|run| run.manifest.as_ref().unwrap().labels["turn"].as_str()).collect();
     let sides: Vec<&str> = entries.iter().map(|run| run.manifest.as_ref().unwrap().labels["side"].as_str()).collect();
     assert_eq!((turns, sides), (vec!["0", "1", "2", "3"], vec!["plain", "slow", "slow", "plain"]));
+    assert_eq!(processes(root.path()), [""; 0], "nothing is left behind");
     // The same runs once more, by their labels.
     let again = ["label.side=plain", "label.side=slow", "--across", "link-delay"];
     ends_with(&compare(root.path(), &again), 0, &["too few runs to tell (2 and 2)"]);
+}
+
+#[test]
+fn an_interrupted_bench_says_so_and_leaves_nothing_behind() {
+    let (root, _store) = store();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trueline"));
+    command.args(["bench", "--quiet", "--time", "60s", "--concurrency", "4", "--store"]).arg(root.path());
+    let bench = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("a run under way", BOUND, || processes(root.path()).len() > 3);
+    let pid = Pid::from_raw(i32::try_from(bench.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let output = bench.wait_with_output().unwrap();
+    ends_with(&output, 2, &["interrupted: not all turns were taken"]);
+    wait_for("all processes gone", BOUND, || processes(root.path()).is_empty());
 }
 
 #[test]

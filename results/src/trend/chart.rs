@@ -112,9 +112,7 @@ fn chart(text: &mut String, trend: &Trend, width: usize) {
     let ends: Vec<usize> = trend.changes.iter().map(|change| change.at).chain([values.len()]).collect();
     for end in ends {
         let middle = median_of(&mut values[start..end].to_vec());
-        for place in column(start)..=column(end - 1) {
-            canvas[row(middle)][place] = '─';
-        }
+        canvas[row(middle)][column(start)..=column(end - 1)].fill('─');
         start = end;
     }
     for change in &trend.changes {
@@ -122,12 +120,13 @@ fn chart(text: &mut String, trend: &Trend, width: usize) {
             line[column(change.at)] = '┊';
         }
     }
-    for place in 0..used {
-        let mut here: Vec<f64> =
-            values.iter().enumerate().filter(|(at, _)| column(*at) == place).map(|(_, value)| *value).collect();
-        if !here.is_empty() {
-            canvas[row(median_of(&mut here))][place] = '•';
-        }
+    let in_column = |place: usize| {
+        let here = values.iter().enumerate().filter(|(at, _)| column(*at) == place);
+        here.map(|(_, value)| *value).collect::<Vec<f64>>()
+    };
+    let middles = (0..used).map(|place| (place, in_column(place))).filter(|(_, here)| !here.is_empty());
+    for (place, mut here) in middles {
+        canvas[row(median_of(&mut here))][place] = '•';
     }
     for (at, cells) in canvas.iter().enumerate() {
         let label = match at {
