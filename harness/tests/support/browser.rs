@@ -149,7 +149,8 @@ impl Browser {
 
     /// Moves the mouse to this place of the window; clicks there if asked to.
     pub fn mouse(&self, x: f64, y: f64, click: bool) {
-        let mut actions = vec![json!({ "type": "pointerMove", "duration": 0, "x": x.round() as i64, "y": y.round() as i64 })];
+        let mut actions =
+            vec![json!({ "type": "pointerMove", "duration": 0, "x": x.round() as i64, "y": y.round() as i64 })];
         if click {
             actions.push(json!({ "type": "pointerDown", "button": 0 }));
             actions.push(json!({ "type": "pointerUp", "button": 0 }));
@@ -173,8 +174,7 @@ impl Browser {
 
     /// Turns the wheel here.
     pub fn wheel(&self, x: f64, y: f64, by: i32) {
-        let scroll =
-            json!({ "type": "scroll", "x": x.round() as i64, "y": y.round() as i64, "deltaX": 0, "deltaY": by, "duration": 0 });
+        let scroll = json!({ "type": "scroll", "x": x.round() as i64, "y": y.round() as i64, "deltaX": 0, "deltaY": by, "duration": 0 });
         self.act(&json!([{ "type": "wheel", "id": "wheel", "actions": [scroll] }]));
     }
 
