@@ -11,6 +11,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -21,6 +22,7 @@ use results::{
     store::{RunDir, Store},
     summary::Summary,
 };
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     process::Command,
     signal::unix::{SignalKind, signal},
@@ -44,7 +46,7 @@ pub struct ChildRun {
     pub program: PathBuf,
     /// The subcommand and its flags, but for `--store` or what stands for it, and `--parent`.
     pub arguments: Vec<OsString>,
-    /// A store of its own.
+    /// A store of its own, or, with [`run_among`](Self::run_among), one of many runs.
     pub store: Store,
     /// The flag that names the store.
     pub store_flag: &'static str,
@@ -63,9 +65,14 @@ pub enum Ended {
     Stopped,
 }
 
-enum End {
+/// How a process came to its end.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// By itself.
     Exited(ExitStatus),
+    /// It was killed when its time was over.
     TooLate,
+    /// It was killed when it was told to stop.
     Stopped,
 }
 
@@ -75,41 +82,65 @@ impl ChildRun {
     /// # Errors
     /// When it cannot be started, or what it left cannot be read.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> anyhow::Result<Ended> {
-        let output = self.store.path().join("output.txt");
-        let status = match self.wait(&output, stop).await? {
+        self.run_among(&self.store.path().join("output.txt"), || the_run(&self.store), stop).await
+    }
+
+    /// The same in a store that holds other runs, too: what it prints goes to `output`, and `find` finds its run afterwards.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run), and those of `find`.
+    pub async fn run_among(
+        &self,
+        output: &Path,
+        find: impl FnOnce() -> anyhow::Result<Option<RunDir>>,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Ended> {
+        let status = match self.wait(output, stop).await? {
             End::Exited(status) => status,
             End::TooLate => {
                 return Ok(Ended::Silent(format!("it had not ended after {} s", self.bound.as_secs())));
             }
             End::Stopped => return Ok(Ended::Stopped),
         };
-        let run = the_run(&self.store)?;
+        let run = find()?;
         let summary: Option<Summary> = run.as_ref().map(RunDir::verdict).transpose()?.flatten();
         // The exit code is the child's own word for what its verdict says; where they differ, something went wrong after it was written.
         Ok(match (run, summary.filter(|s| status.code() == Some(s.exit.into()))) {
             (Some(run), Some(summary)) => Ended::Told(run, Box::new(summary)),
-            _ => Ended::Silent(format!("it ended with {status} and without a verdict: {}", last_words(&output))),
+            _ => Ended::Silent(format!("it ended with {status} and without a verdict: {}", last_words(output))),
         })
     }
 
-    async fn wait(&self, output: &Path, mut stop: watch::Receiver<bool>) -> anyhow::Result<End> {
+    async fn wait(&self, output: &Path, stop: watch::Receiver<bool>) -> anyhow::Result<End> {
         let file = File::create(output).with_context(|| format!("cannot create {}", output.display()))?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).args(["--parent", &std::process::id().to_string()]);
         command.arg(self.store_flag).arg(self.store.path());
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        // A terminal's Ctrl-C is for the one that started it, which then kills its runs.
-        command.process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
-        let ended = tokio::select! {
-            status = child.wait() => return Ok(End::Exited(status?)),
-            () = tokio::time::sleep(self.bound) => End::TooLate,
-            _ = stop.wait_for(|&stop| stop) => End::Stopped,
-        };
-        // The kernel takes nodes and namespaces with it.
-        child.kill().await?;
-        Ok(ended)
+        command.stdout(file.try_clone()?).stderr(file);
+        end_of(command, self.bound, stop).await.with_context(|| format!("cannot run {}", self.program.display()))
     }
+}
+
+/// Starts a process, and waits for its end; kills it and its group when its time is over, or when it is told to stop.
+///
+/// # Errors
+/// When it cannot be started or waited for.
+pub async fn end_of(mut command: Command, bound: Duration, mut stop: watch::Receiver<bool>) -> io::Result<End> {
+    // A terminal's Ctrl-C is for the one that started it, which then kills its runs.
+    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let ended = tokio::select! {
+        status = child.wait() => return Ok(End::Exited(status?)),
+        () = tokio::time::sleep(bound) => End::TooLate,
+        _ = stop.wait_for(|&stop| stop) => End::Stopped,
+    };
+    // It has not been waited for, so its number is still its own. The kernel takes nodes and namespaces with it.
+    if let Some(group) = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
+        // What is left of the group ends with the child itself, at the latest.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    child.kill().await?;
+    Ok(ended)
 }
 
 /// The one run in a store of its own.
@@ -122,7 +153,8 @@ fn the_run(store: &Store) -> anyhow::Result<Option<RunDir>> {
 }
 
 /// The end of what a child printed.
-fn last_words(output: &Path) -> String {
+#[must_use]
+pub fn last_words(output: &Path) -> String {
     let bytes = fs::read(output).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TOLD_BYTES_MAX)..]).into_owned();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -2,14 +2,20 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod bench;
 pub mod check;
+pub mod compare;
 pub mod doctor;
+pub mod gate;
 pub mod hunt;
 pub mod node;
 pub mod reading;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod runs;
+pub mod serve;
+pub mod trend;
 pub mod verify;
 
 const WITHOUT_COMMAND: &str = "\
@@ -38,8 +44,14 @@ pub struct Cli {
 pub enum Command {
     /// Start a cluster, work it, break it, and judge what its clients saw
     Run(Box<run::RunArgs>),
+    /// Run the scenarios of trueline.toml, and say yes or no: the gate for CI
+    Gate(gate::GateArgs),
     /// Find out what the harness finds: mutants, over seeds, and that correct builds raise no alarm
     Hunt(hunt::HuntArgs),
+    /// List, show, move and remove what is stored
+    Runs(Box<runs::RunsArgs>),
+    /// Show what is stored in a browser
+    Serve(serve::ServeArgs),
     /// Carry a stored run out again, and find out how often it comes out the same
     Replay(replay::ReplayArgs),
     /// Write a run's report: one page to look at, which opens in any browser
@@ -48,6 +60,12 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently
     Verify(verify::VerifyArgs),
+    /// Measure how fast it is: systems or builds in turn, each measurement a run
+    Bench(Box<bench::BenchArgs>),
+    /// Compare two sets of runs: what differs, by how much, how surely
+    Compare(compare::CompareArgs),
+    /// Follow a figure over time: where it stepped, by how much, at which revision
+    Trend(trend::TrendArgs),
     /// What this machine allows, and how to get the rest
     Doctor(doctor::DoctorArgs),
     /// Run one node (what `run` spawns)
@@ -70,27 +88,45 @@ impl Command {
 /// The longest duration that is taken; a plan of faults is made for all of it.
 const DURATION_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
 
+/// The longest delay of a link that is taken: beyond, every client would give up.
+const DELAY_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A duration as people write it: `500ms`, `30s`, `2m`, `1h`.
 ///
 /// # Errors
 /// A sentence that says what was expected.
 pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let wrong = || format!("{text:?} is no duration; write a whole number and a unit: 500ms, 30s, 2m, 1h");
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    let duration = number.checked_mul(millis).map(std::time::Duration::from_millis).ok_or_else(wrong)?;
+    let units = [("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
+    let duration = parse_units(text, &units, "500ms, 30s, 2m, 1h")?;
     if duration > DURATION_MAX {
         return Err(format!("{text:?} is longer than a week, the longest that is taken"));
     }
     Ok(duration)
+}
+
+/// How long something is on its way: `300us`, `5ms`, `1s`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn parse_delay(text: &str) -> Result<std::time::Duration, String> {
+    let delay = parse_units(text, &[("us", 1), ("ms", 1_000), ("s", 1_000_000)], "300us, 5ms, 1s")?;
+    if delay > DELAY_MAX {
+        return Err(format!("{text:?} is longer than ten seconds, the longest that is taken"));
+    }
+    Ok(delay)
+}
+
+/// A whole number with one of these units, which are given in microseconds.
+fn parse_units(text: &str, units: &[(&str, u64)], examples: &str) -> Result<std::time::Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let parse = || {
+        let number: u64 = number.parse().ok()?;
+        let (_, micros) = units.iter().find(|(name, _)| *name == unit)?;
+        number.checked_mul(*micros)
+    };
+    let wrong = || format!("{text:?} is no duration; write a whole number and a unit: {examples}");
+    parse().map(std::time::Duration::from_micros).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -112,6 +148,11 @@ mod tests {
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         for wrong in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h", "200h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_delay("300us"), Ok(Duration::from_micros(300)));
+        assert_eq!(parse_delay("0us"), Ok(Duration::ZERO));
+        for wrong in ["300", "us", "11s", "1m", "1.5ms", "18446744073709551615s"] {
+            assert!(parse_delay(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -234,10 +234,18 @@ impl Cluster {
             });
         }
         let spawner = Spawner::start().map_err(|source| ClusterError::Process { node: 0, source })?;
-        let program = pin(system.program(), &paths.data);
+        let program = match system.may_be_linked() {
+            true => pin(system.program(), &paths.data),
+            false => system.program().to_owned(),
+        };
         let ClusterPlan { system, network, relay, nodes: founders, .. } = plan;
         let (standing, crashes) = (Mutex::default(), Mutex::default());
         Ok(Self { system, program, network, relay, spawner, founders, nodes, standing, crashes })
+    }
+
+    /// Makes every link this much slower in each direction, those of the clients included, for good.
+    pub fn delay_links(&self, delay: Duration) {
+        self.change_links(|standing| standing.delay_all(delay));
     }
 
     /// How many nodes founded the cluster, and serve clients.
@@ -325,7 +333,8 @@ impl Cluster {
             .spawn(NodeCommand {
                 program: self.program.clone(),
                 args: self.system.arguments(&node.place).into_iter().map(Into::into).collect(),
-                env: Vec::new(),
+                env: self.system.environment(&node.place),
+                dir: self.system.runs_in_its_directory().then(|| node.place.data_dir.clone()),
                 netns: context.netns,
                 log_file: node.log_file.clone(),
             })
@@ -557,7 +566,7 @@ impl Cluster {
     async fn statuses(&self) -> Vec<Option<NodeStatus>> {
         let mut asked = Vec::new();
         for node in self.nodes.iter().take(self.founders as usize) {
-            asked.push(tokio::spawn(self.system.status(node.client_address)));
+            asked.push(tokio::spawn(self.system.ready(node.client_address)));
         }
         let mut statuses = Vec::new();
         for answer in asked {

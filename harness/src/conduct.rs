@@ -70,7 +70,12 @@ pub async fn conduct(
     let (halter, halt) = watch::channel(None);
     interrupts(halter.clone())?;
     let store = Store::open(&config.store)?;
-    let dir = store.create_run(&Manifest::here(config.seed, serde_json::to_value(config)?))?;
+    let mut manifest = Manifest::here(config.seed, serde_json::to_value(config)?);
+    manifest.labels = config.labels.clone();
+    let dir = match &config.name {
+        Some(name) => store.create_named(name.clone(), &manifest)?,
+        None => store.create_run(&manifest)?,
+    };
     let begin = Instant::now();
     let plan = NetworkPlan {
         nodes: config.nodes + config.spares,
@@ -96,6 +101,7 @@ pub async fn conduct(
         name: dir.id().to_string(),
     };
     let cluster = Arc::new(Cluster::new(cluster, &paths)?);
+    cluster.delay_links(config.link_delay);
     let model = config.workload.kind.model();
     let (watchdog, follower) = config.fail_fast.then(|| Watchdog::start(&model, halter)).transpose()?.unzip();
     let sink = HistorySink::start_followed(dir.create_history()?, &model, begin, follower)?;
@@ -304,7 +310,7 @@ struct Summarised {
 
 /// What is known of every run, also of one that was broken off.
 fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
-    let mut summary = Summary::new(config.system.name(), config.workload.kind.name(), config.seed);
+    let mut summary = Summary::new(config.system_name(), config.workload.kind.name(), config.seed);
     summary.run = Some(dir.id().to_string());
     summary.nodes = config.nodes;
     summary.clients = config.concurrency;

@@ -3,19 +3,23 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use nodes::protocol::{ProtocolKind, ReadMode};
+use results::store::{Labels, RunId};
 use serde::{Deserialize, Serialize};
 use workloads::{
     client::{EtcdReads, RETRY_TIMEOUTS},
     generator::WorkloadSpec,
 };
 
-use crate::{nemesis::Nemeses, program::Program};
+use crate::{nemesis::Nemeses, program::Program, settings::system::DescribedSystem};
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunConfig {
     /// Which system is tested.
     pub system: SystemKind,
+    /// If it is one that is described: all of its description.
+    #[serde(default)]
+    pub described: Option<DescribedSystem>,
     /// Its executable, if not the built-in one.
     pub binary: Option<PathBuf>,
     /// The mark of what the nodes really run; none before it is known.
@@ -59,8 +63,17 @@ pub struct RunConfig {
     pub seed: u64,
     /// How nodes are connected.
     pub network: NetworkKind,
+    /// How much longer everything takes from one end of a link to the other.
+    #[serde(default)]
+    pub link_delay: Duration,
     /// Where runs are stored.
     pub store: PathBuf,
+    /// What the run is called by: in the manifest beside this, for it decides nothing.
+    #[serde(skip)]
+    pub labels: Labels,
+    /// The run's name, if whoever asked for it chose one. No part of what a run is.
+    #[serde(skip)]
+    pub name: Option<RunId>,
     /// Keep the nodes' data directories even when the verdict is valid.
     pub keep_data: bool,
     /// How long the checkers may take.
@@ -77,10 +90,20 @@ impl RunConfig {
         if self.retry { self.timeout * (RETRY_TIMEOUTS + 1) } else { self.timeout }
     }
 
+    /// What the system is called.
+    #[must_use]
+    pub fn system_name(&self) -> &str {
+        self.described.as_ref().map_or(self.system.name(), |described| described.name.as_str())
+    }
+
     /// The command line that means this run.
     #[must_use]
     pub fn command(&self) -> String {
-        let mut words = vec!["trueline run".to_owned(), format!("--system {}", self.system)];
+        let mut words = vec!["trueline run".to_owned()];
+        let described = self.described.as_ref();
+        let file = described.map(|described| format!("--config {}", quoted(&described.config.display().to_string())));
+        words.extend(file);
+        words.push(format!("--system {}", self.system_name()));
         let mut add = |flag: &str, value: Option<String>| {
             if let Some(value) = value {
                 words.push(format!("--{flag} {value}"));
@@ -92,7 +115,8 @@ impl RunConfig {
         add("workload", Some(self.workload.kind.to_string()));
         add("keys", Some(self.workload.keys.to_string()));
         add("ops-per-key", Some(self.workload.ops_per_key.to_string()));
-        add("reads", (!self.reads.is_default()).then(|| self.reads.to_string()));
+        let reads = described.and_then(|described| described.reads.clone());
+        add("reads", reads.or_else(|| (!self.reads.is_default()).then(|| self.reads.to_string())));
         let NodeOptions { snapshot_every, heartbeat_ms, election_timeout_ms } = self.node_options;
         add("snapshot-every", snapshot_every.map(|every| every.to_string()));
         add("heartbeat-ms", heartbeat_ms.map(|ms| ms.to_string()));
@@ -110,6 +134,7 @@ impl RunConfig {
             add(flag, Some(format!("{}ms", duration.as_millis())));
         }
         add("network", Some(self.network.to_string()));
+        add("link-delay", (!self.link_delay.is_zero()).then(|| format!("{}us", self.link_delay.as_micros())));
         add("seed", Some(self.seed.to_string()));
         if self.retry {
             words.push("--retry".to_owned());
@@ -122,7 +147,7 @@ impl RunConfig {
 }
 
 /// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -139,15 +164,18 @@ pub enum Reads {
     Nodes(ReadMode),
     /// By etcd, as it was asked to.
     Etcd(EtcdReads),
+    /// As the description of the system has it.
+    Described,
 }
 
 impl Reads {
     /// What a system does when it is not told otherwise.
     #[must_use]
     pub fn of(system: SystemKind) -> Self {
-        match system.protocol() {
-            Some(_) => Self::Nodes(ReadMode::default()),
-            None => Self::Etcd(EtcdReads::Linearizable),
+        match system {
+            SystemKind::Raft | SystemKind::MultiPaxos | SystemKind::Zab => Self::Nodes(ReadMode::default()),
+            SystemKind::Etcd => Self::Etcd(EtcdReads::Linearizable),
+            SystemKind::Described => Self::Described,
         }
     }
 
@@ -171,11 +199,11 @@ impl Reads {
     /// Whether this system answers reads so.
     #[must_use]
     pub fn is_of(self, system: SystemKind) -> bool {
-        matches!(self, Self::Nodes(_)) == system.protocol().is_some()
+        std::mem::discriminant(&self) == std::mem::discriminant(&Self::of(system))
     }
 
     fn is_default(self) -> bool {
-        matches!(self, Self::Nodes(ReadMode::Quorum) | Self::Etcd(EtcdReads::Linearizable))
+        matches!(self, Self::Nodes(ReadMode::Quorum) | Self::Etcd(EtcdReads::Linearizable) | Self::Described)
     }
 }
 
@@ -184,6 +212,7 @@ impl fmt::Display for Reads {
         match self {
             Self::Nodes(mode) => f.write_str(mode.name()),
             Self::Etcd(reads) => reads.fmt(f),
+            Self::Described => f.write_str("described"),
         }
     }
 }
@@ -211,10 +240,12 @@ pub enum SystemKind {
     Zab,
     /// An unmodified etcd server.
     Etcd,
+    /// One that `trueline.toml` describes.
+    Described,
 }
 
 impl SystemKind {
-    /// Every system.
+    /// Every system that is known by name.
     pub const ALL: [Self; 4] = [Self::Raft, Self::MultiPaxos, Self::Zab, Self::Etcd];
 
     /// The name on the command line.
@@ -225,6 +256,7 @@ impl SystemKind {
             Self::MultiPaxos => ProtocolKind::MultiPaxos.name(),
             Self::Zab => ProtocolKind::Zab.name(),
             Self::Etcd => "etcd",
+            Self::Described => "described",
         }
     }
 
@@ -235,7 +267,7 @@ impl SystemKind {
             Self::Raft => Some(ProtocolKind::Raft),
             Self::MultiPaxos => Some(ProtocolKind::MultiPaxos),
             Self::Zab => Some(ProtocolKind::Zab),
-            Self::Etcd => None,
+            Self::Etcd | Self::Described => None,
         }
     }
 }

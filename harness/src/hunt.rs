@@ -18,7 +18,7 @@ use std::{
 use anyhow::Context;
 use results::{
     hunt::{Figures, HUNT_FORMAT, HuntReport, RunOutcome, RunReport, TargetReport},
-    store::{HuntDir, Machine, now_in_words},
+    store::{CollectionDir, Machine, now_in_words},
 };
 use tokio::{sync::watch, task::JoinSet};
 
@@ -63,7 +63,7 @@ pub struct HuntConfig {
 pub async fn conduct(
     targets: &[Target],
     config: &HuntConfig,
-    dir: &HuntDir,
+    dir: &CollectionDir,
     progress: &Progress,
 ) -> anyhow::Result<HuntReport> {
     let program = std::env::current_exe().context("cannot find this program's own path to start runs with")?;
@@ -98,7 +98,7 @@ fn millis(duration: Duration) -> u64 {
 struct Hunt<'a> {
     targets: &'a [Target],
     config: &'a HuntConfig,
-    dir: &'a HuntDir,
+    dir: &'a CollectionDir,
     program: Arc<std::path::PathBuf>,
     stop: watch::Receiver<bool>,
     progress: &'a Progress,

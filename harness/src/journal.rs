@@ -84,7 +84,7 @@ impl RunJournal {
         let mut all = Traffic::default();
         for link in self.links.snapshot().values() {
             all.dropped += link.counts.dropped;
-            all.altered += link.counts.duplicated + link.counts.delayed;
+            all.altered += link.counts.altered;
         }
         all
     }

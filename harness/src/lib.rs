@@ -8,19 +8,23 @@
 //!                            ├── watchdog                      ends it at the first violation
 //!                            └── judge ──> results             verdict, summary, files
 //!   cli ──> hunt ───┬──> child: many runs, each a process     which mutants are found, how fast
-//!   cli ──> replay ─┘                                          how often a stored run comes out the same again
+//!   cli ──> replay ─┤                                          how often a stored run comes out the same again
+//!   cli ──> bench ──┘                                          how fast it is, and whether faster than another
 //! ```
 
+pub mod bench;
 pub mod child;
 pub mod cli;
 pub mod cluster;
 pub mod conduct;
 pub mod config;
 pub mod failure;
+pub mod gate;
 pub mod hunt;
 pub mod journal;
 pub mod judge;
 pub mod ladder;
+pub mod listing;
 pub mod load;
 pub mod monitor;
 pub mod nemesis;
@@ -30,6 +34,7 @@ pub mod program;
 pub mod progress;
 pub mod replay;
 pub mod run;
+pub mod serve;
 pub mod settings;
 pub mod stop;
 pub mod system;

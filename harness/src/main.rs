@@ -24,11 +24,17 @@ fn main() -> ExitCode {
     // A panic of the harness is a harness error, and must not end in a code that stands for something else.
     let outcome = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => cli::run::execute(*args).map(ExitCode::from),
+        Command::Gate(args) => cli::gate::execute(&args).map(ExitCode::from),
         Command::Hunt(args) => cli::hunt::execute(&args).map(ExitCode::from),
+        Command::Runs(args) => cli::runs::execute(&args).map(ExitCode::from),
+        Command::Serve(args) => cli::serve::execute(&args).map(ExitCode::from),
         Command::Replay(args) => cli::replay::execute(&args).map(ExitCode::from),
         Command::Report(args) => cli::report::execute(&args).map(ExitCode::from),
         Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
         Command::Verify(args) => cli::verify::execute(&args).map(ExitCode::from),
+        Command::Bench(args) => cli::bench::execute(&args).map(ExitCode::from),
+        Command::Compare(args) => cli::compare::execute(&args).map(ExitCode::from),
+        Command::Trend(args) => cli::trend::execute(&args).map(ExitCode::from),
         Command::Doctor(args) => cli::doctor::execute(&args).map(ExitCode::from),
         Command::Node(args) => Ok(cli::node::execute(args)),
     }));

@@ -47,6 +47,8 @@ pub struct NodeCommand {
     pub args: Vec<OsString>,
     /// Variables beside those it inherits.
     pub env: Vec<(OsString, OsString)>,
+    /// Where it is started; the harness's own directory if it is not said.
+    pub dir: Option<PathBuf>,
     /// The network namespace to start in, or the harness's own.
     pub netns: Option<OwnedFd>,
     /// Where stdout and stderr are appended.
@@ -119,6 +121,9 @@ fn serve(inbox: &Receiver<Request>) {
 fn command(node: NodeCommand, log: File) -> io::Result<Command> {
     let mut command = Command::new(node.program);
     command.args(node.args).envs(node.env).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    if let Some(dir) = node.dir {
+        command.current_dir(dir);
+    }
     kernel::before_exec(&mut command, node.netns, getpid());
     Ok(command)
 }

@@ -26,7 +26,7 @@ use anyhow::Context;
 use checkers::verdict::Verdict;
 use results::{
     replay::{Original, Outcome, ReplayReport, Replayed},
-    store::ReplayDir,
+    store::CollectionDir,
 };
 use tokio::{sync::watch, task::JoinSet};
 
@@ -97,7 +97,7 @@ pub struct ReplayConfig {
 pub async fn conduct(
     stored: &Stored,
     config: &ReplayConfig,
-    dir: &ReplayDir,
+    dir: &CollectionDir,
     notes: Vec<String>,
     progress: &Progress,
 ) -> anyhow::Result<ReplayReport> {
@@ -118,7 +118,7 @@ struct One {
     stored: Stored,
     original: Original,
     faults: Faults,
-    dir: ReplayDir,
+    dir: CollectionDir,
 }
 
 impl One {
@@ -131,7 +131,7 @@ impl One {
     }
 
     async fn try_carry_out(&self, number: u32, stop: watch::Receiver<bool>) -> anyhow::Result<Replayed> {
-        let store = self.dir.run_store(number)?;
+        let store = self.dir.run_store(number.to_string())?;
         let config = &self.stored.config;
         let arguments = ["replay".into(), self.run.clone().into(), "--faults".into(), self.faults.name().into()];
         let child = ChildRun {

@@ -7,6 +7,7 @@
 //! ```
 
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -20,6 +21,7 @@ use crate::{
     network::relay::Part,
 };
 
+mod described;
 mod etcd;
 mod native;
 
@@ -60,6 +62,21 @@ pub trait System: Send + Sync {
     /// The arguments that one node is started with.
     fn arguments(&self, place: &NodePlace) -> Vec<String>;
 
+    /// Whether the executable can be started under another name and from elsewhere.
+    fn may_be_linked(&self) -> bool {
+        true
+    }
+
+    /// Variables that one node has beside those of this program.
+    fn environment(&self, _place: &NodePlace) -> Vec<(OsString, OsString)> {
+        Vec::new()
+    }
+
+    /// Whether nodes are started in their data directories, for what they write without being told where.
+    fn runs_in_its_directory(&self) -> bool {
+        false
+    }
+
     /// A client pinned to the node at this address.
     ///
     /// # Errors
@@ -68,6 +85,11 @@ pub trait System: Send + Sync {
 
     /// What the node at this address says of itself; none if it does not answer soon.
     fn status(&self, address: SocketAddr) -> StatusFuture;
+
+    /// The same before the load: none also while it does not serve yet.
+    fn ready(&self, address: SocketAddr) -> StatusFuture {
+        self.status(address)
+    }
 
     /// Whether it can suffer these faults and still be held to its promises.
     ///
@@ -154,6 +176,20 @@ pub enum MissingBinary {
         /// What to install.
         package: &'static str,
     },
+    /// The program of a system that is described.
+    #[error("the program {program} of the system {system}, described in {}, is neither a file that can be executed nor to be found in PATH; \
+             install it, mend the description's command, or give its path with --binary", config.display())]
+    Described {
+        /// The system.
+        system: String,
+        /// The first word of its command.
+        program: String,
+        /// Where it is described.
+        config: PathBuf,
+    },
+    /// A stored run without the description that it needs.
+    #[error("the run is of a system that was described, and has no description")]
+    NotDescribed,
     /// The path of this program itself cannot be found.
     #[error("cannot find this program's own path to start nodes with: {0}; give it with --binary")]
     Myself(std::io::Error),
@@ -169,7 +205,34 @@ pub fn system(config: &RunConfig) -> Result<Box<dyn System>, MissingBinary> {
         SystemKind::MultiPaxos => Ok(Box::new(native::Native::new(config, ProtocolKind::MultiPaxos)?)),
         SystemKind::Zab => Ok(Box::new(native::Native::new(config, ProtocolKind::Zab)?)),
         SystemKind::Etcd => Ok(Box::new(etcd::Etcd::new(config)?)),
+        SystemKind::Described => Ok(Box::new(described::Described::new(config)?)),
     }
+}
+
+/// Whether a server that does not know this harness can suffer these faults.
+///
+/// Not power loss: the page cache outlives the process, so `kill -9` loses nothing of what it wrote. And nothing that needs nodes which
+/// know this harness.
+fn unmodified_suffers(kind: NemesisKind) -> Result<(), String> {
+    let why = match kind {
+        NemesisKind::Power
+        | NemesisKind::Torn
+        | NemesisKind::Overruled
+        | NemesisKind::Resync
+        | NemesisKind::Wipe
+        | NemesisKind::DiskError => {
+            "what it has written outlives its process, so nothing that happens to the disk can be made from here"
+        }
+        NemesisKind::Lagging => {
+            "it takes a snapshot only after many more writes than a run makes while a member is away"
+        }
+        NemesisKind::Membership => "this harness does not change its members",
+        NemesisKind::Transfer | NemesisKind::LeadAgain => "this harness does not ask it to hand over",
+        kind if kind.needs_relay() => "the relay does not know its messages",
+        kind if kind.needs_node_faults() => "only the nodes in the box read a file of faults",
+        _ => return Ok(()),
+    };
+    Err(why.to_owned())
 }
 
 /// The given executable, if it is one.

@@ -149,6 +149,7 @@ fn victim(deed: &str) -> ! {
         // The marker, so that the node is found from outside; a shell with two commands does not exec the last one away.
         args: ["-c", "sleep 1000; true", deed].map(OsString::from).into(),
         env: Vec::new(),
+        dir: None,
         netns: Some(fabric.namespace(1).try_clone_to_owned().expect("copy a descriptor")),
         log_file: log_file.path().into(),
     };
@@ -372,6 +373,7 @@ fn a_node_process_has_its_own_network(inside: Entered) {
         program: "/bin/cat".into(),
         args: vec!["/proc/self/net/fib_trie".into()],
         env: Vec::new(),
+        dir: None,
         netns: Some(fabric.namespace(2).try_clone_to_owned().expect("copy a descriptor")),
         log_file: log.path().into(),
     };

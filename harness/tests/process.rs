@@ -22,6 +22,7 @@ fn shell(script: &str, log_file: &Path) -> NodeCommand {
         program: "/bin/sh".into(),
         args: ["-c", script].map(OsString::from).into(),
         env: vec![("GREETING".into(), "hello".into())],
+        dir: None,
         netns: None,
         log_file: log_file.into(),
     }

@@ -33,7 +33,7 @@ use checkers::verdict::Verdict;
 
 mod render;
 
-pub use render::{interval, render, seconds};
+pub use render::{interval, long, render, seconds};
 
 /// Version of `hunt.json`.
 pub const HUNT_FORMAT: u32 = 1;

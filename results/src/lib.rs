@@ -10,10 +10,13 @@
 //! ```
 
 pub mod check;
+pub mod compare;
 pub mod exit;
+pub mod gate;
 pub mod hunt;
 pub mod latency;
 pub mod life;
+pub mod metrics;
 pub mod phases;
 pub mod replay;
 pub mod report;
@@ -23,3 +26,4 @@ pub mod store;
 pub mod summary;
 pub mod tally;
 pub mod timeline;
+pub mod trend;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   results/runs/20261121-011502-ab3f/
+//!     lock              held while the run goes on
 //!     manifest.json     what was asked for, of which program, on which machine    (written first)
 //!     history.jsonl     every event, as it happens; history.jsonl.zst when the run is over
 //!     schedule.jsonl    the faults as carried out, as they happen
@@ -14,9 +15,10 @@
 //!     report.html       all of it to look at, made of the other files
 //! ```
 //!
-//! Creating the directory is the lock of a run: two runs started at once get two directories. Whole files are written beside and
+//! Creating the directory keeps runs apart: two that are started at once get two directories. Whole files are written beside and
 //! renamed, so that a reader sees all of one or none; files that grow are appended to line by line. Every name is fixed or made of
-//! numbers, so nothing that a server or a client says can lead out of the directory.
+//! numbers, so nothing that a server or a client says can lead out of the directory; and files are opened without following links, so
+//! nothing that lies in a store leads out of it either.
 
 use std::{
     fmt,
@@ -36,22 +38,35 @@ use crate::{
     summary::SUMMARY_FORMAT,
 };
 
+mod archive;
+mod collection;
 mod error;
+mod files;
+mod gate;
 mod history;
-mod hunt;
 mod index;
 mod inside;
+mod keep;
+mod label;
+mod lock;
 mod machine;
-mod replay;
+mod remove;
+mod select;
 
-pub use error::StoreError;
 use inside::{open_inside, read_inside};
 
+pub use archive::{ArchiveError, Export, Imported};
+pub use collection::{Collection, CollectionDir, CollectionKind};
+pub use error::StoreError;
+pub use gate::GateDir;
 pub use history::{HISTORY_BYTES_MAX, HistoryFile, history_in};
-pub use hunt::{HuntDir, now_in_words};
 pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
+pub use keep::{Item, Keep, Weight, beyond};
+pub use label::{Label, LabelError, Labels, labels};
+pub use lock::{DirLock, RunState};
 pub use machine::{Machine, git_revision};
-pub use replay::ReplayDir;
+pub use remove::bytes_on_disk;
+pub use select::{Selection, SelectionError};
 
 /// Where runs go unless told otherwise.
 pub const DEFAULT_STORE: &str = "results/runs";
@@ -140,6 +155,9 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed.
     pub seed: u64,
+    /// What a person calls it by.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Everything that was configured.
     pub config: serde_json::Value,
     /// Where.
@@ -147,7 +165,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of a run that starts now, here, by this process's command line.
+    /// Of a run that starts now, here, by this process's command line; without labels.
     #[must_use]
     pub fn here(seed: u64, config: serde_json::Value) -> Self {
         Self {
@@ -157,6 +175,7 @@ impl Manifest {
             started: now_in_words(),
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             seed,
+            labels: Labels::new(),
             config,
             machine: Machine::here(),
         }
@@ -212,7 +231,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Taken { path }),
             made => made.map_err(|error| StoreError::io("create the run", &path, error))?,
         }
-        let run = RunDir { id, path };
+        let run = RunDir { id, _lock: Some(DirLock::hold(&path)?), path };
         let nodes = run.path.join("nodes");
         fs::create_dir(&nodes).map_err(|error| StoreError::io("create the run", &nodes, error))?;
         write_json(&run.path, "manifest.json", manifest)?;
@@ -226,7 +245,11 @@ impl Store {
     pub fn run(&self, name: &str) -> Result<RunDir, StoreError> {
         let id: RunId = name.parse()?;
         let path = self.root.join(id.as_str());
-        if path.is_dir() { Ok(RunDir { id, path }) } else { Err(StoreError::NoSuchRun { path }) }
+        // A link may lead anywhere.
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => Ok(RunDir::at(path, id)),
+            _ => Err(StoreError::NoSuchRun { path }),
+        }
     }
 
     /// All runs, the oldest first. Whatever else lies in the directory is passed over.
@@ -238,7 +261,9 @@ impl Store {
         let mut runs = Vec::new();
         for entry in fs::read_dir(&self.root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            {
                 runs.push(id);
             }
         }
@@ -253,14 +278,53 @@ fn random_suffix() -> u16 {
     std::collections::hash_map::RandomState::new().build_hasher().finish() as u16
 }
 
+/// The second in which a run or hunt starts, in UTC, as files have it.
+#[must_use]
+pub fn now_in_words() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// The directory of one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     id: RunId,
     path: PathBuf,
+    /// Held by the process that carries the run out.
+    _lock: Option<DirLock>,
 }
 
+impl PartialEq for RunDir {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for RunDir {}
+
 impl RunDir {
+    fn at(path: PathBuf, id: RunId) -> Self {
+        Self { id, path, _lock: None }
+    }
+
+    /// The run whose directory this is, in whatever store.
+    ///
+    /// # Errors
+    /// When it is no directory, or not called as runs are.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let no_such_run = || StoreError::NoSuchRun { path: path.to_owned() };
+        // So that `.` has a name, too.
+        let path = path.canonicalize().map_err(|_| no_such_run())?;
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let id: RunId = name.parse()?;
+        if path.is_dir() { Ok(Self::at(path, id)) } else { Err(no_such_run()) }
+    }
+
+    /// The room it takes on the disk, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        bytes_on_disk(&self.path)
+    }
+
     /// Its name.
     #[must_use]
     pub fn id(&self) -> &RunId {

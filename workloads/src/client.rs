@@ -3,7 +3,7 @@
 //! ```text
 //!   Invocation ──> AnyClient ─┬─ NativeClient  POST /v1/…            ┐
 //!                             ├─ EtcdClient    POST /v3/kv/…         ├──> http ──> one connection, no retry, no redirect
-//!                             └─ (one arm per kind of server)        ┘
+//!                             └─ DescribedClient  as it is described ┘
 //! ```
 //!
 //! | what came back | a write | a read |
@@ -23,12 +23,14 @@ use checkers::history::{Action, Completion, Value};
 
 use crate::{generator::Invocation, kind::WorkloadKind, record::MISMATCH};
 
+pub mod described;
 pub mod etcd;
 mod http;
 mod membership;
 pub mod native;
 mod status;
 
+pub use described::DescribedClient;
 pub use etcd::{EtcdClient, EtcdReads};
 pub use http::ClientError;
 pub use membership::{change_membership, transfer_leadership};
@@ -107,16 +109,19 @@ pub enum AnyClient {
     Native(NativeClient),
     /// Of etcd.
     Etcd(EtcdClient),
+    /// Of a server that is described in words.
+    Described(DescribedClient),
 }
 
 impl AnyClient {
     /// The same client, to do the operations of this workload; with `retries` it sends what was not answered again, under a stamp
-    /// that makes it take effect once. Not with etcd, which knows no stamps.
+    /// that makes it take effect once. Only with nodes in the box: others know no stamps.
     #[must_use]
     pub fn working(self, workload: WorkloadKind, retries: bool) -> Self {
         match self {
             Self::Native(client) => Self::Native(client.working(workload, retries)),
             Self::Etcd(client) => Self::Etcd(client),
+            Self::Described(client) => Self::Described(client.working(workload)),
         }
     }
 }
@@ -126,6 +131,7 @@ impl Client for AnyClient {
         match self {
             Self::Native(client) => client.invoke(invocation, timeout).await,
             Self::Etcd(client) => client.invoke(invocation, timeout).await,
+            Self::Described(client) => client.invoke(invocation, timeout).await,
         }
     }
 }

@@ -8,7 +8,7 @@ use nodes::{mutants::Rating, protocol::ProtocolKind};
 use results::{
     exit::ExitCode,
     hunt::{HuntReport, render},
-    store::{DEFAULT_STORE, Store},
+    store::{CollectionDir, CollectionKind, DEFAULT_STORE, Store},
 };
 
 use super::parse_duration;
@@ -134,7 +134,9 @@ pub fn execute(args: &HuntArgs) -> Result<ExitCode, Failure> {
             "nothing is called so, of these systems and ratings; `trueline node --list-mutants` lists all mutants";
         return Err(Failure::usage(anyhow!(nothing)));
     }
-    let dir = Store::open(&args.store).and_then(|store| store.create_hunt()).map_err(Failure::harness)?;
+    let dir = Store::open(&args.store)
+        .and_then(|store| store.create_collection(CollectionKind::Hunt))
+        .map_err(Failure::harness)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime").map_err(Failure::harness)?;
     let progress = Progress::new(args.quiet);
@@ -153,7 +155,7 @@ pub fn execute(args: &HuntArgs) -> Result<ExitCode, Failure> {
     Ok(exit)
 }
 
-fn store(args: &HuntArgs, dir: &results::store::HuntDir, report: &HuntReport) -> anyhow::Result<PathBuf> {
+fn store(args: &HuntArgs, dir: &CollectionDir, report: &HuntReport) -> anyhow::Result<PathBuf> {
     let path = dir.write_report(report)?;
     if let Some(copy) = &args.json {
         let text = format!("{}\n", serde_json::to_string_pretty(&report.in_figures())?);

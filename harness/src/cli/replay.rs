@@ -7,7 +7,7 @@ use clap::Args;
 use results::{
     exit::ExitCode,
     replay::render,
-    store::{DEFAULT_STORE, Store},
+    store::{CollectionKind, DEFAULT_STORE, Store},
 };
 
 use super::run::{Prepared, carry_out, end_with, prepare};
@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   trueline replay latest                        the newest run, five times: how often does it come out the same?
   trueline replay 336e --times 20 --jobs 2
-  trueline replay 336e --faults planned         the plan of its seed instead of the faults as they were carried out
+  trueline replay 336e --faults recorded        the faults as they were carried out, at their moments, instead of the plan of its seed
   trueline replay path/to/20261121-184150-336e  a run from elsewhere: its program is started, so trust it first
 
 A replay reproduces a run in which a check failed if the same check fails again, and any other run if the verdict is the same. Failures of
@@ -40,12 +40,15 @@ pub struct ReplayArgs {
     /// How often it is carried out
     #[arg(long, default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub times: u32,
-    /// Where faults come from: recorded (as they were carried out, at their moments, with the roles of now) or planned (by the seed)
-    #[arg(long, default_value = "recorded", value_name = "KIND")]
+    /// Where faults come from: planned (by the seed, aimed at the roles of the moment) or recorded (as they were carried out, at their moments, with the roles of now)
+    #[arg(long, default_value = "planned", value_name = "KIND")]
     pub faults: Faults,
     /// Replays at a time; more than one make each other slower, which a violation may need or not bear
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub jobs: u32,
+    /// Start the program that an imported run names
+    #[arg(long)]
+    pub trust: bool,
     /// Keep every replay whole (else violations without the nodes' data, and the first of the others)
     #[arg(long)]
     pub keep: bool,
@@ -74,7 +77,11 @@ pub fn execute(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     if let Some(parent) = args.parent {
         end_with(parent).map_err(Failure::harness)?;
     }
-    let stored = find(&args.store, &args.run).and_then(Stored::read).map_err(Failure::usage)?;
+    let stored = find(&args.store, &args.run).map_err(Failure::usage)?;
+    let stored = Stored::read(stored).map_err(Failure::usage)?;
+    if args.into.is_none() && !args.trust {
+        stored.check_origin().map_err(Failure::usage)?;
+    }
     let mut config = stored.config.clone();
     if let Some(into) = &args.into {
         (config.store, config.keep_data) = (into.clone(), false);
@@ -96,7 +103,9 @@ fn faults(faults: Faults, stored: &Stored, prepared: &Prepared) -> anyhow::Resul
 
 fn replay(args: &ReplayArgs, stored: &Stored, prepared: &Prepared) -> Result<ExitCode, Failure> {
     let config = ReplayConfig { faults: args.faults, times: args.times, jobs: args.jobs, keep: args.keep };
-    let dir = Store::open(&args.store).and_then(|store| store.create_replay()).map_err(Failure::harness)?;
+    let dir = Store::open(&args.store)
+        .and_then(|store| store.create_collection(CollectionKind::Replay))
+        .map_err(Failure::harness)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime").map_err(Failure::harness)?;
     let progress = Progress::new(args.quiet);

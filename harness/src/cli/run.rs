@@ -7,16 +7,24 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use nodes::{
     mutants::{self, Mutant, UnknownMutant},
     server::{DEFAULT_ELECTION_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS},
 };
-use results::{exit::ExitCode, store::DEFAULT_STORE, summary::render};
+use results::{
+    exit::ExitCode,
+    store::{DEFAULT_STORE, Label, LabelError, RunId, labels},
+    summary::render,
+};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-use workloads::{client::EtcdClient, generator::WorkloadSpec, kind::WorkloadKind};
+use workloads::{
+    client::EtcdClient,
+    generator::{Mix, WorkloadSpec},
+    kind::WorkloadKind,
+};
 
-use super::parse_duration;
+use super::{parse_delay, parse_duration};
 use crate::{
     conduct::conduct,
     config::{NetworkKind, NodeOptions, Reads, RunConfig, SystemKind},
@@ -26,6 +34,10 @@ use crate::{
     program::Program,
     progress::Progress,
     run::{FaultSource, Kinds, kinds},
+    settings::{
+        Settings, SettingsError, USUAL,
+        system::{DescribedSystem, SystemName},
+    },
     system::{System, system},
 };
 
@@ -36,16 +48,20 @@ Examples:
   trueline run --workload append --nodes 3 --rate 500
   trueline run --mutant raft-read-any-node --fail-fast  ends within seconds, at the first violation
   trueline run --binary ./target/debug/mynode           your own build (docs/node-contract.md)
-  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH";
+  trueline run --system etcd --nemesis partition,kill   an unmodified etcd from PATH
+  trueline run --system mine --nemesis partition        a server that trueline.toml describes (docs/own-system.md)";
 
 /// Flags of `trueline run`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\nNemeses (docs/nemeses.md): {}.", NemesisKind::names()))]
 pub struct RunArgs {
-    /// The system under test
+    /// The system under test: raft, multi-paxos, zab, etcd, or one that trueline.toml describes (docs/own-system.md)
     #[arg(long, default_value = "raft", value_name = "NAME")]
-    pub system: SystemKind,
-    /// The server's executable [default: this program for raft, `etcd` from PATH for etcd]
+    pub system: String,
+    /// The file that describes systems [default: trueline.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The server's executable [default: this program for the nodes in the box, `etcd` from PATH for etcd, the command's first word for a system that is described]
     #[arg(long, value_name = "PATH")]
     pub binary: Option<PathBuf>,
     /// Switch one correctness bug on in every node, to see the harness find it
@@ -63,7 +79,7 @@ pub struct RunArgs {
     /// After about this many operations a key is left and a fresh one taken [default: 1000; append, set and cas-chain: 300; others: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ops_per_key: Option<u32>,
-    /// How reads are answered: quorum, log, lease, quorum-read or local by the nodes in the box (not every protocol offers all), linearizable or serializable by etcd [default: quorum, linearizable]
+    /// How reads are answered: quorum, log, lease, quorum-read or local by the nodes in the box (not every protocol offers all), linearizable or serializable by etcd, what its description names by any other [default: quorum, linearizable, what the description says]
     #[arg(long, value_name = "KIND")]
     pub reads: Option<String>,
     /// The nodes in the box take a snapshot after this many entries [default: 10000; with the nemesis lagging 30]
@@ -111,9 +127,15 @@ pub struct RunArgs {
     /// fabric (network namespaces), proxy (relays on loopback), or auto: fabric where the kernel allows it
     #[arg(long, default_value = "auto", value_name = "KIND")]
     pub network: NetworkKind,
+    /// A slower network: every link, also that of a client to its node, takes this much longer in each direction: 300us, 5ms
+    #[arg(long, default_value = "0us", hide_default_value = true, value_parser = parse_delay, value_name = "TIME")]
+    pub link_delay: Duration,
     /// Where runs are stored
     #[arg(long, default_value = DEFAULT_STORE, value_name = "DIR")]
     pub store: PathBuf,
+    /// Call the run so, to find it again: label.KEY=VALUE in `trueline runs`, `compare` and `trend`; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
     /// Keep the nodes' data directories (they are always kept when the verdict is not valid)
     #[arg(long)]
     pub keep_data: bool,
@@ -126,6 +148,9 @@ pub struct RunArgs {
     /// No progress line
     #[arg(long, short)]
     pub quiet: bool,
+    /// The run's name, drawn by a gate that wants to know it from the beginning
+    #[arg(long, value_name = "ID", hide = true)]
+    pub name: Option<RunId>,
     /// End as soon as this process ends, which must be the one that started this one: runs of a hunt must not outlive it
     #[arg(long, value_name = "PID", hide = true)]
     pub parent: Option<i32>,
@@ -140,17 +165,44 @@ pub enum UsageError {
     /// A mutant of somebody else's binary.
     #[error("--mutant switches a bug on in the nodes in the box; it goes with --system raft, multi-paxos or zab")]
     Mutant,
+    /// The file that describes systems cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Nobody knows it.
+    #[error("no system is called {name:?}; there are {known}{described}")]
+    NoSuchSystem {
+        /// What was asked for.
+        name: String,
+        /// Those that this program knows.
+        known: String,
+        /// Those that are described, and where.
+        described: String,
+    },
     /// A workload that etcd's interface cannot do.
     #[error("{0} needs what etcd's gateway does not offer; with --system etcd the workloads are {list}", list = EtcdClient::WORKLOADS.map(WorkloadKind::name).join(", "))]
     EtcdWorkload(WorkloadKind),
+    /// A workload that is not described.
+    #[error("the workload {workload} needs {missing} in the description of {system}, in {}", config.display())]
+    NotDescribed {
+        /// The workload.
+        workload: WorkloadKind,
+        /// What would have to be described.
+        missing: String,
+        /// Of which system.
+        system: String,
+        /// Where.
+        config: PathBuf,
+    },
     /// Retries without sessions.
-    #[error("--retry needs sessions, which etcd does not have: an operation that was sent twice could be done twice")]
-    EtcdRetry,
+    #[error(
+        "--retry needs sessions, which only the nodes in the box have: an operation that was sent twice could be done twice"
+    )]
+    NoSessions,
     /// A mutant of another protocol.
     #[error("--mutant {0} is one of {1}; it goes with --system {1}")]
     OtherMutant(&'static str, &'static str),
     /// A choice that only the nodes in the box are given.
-    #[error("--{0} is for the nodes in the box; --system etcd does not take it")]
+    #[error("--{0} is for the nodes in the box; other systems do not take it")]
     NodeOption(&'static str),
     /// Spare nodes that nobody takes.
     #[error("--spares is for --nemesis membership")]
@@ -164,29 +216,48 @@ pub enum UsageError {
     /// No such mutant.
     #[error("{0}; there are {list}", list = mutants::all().map(|m| m.id).collect::<Vec<_>>().join(", "))]
     NoSuchMutant(#[from] UnknownMutant),
+    /// Labels that do not go together.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
     /// Time that does not add up.
     #[error("--{0} must be longer than zero")]
     Zero(&'static str),
 }
 
 impl RunArgs {
+    /// From words of a command line, without the program's name and the subcommand's.
+    ///
+    /// # Errors
+    /// What is wrong with them, in a line.
+    pub fn of_words(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let command = Self::augment_args(clap::Command::new("trueline run")).no_binary_name(true);
+        let matches = command.try_get_matches_from(words).and_then(|matches| Self::from_arg_matches(&matches));
+        matches.map_err(|error| {
+            let text = error.to_string();
+            // After the first empty line there is only how to get help.
+            let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            told.join(" ").trim_start_matches("error: ").to_owned()
+        })
+    }
+
     /// The run that these flags mean.
     ///
     /// # Errors
     /// When flags contradict each other.
     pub fn config(self) -> Result<RunConfig, UsageError> {
+        let (system, described) = self.system()?;
         let reads = match &self.reads {
-            None => Reads::of(self.system),
-            Some(name) => Reads::parse(self.system, name).map_err(UsageError::Reads)?,
+            Some(name) if described.is_none() => Reads::parse(system, name).map_err(UsageError::Reads)?,
+            _ => Reads::of(system),
         };
-        if self.system == SystemKind::Etcd && !EtcdClient::WORKLOADS.contains(&self.workload) {
+        if system == SystemKind::Etcd && !EtcdClient::WORKLOADS.contains(&self.workload) {
             return Err(UsageError::EtcdWorkload(self.workload));
         }
-        if self.system == SystemKind::Etcd && self.retry {
-            return Err(UsageError::EtcdRetry);
+        if system.protocol().is_none() && self.retry {
+            return Err(UsageError::NoSessions);
         }
-        self.check_mutant()?;
-        let (node_options, spares) = (self.node_options()?, self.spares()?);
+        self.check_mutant(system)?;
+        let (node_options, spares) = (self.node_options(system)?, self.spares()?);
         for (name, value) in [("time", self.time), ("timeout", self.timeout), ("recovery-bound", self.recovery_bound)] {
             if value.is_zero() {
                 return Err(UsageError::Zero(name));
@@ -197,9 +268,13 @@ impl RunArgs {
         let mut workload = WorkloadSpec::new(self.workload, concurrency + self.nodes);
         workload.keys = self.keys.unwrap_or(workload.keys);
         workload.ops_per_key = self.ops_per_key.unwrap_or(workload.ops_per_key);
+        if let Some(described) = &described {
+            fit(&mut workload, described)?;
+        }
         workload.validate()?;
         Ok(RunConfig {
-            system: self.system,
+            system,
+            described,
             binary: self.binary,
             program: None,
             mutant: self.mutant,
@@ -220,7 +295,10 @@ impl RunArgs {
             // Six digits are enough to tell runs apart, and short enough to say aloud.
             seed: self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             network: self.network,
+            link_delay: self.link_delay,
             store: self.store,
+            labels: labels(self.labels)?,
+            name: self.name,
             keep_data: self.keep_data,
             check_time: self.check_time,
             check_memory_mib: self.check_memory,
@@ -233,10 +311,59 @@ const LAGGING_SNAPSHOT_EVERY: u64 = 30;
 /// Nodes that may join, unless it is said otherwise.
 const DEFAULT_SPARES: u32 = 2;
 
+/// Registers that cannot be compared and set are read and written.
+const WITHOUT_CAS: Mix = Mix { reads: 40, writes: 60, cas: 0 };
+
+/// Looks whether a system that is described can do the workload, and leaves out what it cannot.
+fn fit(workload: &mut WorkloadSpec, described: &DescribedSystem) -> Result<(), UsageError> {
+    let api = described.description.api(None);
+    let missing = api.missing(workload.kind);
+    if !missing.is_empty() {
+        return Err(UsageError::NotDescribed {
+            workload: workload.kind,
+            missing: missing.join(" and "),
+            system: described.name.to_string(),
+            config: described.config.clone(),
+        });
+    }
+    if workload.kind == WorkloadKind::Register && !api.has_cas() {
+        workload.mix = WITHOUT_CAS;
+    }
+    Ok(())
+}
+
 impl RunArgs {
-    fn check_mutant(&self) -> Result<(), UsageError> {
+    /// The system that is meant, with its description if it is one that is described.
+    fn system(&self) -> Result<(SystemKind, Option<DescribedSystem>), UsageError> {
+        if let Ok(kind) = self.system.parse() {
+            return Ok((kind, None));
+        }
+        let mut settings = Settings::find(self.config.as_deref())?;
+        let config = self.config.clone().unwrap_or_else(|| PathBuf::from(USUAL));
+        let Some((name, description)) = settings.system.remove_entry(self.system.as_str()) else {
+            let names: Vec<&str> = settings.system.keys().map(SystemName::as_str).collect();
+            let described = match &names[..] {
+                [] => format!(", and {} describes none", config.display()),
+                names => format!(", and in {} {}", config.display(), names.join(", ")),
+            };
+            let known = SystemKind::ALL.map(SystemKind::name).join(", ");
+            return Err(UsageError::NoSuchSystem { name: self.system.clone(), known, described });
+        };
+        if let Some(reads) = self.reads.as_ref().filter(|reads| !description.reads().contains_key(*reads)) {
+            let names: Vec<&str> = description.reads().keys().map(String::as_str).collect();
+            let offered = if names.is_empty() { "one way to read".to_owned() } else { names.join(", ") };
+            return Err(UsageError::Reads(format!("--reads {reads}: {name} offers {offered}")));
+        }
+        // The file has been read, so it is there.
+        let config = config.canonicalize().unwrap_or(config);
+        let config_dir = config.parent().map_or_else(PathBuf::new, PathBuf::from);
+        let described = DescribedSystem { name, config, config_dir, reads: self.reads.clone(), description };
+        Ok((SystemKind::Described, Some(described)))
+    }
+
+    fn check_mutant(&self, system: SystemKind) -> Result<(), UsageError> {
         let Some(mutant) = &self.mutant else { return Ok(()) };
-        let protocol = self.system.protocol().ok_or(UsageError::Mutant)?;
+        let protocol = system.protocol().ok_or(UsageError::Mutant)?;
         // Another build may have mutants of its own.
         if self.binary.is_some() {
             return Ok(());
@@ -248,13 +375,13 @@ impl RunArgs {
         }
     }
 
-    fn node_options(&self) -> Result<NodeOptions, UsageError> {
+    fn node_options(&self, system: SystemKind) -> Result<NodeOptions, UsageError> {
         let given = [
             ("snapshot-every", self.snapshot_every),
             ("heartbeat-ms", self.heartbeat_ms),
             ("election-timeout-ms", self.election_timeout_ms),
         ];
-        if let (None, Some((name, _))) = (self.system.protocol(), given.iter().find(|(_, value)| value.is_some())) {
+        if let (None, Some((name, _))) = (system.protocol(), given.iter().find(|(_, value)| value.is_some())) {
             return Err(UsageError::NodeOption(name));
         }
         let heartbeat_ms = self.heartbeat_ms.unwrap_or(DEFAULT_HEARTBEAT_MS);
@@ -307,7 +434,7 @@ pub struct Prepared {
 /// When its program is missing, or its system cannot suffer its faults.
 pub fn prepare(mut config: RunConfig) -> Result<Prepared, Failure> {
     let kinds = kinds(&config.nemeses, &*system(&config).map_err(Failure::usage)?)
-        .map_err(|why| Failure::usage(anyhow!("{} {why}", config.system)))?;
+        .map_err(|why| Failure::usage(anyhow!("{} {why}", config.system_name())))?;
     if kinds.chosen.contains(&NemesisKind::Lagging) {
         config.node_options.snapshot_every.get_or_insert(LAGGING_SNAPSHOT_EVERY);
     }

@@ -4,7 +4,7 @@
 //!   fault 7: cut 1-2, 1-3      fault 9: cut 1-2      mend 7  ──>  1-2 stays cut, 1-3 is open
 //! ```
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     nemesis::fault::{NodeFaults, NodeNumber},
@@ -20,6 +20,8 @@ pub type FaultNumber = u64;
 /// What stands.
 #[derive(Debug, Default)]
 pub struct Standing {
+    /// Of every link, all the time: no fault, and healed by nothing.
+    delay: Duration,
     cuts: BTreeMap<FaultNumber, Vec<(Endpoint, Endpoint)>>,
     losses: BTreeMap<FaultNumber, u8>,
     garbled: BTreeMap<FaultNumber, Vec<MessageRule>>,
@@ -27,6 +29,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Every link takes so much longer in each direction from now on, whatever faults come and go.
+    pub fn delay_all(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
     /// These links are cut.
     pub fn cut(&mut self, fault: FaultNumber, links: impl IntoIterator<Item = (Endpoint, Endpoint)>) {
         self.cuts.entry(fault).or_default().extend(links);
@@ -113,7 +120,7 @@ impl Standing {
                 let between_nodes = *from != Endpoint::Clients && *to != Endpoint::Clients;
                 let blocked = self.cuts.values().flatten().any(|cut| cut == &(*from, *to));
                 let loss = if between_nodes { loss } else { 0.0 };
-                changes.push((*from, *to, LinkRule { blocked, loss, ..LinkRule::default() }));
+                changes.push((*from, *to, LinkRule { blocked, loss, delay: self.delay, ..LinkRule::default() }));
             }
         }
         table.update(changes);
@@ -154,6 +161,18 @@ mod tests {
         assert!(table.snapshot().values().all(|link| link.rule.is_clear()));
         // A link that stays cut was cut once.
         assert_eq!(table.cuts(node(1), node(2)), 1);
+    }
+
+    #[test]
+    fn a_delay_of_all_links_outlives_every_fault() {
+        let table = LinkTable::new(2);
+        let mut standing = Standing::default();
+        standing.delay_all(Duration::from_micros(300));
+        standing.cut(7, [(node(1), node(2))]);
+        standing.mend(None);
+        standing.apply(&table);
+        let wanted = LinkRule::delayed(Duration::from_micros(300), Duration::ZERO);
+        assert!(table.snapshot().values().all(|link| link.rule == wanted));
     }
 
     #[test]

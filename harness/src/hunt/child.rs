@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use results::{
     hunt::{RunOutcome, RunReport},
-    store::{HuntDir, RunDir},
+    store::{CollectionDir, RunDir},
 };
 use tokio::sync::watch;
 
@@ -29,7 +29,7 @@ pub(super) struct Child {
     pub program: Arc<PathBuf>,
     pub target: Target,
     pub seed: u64,
-    pub dir: HuntDir,
+    pub dir: CollectionDir,
     pub network: String,
     /// Keep the run's directory whatever it says.
     pub keep: bool,
@@ -88,7 +88,7 @@ impl Child {
         Ok(ChildRun {
             program: self.program.to_path_buf(),
             arguments: all.chain(beside.map(str::to_owned)).map(OsString::from).collect(),
-            store: self.dir.run_store(&self.target.name, self.seed)?,
+            store: self.dir.run_store(format!("{}/seed-{}", self.target.name, self.seed))?,
             store_flag: "--store",
             bound: self.target.budget + OVERHEAD_MAX,
         })

@@ -126,6 +126,8 @@ pub struct LinkCounts {
     pub duplicated: u64,
     /// Held back by the rule before they were handed on.
     pub delayed: u64,
+    /// Messages that were doubled or held back by a rule for messages, on top of what the link does to everything.
+    pub altered: u64,
 }
 
 /// The counters behind [`LinkCounts`], for whoever carries the traffic.
@@ -135,6 +137,7 @@ pub struct LinkCounters {
     dropped: AtomicU64,
     duplicated: AtomicU64,
     delayed: AtomicU64,
+    altered: AtomicU64,
     /// How often this link went from open to blocked. Not reset: a proxy compares it to learn that a cut was missed.
     cuts: AtomicU64,
 }
@@ -160,12 +163,18 @@ impl LinkCounters {
         self.delayed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A rule for messages doubled one or held it back.
+    pub fn count_altered(&self) {
+        self.altered.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn read(&self) -> LinkCounts {
         LinkCounts {
             passed: self.passed.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
             duplicated: self.duplicated.load(Ordering::Relaxed),
             delayed: self.delayed.load(Ordering::Relaxed),
+            altered: self.altered.load(Ordering::Relaxed),
         }
     }
 }

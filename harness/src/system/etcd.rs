@@ -7,7 +7,7 @@ use std::{
 
 use workloads::client::{AnyClient, ClientError, EtcdClient, EtcdReads, status_etcd};
 
-use super::{MissingBinary, NodePlace, StatusFuture, System, given, in_path};
+use super::{MissingBinary, NodePlace, StatusFuture, System, given, in_path, unmodified_suffers};
 use crate::{
     config::{NetworkKind, Reads, RunConfig},
     nemesis::NemesisKind,
@@ -84,28 +84,8 @@ impl System for Etcd {
         Box::pin(async move { status_etcd(&format!("http://{address}")).await.ok() })
     }
 
-    /// Not power loss: the page cache outlives the process, so `kill -9` loses nothing of what etcd wrote. And nothing that needs
-    /// nodes which know this harness.
     fn suffers(&self, kind: NemesisKind) -> Result<(), String> {
-        let why = match kind {
-            NemesisKind::Power
-            | NemesisKind::Torn
-            | NemesisKind::Overruled
-            | NemesisKind::Resync
-            | NemesisKind::Wipe
-            | NemesisKind::DiskError => {
-                "what it has written outlives its process, so nothing that happens to the disk can be made from here"
-            }
-            NemesisKind::Lagging => {
-                "it takes a snapshot only after many more writes than a run makes while a member is away"
-            }
-            NemesisKind::Membership => "this harness does not change its members",
-            NemesisKind::Transfer | NemesisKind::LeadAgain => "this harness does not ask it to hand over",
-            kind if kind.needs_relay() => "the relay does not know its messages",
-            kind if kind.needs_node_faults() => "only the nodes in the box read a file of faults",
-            _ => return Ok(()),
-        };
-        Err(why.to_owned())
+        unmodified_suffers(kind)
     }
 
     fn election_timeout_ms(&self) -> u64 {

@@ -131,7 +131,8 @@ pub fn seconds(ms: u64) -> String {
 }
 
 /// Milliseconds in hours, minutes and seconds.
-fn long(ms: u64) -> String {
+#[must_use]
+pub fn long(ms: u64) -> String {
     let seconds = ms / 1_000;
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     let mut text = String::new();

@@ -9,11 +9,11 @@ use rand_pcg::Pcg64;
 
 use super::share::Interval;
 
-/// How often both samples are drawn anew.
-const RESAMPLES: usize = 2_000;
+/// How often both samples are drawn anew, as a rule.
+pub const RESAMPLES: usize = 2_000;
 
 /// Of how many differences at most the median is taken; beyond, each sample is thinned out evenly.
-const MOST_PAIRS: usize = 40_000;
+pub(super) const MOST_PAIRS: usize = 40_000;
 
 /// A shift of `b` against `a`, with its interval of 95 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,12 +24,24 @@ pub struct Shift {
     pub interval: Interval,
 }
 
-/// How much higher `b` lies than `a`; none where one is empty. The seed decides the resamples.
+/// How much higher `b` lies than `a`; none where one is empty. The seed decides the resamples. Of the order of the pairs for each of
+/// [`RESAMPLES`].
 ///
 /// # Panics
 /// When a value is not a number.
 #[must_use]
 pub fn shift(a: &[f64], b: &[f64], seed: u64) -> Option<Shift> {
+    shift_by(a, b, seed, RESAMPLES)
+}
+
+/// As [`shift`], with so many resamples, at least 40.
+///
+/// # Panics
+/// When a value is not a number, or there are fewer resamples.
+#[must_use]
+pub fn shift_by(a: &[f64], b: &[f64], seed: u64, resamples: usize) -> Option<Shift> {
+    assert!(resamples >= 40, "{resamples} resamples have no bounds of 95 %");
+    assert!(a.iter().chain(b).all(|x| !x.is_nan()), "a sample holds something that is not a number");
     if a.is_empty() || b.is_empty() {
         return None;
     }
@@ -42,7 +54,7 @@ pub fn shift(a: &[f64], b: &[f64], seed: u64) -> Option<Shift> {
         into.extend((0..from.len()).map(|_| from[rng.random_range(0..from.len())]));
     };
     let (mut again_a, mut again_b) = (Vec::new(), Vec::new());
-    let mut estimates: Vec<f64> = (0..RESAMPLES)
+    let mut estimates: Vec<f64> = (0..resamples)
         .map(|_| {
             draw(&a, &mut again_a);
             draw(&b, &mut again_b);
@@ -50,7 +62,7 @@ pub fn shift(a: &[f64], b: &[f64], seed: u64) -> Option<Shift> {
         })
         .collect();
     estimates.sort_by(f64::total_cmp);
-    let interval = Interval { low: estimates[RESAMPLES / 40], high: estimates[RESAMPLES - 1 - RESAMPLES / 40] };
+    let interval = Interval { low: estimates[resamples / 40], high: estimates[resamples - 1 - resamples / 40] };
     Some(Shift { estimate, interval })
 }
 
@@ -72,7 +84,7 @@ pub fn median_of(values: &mut [f64]) -> f64 {
 }
 
 /// Every so many-th of the sorted values, so that no more than the root of [`MOST_PAIRS`] are left.
-fn thinned(values: &[f64]) -> Vec<f64> {
+pub(super) fn thinned(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let step = values.len().div_ceil(MOST_PAIRS.isqrt());

@@ -36,6 +36,12 @@ pub enum StoreError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// Somebody is at work there.
+    #[error("{} is still going on: wait for its end, or end it first", path.display())]
+    Busy {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// What was typed means no run, or more than one.
     #[error(transparent)]
     Name(#[from] super::NoSuchName),

@@ -36,13 +36,13 @@ pub(super) const COMPRESSED: &str = "history.jsonl.zst";
 pub const HISTORY_BYTES_MAX: u64 = 64 << 30;
 
 /// zstd's own default; higher ones take several times as long for a tenth.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 
 /// How much is looked at to guess a format, bytes.
 const FIRST_BYTES: u64 = 4096;
 
 /// The largest window that a frame may ask for, as a power of two: what `zstd --ultra -22` uses, and zstd's own default.
-const WINDOW_LOG_MAX: u32 = 27;
+pub(super) const WINDOW_LOG_MAX: u32 = 27;
 
 /// A history that was opened.
 pub struct HistoryFile {
@@ -75,7 +75,11 @@ impl HistoryFile {
         let mut rest: Box<dyn Read> = if compressed {
             let mut decoder = zstd::Decoder::new(input)?;
             decoder.window_log_max(WINDOW_LOG_MAX)?;
-            Box::new(Bounded { inner: decoder, left: decompressed_max, bound: decompressed_max })
+            Box::new(Bounded::new(
+                decoder,
+                decompressed_max,
+                "the most that is taken here; where --memory is a flag, raise it if that is meant",
+            ))
         } else {
             Box::new(input)
         };
@@ -158,7 +162,7 @@ impl RunDir {
 }
 
 /// Up to so many bytes. That the input was cut short is left for the next read to say.
-fn first_bytes(input: &mut impl Read, count: u64) -> io::Result<Vec<u8>> {
+pub(super) fn first_bytes(input: &mut impl Read, count: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match input.take(count).read_to_end(&mut bytes) {
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
@@ -167,15 +171,22 @@ fn first_bytes(input: &mut impl Read, count: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Whether a frame of zstd begins here, or one that its decoder skips (RFC 8878, sections 3.1.1 and 3.1.2).
-fn is_zstd(magic: &[u8]) -> bool {
+pub(super) fn is_zstd(magic: &[u8]) -> bool {
     matches!(magic, [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18])
 }
 
 /// Gives up after so many bytes.
-struct Bounded<R> {
+pub(super) struct Bounded<R> {
     inner: R,
     left: u64,
     bound: u64,
+    advice: &'static str,
+}
+
+impl<R: Read> Bounded<R> {
+    pub(super) fn new(inner: R, bound: u64, advice: &'static str) -> Self {
+        Self { inner, left: bound, bound, advice }
+    }
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -184,11 +195,8 @@ impl<R: Read> Read for Bounded<R> {
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
             None => {
-                let what = format!(
-                    "it decompresses to more than {} MiB, the most that is taken here; where --memory is a flag, raise it if that is meant",
-                    self.bound >> 20
-                );
-                return Err(io::Error::other(what));
+                let what = format!("it decompresses to more than {} MiB, {}", self.bound >> 20, self.advice);
+                return Err(io::Error::new(ErrorKind::FileTooLarge, what));
             }
         }
         Ok(read)

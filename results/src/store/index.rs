@@ -9,11 +9,11 @@
 //! As in jj, what a person types is as short as it can be without doubt: the beginning of the four random digits (then of the time, should
 //! they be the same), or the beginning of the whole name. `latest` is the newest one.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use serde_json::Value as Json;
 
-use super::{Manifest, RunDir, RunId, Store, StoreError};
+use super::{Manifest, RunDir, RunId, RunState, Store, StoreError};
 use crate::summary::Summary;
 
 /// The word for the newest run.
@@ -42,6 +42,12 @@ pub struct RunEntry {
     pub manifest: Result<Manifest, String>,
     /// What came out; none while it goes on, or if it was broken off.
     pub summary: Option<Summary>,
+    /// Why a summary that is there cannot be read.
+    pub unread: Option<String>,
+    /// How far it has come.
+    pub state: RunState,
+    /// It came here in an archive.
+    pub is_imported: bool,
 }
 
 impl RunEntry {
@@ -114,19 +120,47 @@ impl Store {
     pub fn entries(&self) -> Result<Vec<RunEntry>, StoreError> {
         let runs = self.runs()?;
         let shorts = short_names(&runs);
-        let entry = |(id, short): (RunId, String)| {
-            let dir = RunDir { path: self.root.join(id.as_str()), id };
-            let manifest = dir.manifest().map_err(|error| error.to_string());
-            // A summary that cannot be read is as good as none.
-            let summary = dir.verdict().ok().flatten();
-            RunEntry { dir, short, manifest, summary }
-        };
+        let entry = |(id, short): (RunId, String)| entry_of(RunDir::at(self.root.join(id.as_str()), id), short);
         Ok(runs.into_iter().zip(shorts).map(entry).collect())
+    }
+
+    /// The run that a person means: a name as [`resolve`](Self::resolve) has it, or the path of a run's directory.
+    ///
+    /// # Errors
+    /// As `resolve`, and when there is no run at that path.
+    pub fn find(&self, name: &str) -> Result<RunDir, StoreError> {
+        match name.contains('/') || name == "." {
+            true => RunDir::open(Path::new(name)),
+            false => self.resolve(name),
+        }
+    }
+
+    /// One run with what is known of it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn entry(&self, run: &RunDir) -> Result<RunEntry, StoreError> {
+        let runs = self.runs()?;
+        let place = runs.iter().position(|id| id == run.id());
+        let short = place.map_or_else(|| run.id().to_string(), |place| short_names(&runs).swap_remove(place));
+        Ok(entry_of(run.clone(), short))
     }
 }
 
+fn entry_of(dir: RunDir, short: String) -> RunEntry {
+    // The state first: a run that ends meanwhile has its verdict then.
+    let state = dir.state();
+    let manifest = dir.manifest().map_err(|error| error.to_string());
+    let (summary, unread) = match dir.verdict() {
+        Ok(summary) => (summary, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let is_imported = dir.is_imported();
+    RunEntry { dir, short, manifest, summary, unread, state, is_imported }
+}
+
 /// The shortest beginning of each one's key that no other has; none is a whole word like `latest`.
-fn short_names(runs: &[RunId]) -> Vec<String> {
+pub(super) fn short_names(runs: &[RunId]) -> Vec<String> {
     let keys: Vec<String> = runs.iter().map(RunId::short_key).collect();
     let mut sorted: Vec<&str> = keys.iter().map(String::as_str).collect();
     sorted.sort_unstable();

@@ -37,6 +37,37 @@ impl Machine {
             architecture: text(uname.machine()),
         }
     }
+
+    /// In what this machine and another differ, in words: "cpus: 2 and 4". Nothing where figures of both may be compared.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let told = |text: &Option<String>| text.clone().unwrap_or_else(|| "not told".to_owned());
+        let memory = |machine: &Self| {
+            machine.memory_bytes.map_or_else(|| "not told".to_owned(), |bytes| format!("{} MiB", bytes >> 20))
+        };
+        let mut differences = Vec::new();
+        let mut differ = |name: &str, is_same: bool, ours: String, theirs: String| {
+            if !is_same {
+                differences.push(format!("{name}: {ours} and {theirs}"));
+            }
+        };
+        differ("cpus", self.cpus == other.cpus, self.cpus.to_string(), other.cpus.to_string());
+        differ("cpu model", self.cpu_model == other.cpu_model, told(&self.cpu_model), told(&other.cpu_model));
+        differ("memory", same_memory(self.memory_bytes, other.memory_bytes), memory(self), memory(other));
+        differ("kernel", self.kernel == other.kernel, self.kernel.clone(), other.kernel.clone());
+        differ("os", self.os == other.os, told(&self.os), told(&other.os));
+        let (ours, theirs) = (&self.architecture, &other.architecture);
+        differ("architecture", ours == theirs, ours.clone(), theirs.clone());
+        differences
+    }
+}
+
+/// A machine does not tell quite the same after each start: the kernel keeps a little for itself. A hundredth is no other memory.
+fn same_memory(ours: Option<u64>, theirs: Option<u64>) -> bool {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => ours.abs_diff(theirs) <= ours / 100,
+        (ours, theirs) => ours == theirs,
+    }
 }
 
 /// The value of the first `name: value` or `name=value` line.
@@ -99,6 +130,18 @@ mod tests {
         let here = Machine::here();
         assert!(here.cpus >= 1);
         assert!(here.kernel.starts_with("Linux "), "{}", here.kernel);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let here = Machine::here();
+        assert!(here.differences(&here).is_empty());
+        let bigger = Machine { memory_bytes: Some(64 << 30), cpus: here.cpus + 1, os: None, ..here.clone() };
+        let names: Vec<String> =
+            here.differences(&bigger).iter().map(|d| d[..d.find(':').expect("a name")].to_owned()).collect();
+        assert_eq!(names, ["cpus", "memory", "os"]);
+        let (one, almost) = (Some(16_u64 << 30), Some((16_u64 << 30) - (1 << 20)));
+        assert!(same_memory(one, almost) && !same_memory(one, None) && !same_memory(one, Some(15 << 30)));
     }
 
     #[test]

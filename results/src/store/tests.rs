@@ -49,7 +49,8 @@ fn a_run_holds_what_was_put_in() {
     let mut names: Vec<_> =
         fs::read_dir(run.path()).expect("listed").map(|entry| entry.expect("entry").file_name()).collect();
     names.sort();
-    let wanted = ["latencies.hdr", "latencies.json", "manifest.json", "nodes", "schedule.jsonl", "verdict.json"];
+    let wanted =
+        ["latencies.hdr", "latencies.json", "lock", "manifest.json", "nodes", "schedule.jsonl", "verdict.json"];
     assert_eq!(names, wanted, "temporary files must not stay");
 }
 

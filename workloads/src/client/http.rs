@@ -4,7 +4,7 @@ use std::{error::Error, io, time::Duration};
 
 use reqwest::{
     Method, Url,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
     redirect, retry,
 };
 use tokio::time::{Instant, timeout_at};
@@ -40,6 +40,15 @@ pub(super) struct NoAnswer {
     pub sent: bool,
     /// A stable code.
     pub reason: &'static str,
+}
+
+/// A request. The path may have a query.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub method: Method,
+    pub path: String,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Option<Vec<u8>>,
 }
 
 /// An answer.
@@ -79,29 +88,34 @@ impl Http {
 
     /// Sends JSON, and waits for the answer until the deadline.
     pub async fn post(&self, path: &str, body: Vec<u8>, deadline: Instant) -> Result<Answer, NoAnswer> {
-        self.exchange(Method::POST, path, Some(body), deadline).await
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        self.send(Request { method: Method::POST, path: path.to_owned(), headers, body: Some(body) }, deadline).await
     }
 
     /// Asks, and waits for the answer until the deadline.
     pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
-        self.exchange(Method::GET, path, None, deadline).await
+        let request = Request { method: Method::GET, path: path.to_owned(), headers: Vec::new(), body: None };
+        self.send(request, deadline).await
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-        deadline: Instant,
-    ) -> Result<Answer, NoAnswer> {
+    /// Sends a request, and waits for the answer until the deadline.
+    pub async fn send(&self, request: Request, deadline: Instant) -> Result<Answer, NoAnswer> {
         let mut url = self.base.clone();
+        let (path, query) = match request.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (request.path.as_str(), None),
+        };
         url.set_path(path);
-        let mut request = self.client.request(method, url);
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
+        url.set_query(query);
+        let mut builder = self.client.request(request.method, url);
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = request.body {
+            builder = builder.body(body);
         }
         // Dropping the future closes the connection, so that a late answer is never taken for that of the next request.
-        match timeout_at(deadline, receive(request)).await {
+        match timeout_at(deadline, receive(builder)).await {
             Ok(answer) => answer,
             // It may still have been connecting; that cannot be told from here, so take the careful side.
             Err(_) => Err(NoAnswer { sent: true, reason: "timeout" }),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::http::{Answer, Http};
 
 /// A node that does not answer within this is as good as down for whoever asks.
-const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
+pub(super) const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The part a node plays, as it believes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -298,6 +298,10 @@ impl Traffic<'_> {
         match verdict {
             Verdict::Drop => Fate::LOST,
             Verdict::Deliver { delay, copies, overtakable } => {
+                // Not lost, which is counted as such, and not as usual.
+                if fate.copies[0].is_some() && fate.copies != Fate::AT_ONCE.copies {
+                    self.link.counters().count_altered();
+                }
                 for copy in &mut fate.copies {
                     *copy = copy.map(|own| own + delay);
                 }
