@@ -302,8 +302,10 @@ const barOf = (shape, height) => BARS[shape].map((share) => share * height);
 
 /** As much of a text as has room; nothing rather than a letter or two. */
 function fitting(context, text, room) {
-  if (context.measureText(text).width <= room) return text;
-  const letters = Math.floor(room / (context.measureText(text).width / text.length)) - 1;
+  const width = context.measureText(text).width;
+  if (width <= room) return text;
+  let letters = Math.floor((room / width) * text.length);
+  while (letters >= 4 && context.measureText(text.slice(0, letters) + '…').width > room) letters--;
   return letters < 4 ? '' : text.slice(0, letters) + '…';
 }
 
