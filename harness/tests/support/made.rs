@@ -4,7 +4,7 @@ use std::{fs::File, io::BufWriter, path::PathBuf};
 
 use checkers::{
     Budget, CheckOptions, check,
-    history::{Action, Event, EventKind, Function, History, HistoryWriter, Operation, Process, Value},
+    history::{Action, Event, EventKind, Format, Function, HistoryWriter, Operation, Process, Value, read},
     ladder::ladder,
     model::{ModelKind, ModelSpec},
     verdict::Verdict,
@@ -133,7 +133,7 @@ impl Made {
         self.write_faults(&run);
         if !self.broken_off {
             self.write_nodes(&run);
-            run.write_verdict(&self.summary(&run, operations, &model)).expect("a verdict");
+            run.write_verdict(&self.summary(&run, &operations, &model)).expect("a verdict");
         }
         run
     }
@@ -189,13 +189,13 @@ impl Made {
         }
     }
 
-    fn summary(&self, run: &RunDir, operations: Vec<Operation>, model: &ModelSpec) -> Summary {
+    fn summary(&self, run: &RunDir, operations: &[Operation], model: &ModelSpec) -> Summary {
         let mut summary = Summary::new("raft", "register", 7);
         summary.run = Some(run.id().to_string());
         (summary.nodes, summary.clients, summary.duration_ms) =
             (NODES as u32, CLIENTS as u32, self.end_ns() / 1_000_000);
         let (mut latencies, mut throughput) = (Latencies::default(), Throughput::default());
-        for operation in &operations {
+        for operation in operations {
             summary.operations.add(operation.action.function(), &operation.completion, None);
             if !operation.is_unknown() {
                 let function: Function = operation.action.function();
@@ -203,7 +203,8 @@ impl Made {
                 throughput.record(operation.ret);
             }
         }
-        let history = History::from_operations(operations).expect("a history");
+        // As it stands in the file, so that sentences tell times.
+        let history = read(run.open_history().expect("a history"), Format::Jsonl).expect("a history").history;
         let budget = Budget { time: std::time::Duration::from_secs(60), memory_bytes: 1 << 30 };
         let judgement = check(&history, model, &CheckOptions { budget, threads: 0 }).expect("judged");
         summary.judge(&judgement);

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{Material, columns, counterexample, lanes::Lanes, story};
+use crate::summary::one_line;
 
 const STYLE: &str = include_str!("page/page.css");
 
@@ -56,7 +57,7 @@ pub(super) fn render(material: &Material<'_>, nonce: &str) -> String {
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
-                title { (title) }
+                title { (one_line(&title)) }
                 style nonce=(nonce) { (PreEscaped(STYLE)) }
             }
             body {
@@ -65,7 +66,7 @@ pub(super) fn render(material: &Material<'_>, nonce: &str) -> String {
                 main {
                     (story::missing(material, data.kept))
                     @if let Some(found) = violation {
-                        p.kind { "Found: " strong { (story::anomaly(found.anomaly)) } " on key " code { (super::values::shown(&found.key, 60)) } }
+                        p.kind { "Found: " strong { (story::anomaly(found.anomaly)) } " on key " code { (one_line(&super::values::shown(&found.key, 60))) } }
                         (counterexample::section(found, material.timeline, &lanes))
                     }
                     div.columns {

@@ -44,7 +44,7 @@ pub(super) fn headline(material: &Material<'_>) -> Markup {
                 }
             }
         }
-        p.run-name { "run " code { (material.run) } @if let Ok(manifest) = &material.manifest { " · " (told(&manifest.started)) } }
+        p.run-name { "run " code { (told(&material.run)) } @if let Ok(manifest) = &material.manifest { " · " (told(&manifest.started)) } }
     }
 }
 
@@ -201,7 +201,7 @@ pub(super) fn figures(summary: &Summary) -> Markup {
 }
 
 fn fact(name: &str, value: &str) -> Markup {
-    html! { div { dt { (name) } dd { (told(value)) } } }
+    html! { div { dt { (told(name)) } dd { (told(value)) } } }
 }
 
 fn operation_table(summary: &Summary) -> Markup {

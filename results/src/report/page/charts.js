@@ -176,7 +176,7 @@ function drawPercentiles(board, y, found) {
     let before = -Infinity;
     for (const stretch of found) {
       // Where there was nothing, there is no line.
-      const joined = stretch[0] - before <= 4 * step;
+      const joined = stretch[0] - before <= 2.5 * step;
       context[joined ? 'lineTo' : 'moveTo'](view.x(stretch[0]), y(stretch[part]));
       before = stretch[0];
     }

@@ -224,7 +224,7 @@ class Board {
       if (here === bits) continue;
       for (const outcome of [0, 1, 2, 3]) {
         if (bits <= 0 || !(bits & (1 << outcome))) continue;
-        const [top, height] = barOf(outcome === 3 && bits & 7 ? 4 : outcome, row.height);
+        const [top, height] = barOf(bits === 1 << outcome ? outcome : outcome + 4, row.height);
         context.fillStyle = colours[OUTCOMES[outcome]];
         context.fillRect(begun, row.y + top, x - begun, height);
       }
@@ -295,24 +295,17 @@ class Board {
   }
 }
 
-/** Top and height of an outcome's bar: shapes tell them apart as colours do. 4 is "unknown" beside others. */
-function barOf(outcome, height) {
-  switch (outcome) {
-    case 1:
-      return [height * 0.2, height * 0.6];
-    case 2:
-      return [height * 0.6, height * 0.4];
-    case 4:
-      return [0, height * 0.4];
-    default:
-      return [0, height];
-  }
-}
+/** Top and height of an outcome's bar, as shares: shapes tell them apart as colours do. The second four are beside others. */
+const BARS = [[0, 1], [0.2, 0.6], [0.6, 0.4], [0, 1], [0, 1], [0.42, 0.16], [0.6, 0.4], [0, 0.4]];
+
+const barOf = (shape, height) => BARS[shape].map((share) => share * height);
 
 /** As much of a text as has room; nothing rather than a letter or two. */
 function fitting(context, text, room) {
-  if (context.measureText(text).width <= room) return text;
-  const letters = Math.floor(room / (context.measureText(text).width / text.length)) - 1;
+  const width = context.measureText(text).width;
+  if (width <= room) return text;
+  let letters = Math.floor((room / width) * text.length);
+  while (letters >= 4 && context.measureText(text.slice(0, letters) + '…').width > room) letters--;
   return letters < 4 ? '' : text.slice(0, letters) + '…';
 }
 
