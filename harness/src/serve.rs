@@ -8,7 +8,7 @@
 //!   /runs/ID/report     its report, alone in a sandbox                          Store, by a checked RunId
 //!   /runs/ID/files/NAME one of the files that runs have                         and a known name only
 //!   /collections        hunts, gates, benches, replays
-//!   /trends             one figure over time; /trends.svg: its picture
+//!   /trends             what changed over time
 //! ```
 //!
 //! What lies in a store may have come from somebody else, and other pages in the same browser may try to reach this server. So:
@@ -21,7 +21,7 @@
 //!   writing are shown as what they are. A report, which has scripts of its own, is shown in a sandbox: a document without an origin.
 //! - There is a bound on how many runs a page has, how large a file may be, and how many requests are worked on at once.
 
-use std::{future::Future, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -31,7 +31,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use results::store::{RunDir, Store};
+use results::store::Store;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 mod handlers;
@@ -48,39 +48,9 @@ const AT_ONCE: usize = 4;
 /// How long a request waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(30);
 
-/// Makes the report of a run that has none yet.
-pub type ReportMaker = fn(&RunDir) -> anyhow::Result<String>;
-
-/// What is served.
-#[derive(Clone)]
-pub struct Site {
-    store: Store,
-    report: Option<ReportMaker>,
-}
-
-impl Site {
-    /// The store, with the reports that are in it.
-    #[must_use]
-    pub fn of(store: Store) -> Self {
-        Self { store, report: None }
-    }
-
-    /// Has reports made where there is none.
-    #[must_use]
-    pub fn with_reports(self, report: ReportMaker) -> Self {
-        Self { report: Some(report), ..self }
-    }
-
-    /// Where the store is.
-    #[must_use]
-    pub fn store_path(&self) -> &Path {
-        self.store.path()
-    }
-}
-
 /// What handlers share.
 struct Shared {
-    site: Site,
+    store: Store,
     port: u16,
     turns: Semaphore,
 }
@@ -90,16 +60,16 @@ struct Shared {
 /// # Errors
 /// When the listener has no address, or can take no more connections.
 pub async fn serve(
-    site: Site,
+    store: Store,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let port = listener.local_addr()?.port();
-    axum::serve(listener, router(site, port)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(store, port)).with_graceful_shutdown(stop).await
 }
 
-fn router(site: Site, port: u16) -> Router {
-    let shared = Arc::new(Shared { site, port, turns: Semaphore::new(AT_ONCE) });
+fn router(store: Store, port: u16) -> Router {
+    let shared = Arc::new(Shared { store, port, turns: Semaphore::new(AT_ONCE) });
     Router::new()
         .route("/", get(handlers::runs))
         .route("/runs/{run}", get(handlers::run))
@@ -107,7 +77,6 @@ fn router(site: Site, port: u16) -> Router {
         .route("/runs/{run}/files/{*name}", get(handlers::file))
         .route("/collections", get(handlers::collections))
         .route("/trends", get(handlers::trends))
-        .route("/trends.svg", get(handlers::picture))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "There is no such page.") })
         .layer(from_fn_with_state(Arc::clone(&shared), guard))

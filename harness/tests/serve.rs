@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    future::pending,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::fs::symlink,
@@ -19,7 +18,6 @@ use results::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stored::made;
-use trueline::serve::{Site, serve};
 
 #[path = "support/stored.rs"]
 mod stored;
@@ -165,8 +163,6 @@ fn runs_are_listed_selected_sorted_and_shown() {
     let manifest = server.get(&format!("/runs/{SECOND}/files/manifest.json"));
     assert!(manifest.head.contains("content-type: text/plain; charset=utf-8") && manifest.head.contains("sandbox"));
     assert_eq!(serde_json::from_str::<Value>(&manifest.body).unwrap()["seed"], 2);
-    assert_eq!(server.get(&format!("/runs/{SECOND}/report")).status, 404);
-    assert!(!run.body.contains("/report\""), "no link to what is not there");
     fs::write(store.path().join(SECOND).join("report.html"), "<script>report()</script>").unwrap();
     let report = server.get(&format!("/runs/{SECOND}/report"));
     assert_eq!((report.status, report.body.as_str()), (200, "<script>report()</script>"));
@@ -186,7 +182,7 @@ fn runs_are_listed_selected_sorted_and_shown() {
 
 /// A step in a figure is shown, whoever named the runs.
 #[test]
-fn trends_are_shown_as_a_picture() {
+fn trends_are_shown_with_their_steps() {
     let store = tempfile::tempdir().unwrap();
     for number in 0..40_u64 {
         let run = made(store.path(), &format!("20261121-01{number:02}00-{number:04x}"), 7);
@@ -197,14 +193,9 @@ fn trends_are_shown_as_a_picture() {
     }
     let server = Server::start(store.path());
     let page = server.get("/trends");
-    page.says(&["throughput", "WORSE", "/trends.svg?metric=throughput&amp;q="]);
-    let picture = server.get("/trends.svg?metric=throughput&q=");
-    assert_eq!(picture.status, 200);
-    assert!(
-        picture.head.contains("image/svg+xml") && picture.head.contains("sandbox") && picture.body.contains("<svg")
-    );
+    page.says(&["throughput", "WORSE", "<svg", "40 points"]);
+    server.get("/trends?q=latest:3").says(&["3 points", "No step was found"]);
     server.get("/trends?metric=%3Cscript%3E").says(&["&lt;script&gt;", "there are"]);
-    assert_eq!(server.get("/trends.svg?metric=nothing").status, 404);
     server.get("/trends?q=sytem%3Dx").says(&["there are system, workload"]);
 }
 
@@ -212,31 +203,17 @@ fn trends_are_shown_as_a_picture() {
 #[test]
 fn a_report_is_made_where_there_is_none() {
     let store = three();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let site = Site::of(Store::open(store.path()).unwrap()).with_reports(|run| match run.id().as_str() {
-        FIRST => Ok(format!("<p>made of {}</p>", run.id())),
-        _ => anyhow::bail!("the history is <torn>"),
-    });
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.spawn(async move { serve(site, tokio::net::TcpListener::from_std(listener).unwrap(), pending()).await });
-    let get = |path: &str| {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        Answer::parse(&answer)
-    };
-    get(&format!("/runs/{FIRST}")).says(&["/report\""]);
-    let made = get(&format!("/runs/{FIRST}/report"));
-    assert_eq!((made.status, made.body), (200, format!("<p>made of {FIRST}</p>")));
-    assert!(made.head.contains("sandbox allow-scripts;"), "{}", made.head);
-    let failed = get(&format!("/runs/{SECOND}/report"));
+    let server = Server::start(store.path());
+    server.get(&format!("/runs/{FIRST}")).says(&["/report\""]);
+    let made = server.get(&format!("/runs/{FIRST}/report"));
+    assert!(made.status == 200 && made.body.contains(FIRST), "{made:?}");
+    assert!(made.head.contains("sandbox allow-scripts;") && !made.head.contains("allow-same-origin"), "{}", made.head);
+    fs::write(store.path().join(SECOND).join("history.jsonl.zst"), "<script>no history\n{}\n").unwrap();
+    let failed = server.get(&format!("/runs/{SECOND}/report"));
     assert_eq!(failed.status, 404);
-    failed.says(&["No report can be made of this run: the history is &lt;torn&gt;"]);
-    runtime.shutdown_background();
+    failed.says(&["No report can be made of this run"]);
+    fs::remove_file(store.path().join(THIRD).join("history.jsonl.zst")).unwrap();
+    assert!(!server.get(&format!("/runs/{THIRD}")).body.contains("/report\""), "no link to what cannot be made");
 }
 
 #[test]

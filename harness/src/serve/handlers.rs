@@ -9,8 +9,8 @@ use axum::{
 };
 use maud::Markup;
 use results::{
+    report::{REPORT_NAME, page_of},
     store::{RunDir, StoreError},
-    trend::page::svg,
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     list::{self, ListQuery},
     page::{Page, problem},
     run_page::{self, RunPage},
-    trends::{self, TrendQuery},
+    trends,
 };
 use crate::listing::CollectionRow;
 
@@ -49,19 +49,19 @@ fn unreadable(error: &StoreError) -> Response {
 pub(super) async fn runs(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
     blocking(move || {
         let query = ListQuery::parse(&query.unwrap_or_default());
-        let entries = match shared.site.store.entries() {
+        let entries = match shared.store.entries() {
             Ok(entries) => entries,
             Err(error) => return unreadable(&error),
         };
         let chosen = list::choose(&entries, &query);
         let status = if chosen.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        page("Runs", status, list::runs(&query, chosen, &shared.site.store_path().display().to_string()))
+        page("Runs", status, list::runs(&query, chosen, &shared.store.path().display().to_string()))
     })
     .await
 }
 
 pub(super) async fn collections(State(shared): Stated) -> Response {
-    blocking(move || match shared.site.store.collections() {
+    blocking(move || match shared.store.collections() {
         Ok(collections) => {
             let rows: Vec<CollectionRow> = collections.iter().map(CollectionRow::of).collect();
             page("Hunts, gates, benches", StatusCode::OK, list::collections(&rows))
@@ -74,7 +74,7 @@ pub(super) async fn collections(State(shared): Stated) -> Response {
 /// The run that a URL names in full. Nothing else of the URL is looked for on the disk.
 fn the_run(shared: &Shared, name: &str) -> Result<RunDir, Box<Response>> {
     let none = |_| Box::new(problem(StatusCode::NOT_FOUND, "There is no run by this name; it may have been removed."));
-    shared.site.store.run(name).map_err(none)
+    shared.store.run(name).map_err(none)
 }
 
 pub(super) async fn run(State(shared): Stated, Path(name): Path<String>) -> Response {
@@ -83,13 +83,13 @@ pub(super) async fn run(State(shared): Stated, Path(name): Path<String>) -> Resp
             Ok(run) => run,
             Err(response) => return *response,
         };
-        let entry = match shared.site.store.entry(&run) {
+        let entry = match shared.store.entry(&run) {
             Ok(entry) => entry,
             Err(error) => return unreadable(&error),
         };
         let files = run.files();
         let has = |wanted: &str| files.iter().any(|(name, _)| name.starts_with(wanted));
-        let has_report = has("report.html") || shared.site.report.is_some() && has("history.jsonl");
+        let has_report = has(REPORT_NAME) || has("history.jsonl");
         let content = run_page::run(&RunPage { entry: &entry, files: &files, has_report });
         page(&name, StatusCode::OK, content)
     })
@@ -102,16 +102,15 @@ pub(super) async fn report(State(shared): Stated, Path(name): Path<String>) -> R
             Ok(run) => run,
             Err(response) => return *response,
         };
-        let report = match (run.read_file("report.html", REPORT_BYTES_MAX), shared.site.report) {
-            (Ok(Some(report)), _) => report,
-            (Ok(None), Some(make)) => match make(&run) {
+        let report = match run.read_file(REPORT_NAME, REPORT_BYTES_MAX) {
+            Ok(Some(report)) => report,
+            Ok(None) => match page_of(&run) {
                 Ok(report) => report.into_bytes(),
                 Err(error) => {
-                    return problem(StatusCode::NOT_FOUND, &format!("No report can be made of this run: {error:#}"));
+                    return problem(StatusCode::NOT_FOUND, &format!("No report can be made of this run: {error}"));
                 }
             },
-            (Ok(None), None) => return problem(StatusCode::NOT_FOUND, "This run has no report."),
-            (Err(error), _) => return problem(StatusCode::NOT_FOUND, &error.to_string()),
+            Err(error) => return problem(StatusCode::NOT_FOUND, &error.to_string()),
         };
         answer(report, "text/html; charset=utf-8", REPORT_POLICY)
     })
@@ -125,7 +124,7 @@ pub(super) async fn file(State(shared): Stated, Path((name, file)): Path<(String
             Err(response) => return *response,
         };
         // The report has an address and a policy of its own.
-        if file == "report.html" {
+        if file == REPORT_NAME {
             return problem(StatusCode::NOT_FOUND, "The report is at another address.");
         }
         match run.read_file(&file, SERVED_BYTES_MAX) {
@@ -148,35 +147,13 @@ fn answer(bytes: Vec<u8>, kind: &'static str, policy: &'static str) -> Response 
     (headers, bytes).into_response()
 }
 
-/// What a picture may do: have a style.
-const PICTURE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; sandbox";
-
 pub(super) async fn trends(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
-    blocking(move || {
-        let query = TrendQuery::parse(&query.unwrap_or_default());
-        match shared.site.store.entries() {
-            Ok(entries) => {
-                let found = trends::of(&entries, &query);
-                // That there are no such runs is no error of whoever asks.
-                page("Trends", StatusCode::OK, trends::page(&query, &found))
-            }
-            Err(error) => unreadable(&error),
+    blocking(move || match shared.store.entries() {
+        Ok(entries) => {
+            let content = trends::trends(&entries, &query.unwrap_or_default());
+            page("Trends", StatusCode::OK, content)
         }
-    })
-    .await
-}
-
-pub(super) async fn picture(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
-    blocking(move || {
-        let query = TrendQuery::parse(&query.unwrap_or_default());
-        match shared.site.store.entries() {
-            Ok(entries) => match trends::of(&entries, &query) {
-                Ok(trend) => answer(svg(&trend).into_bytes(), "image/svg+xml", PICTURE_POLICY),
-                Err(why) => problem(StatusCode::NOT_FOUND, &why),
-            },
-            Err(error) => unreadable(&error),
-        }
+        Err(error) => unreadable(&error),
     })
     .await
 }
