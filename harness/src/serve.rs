@@ -8,7 +8,7 @@
 //!   /runs/ID/report     its report, alone in a sandbox                          Store, by a checked RunId
 //!   /runs/ID/files/NAME one of the files that runs have                         and a known name only
 //!   /collections        hunts, gates, benches, replays
-//!   /trends             one figure over time; /trends.svg: its picture
+//!   /trends             what changed over time
 //! ```
 //!
 //! What lies in a store may have come from somebody else, and other pages in the same browser may try to reach this server. So:
@@ -77,7 +77,6 @@ fn router(store: Store, port: u16) -> Router {
         .route("/runs/{run}/files/{*name}", get(handlers::file))
         .route("/collections", get(handlers::collections))
         .route("/trends", get(handlers::trends))
-        .route("/trends.svg", get(handlers::picture))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "There is no such page.") })
         .layer(from_fn_with_state(Arc::clone(&shared), guard))

@@ -11,7 +11,6 @@ use maud::Markup;
 use results::{
     report::{REPORT_NAME, page_of},
     store::{RunDir, StoreError},
-    trend::page::svg,
 };
 
 use super::{
@@ -19,7 +18,7 @@ use super::{
     list::{self, ListQuery},
     page::{Page, problem},
     run_page::{self, RunPage},
-    trends::{self, TrendQuery},
+    trends,
 };
 use crate::listing::CollectionRow;
 
@@ -148,35 +147,13 @@ fn answer(bytes: Vec<u8>, kind: &'static str, policy: &'static str) -> Response 
     (headers, bytes).into_response()
 }
 
-/// What a picture may do: have a style.
-const PICTURE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; sandbox";
-
 pub(super) async fn trends(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
-    blocking(move || {
-        let query = TrendQuery::parse(&query.unwrap_or_default());
-        match shared.store.entries() {
-            Ok(entries) => {
-                let found = trends::of(&entries, &query);
-                // That there are no such runs is no error of whoever asks.
-                page("Trends", StatusCode::OK, trends::page(&query, &found))
-            }
-            Err(error) => unreadable(&error),
+    blocking(move || match shared.store.entries() {
+        Ok(entries) => {
+            let content = trends::trends(&entries, &query.unwrap_or_default());
+            page("Trends", StatusCode::OK, content)
         }
-    })
-    .await
-}
-
-pub(super) async fn picture(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
-    blocking(move || {
-        let query = TrendQuery::parse(&query.unwrap_or_default());
-        match shared.store.entries() {
-            Ok(entries) => match trends::of(&entries, &query) {
-                Ok(trend) => answer(svg(&trend).into_bytes(), "image/svg+xml", PICTURE_POLICY),
-                Err(why) => problem(StatusCode::NOT_FOUND, &why),
-            },
-            Err(error) => unreadable(&error),
-        }
+        Err(error) => unreadable(&error),
     })
     .await
 }

@@ -1,85 +1,73 @@
-//! The page of trends: one figure over the runs of this machine and one configuration, and where it stepped.
-//!
-//! The chart is a picture at an address of its own, since a picture may have its style where a page's policy allows none.
+//! How a figure changed over the runs of the store: the page of `trueline trend`, with a form for what is looked at.
 
 use maud::{Markup, html};
 use results::{
     store::{RunEntry, Selection},
-    trend::{Trend, chart::told, series, trend},
+    trend::{self, Trend, chart, page::picture},
 };
 
 use super::page::Shown;
 
+/// What is looked at when nothing is asked for.
+const USUAL_METRIC: &str = "throughput";
+
 /// Points that are looked at: the newest.
 const POINTS_MAX: usize = 500;
 
-/// The figure that is shown unless another is asked for.
-const USUAL: &str = "throughput";
-
-/// What the query of the page says. What it does not know is passed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TrendQuery {
+/// What the form says.
+struct Asked {
     metric: String,
     selection: String,
 }
 
-impl TrendQuery {
-    pub(super) fn parse(query: &str) -> Self {
-        let mut parsed = Self { metric: USUAL.to_owned(), selection: String::new() };
+impl Asked {
+    fn parse(query: &str) -> Self {
+        let mut asked = Self { metric: USUAL_METRIC.to_owned(), selection: String::new() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "metric" if !value.trim().is_empty() => parsed.metric = value.trim().to_owned(),
-                "q" => parsed.selection = value.into_owned(),
+                "metric" if !value.trim().is_empty() => asked.metric = value.trim().to_owned(),
+                "q" => asked.selection = value.into_owned(),
                 _ => {}
             }
         }
-        parsed
+        asked
     }
 
-    fn picture(&self) -> String {
-        let mut query = form_urlencoded::Serializer::for_suffix("/trends.svg?".to_owned(), 12);
-        query.append_pair("metric", &self.metric).append_pair("q", &self.selection);
-        query.finish()
-    }
-}
-
-/// The figure over these runs; or why there is none.
-pub(super) fn of(entries: &[RunEntry], query: &TrendQuery) -> Result<Trend, String> {
-    let selection = Selection::parse(&query.selection).map_err(|error| error.to_string())?;
-    let chosen = selection.choose(entries).map_err(|error| error.to_string())?;
-    let (metric, mut points, mut notes) =
-        series(&chosen, &query.metric, None, false).map_err(|error| error.to_string())?;
-    if points.len() > POINTS_MAX {
-        points.drain(..points.len() - POINTS_MAX);
-        notes.push(format!("the newest {POINTS_MAX} points are shown; `trueline trend` takes all"));
-    }
-    Ok(trend(metric, points, notes))
-}
-
-/// The page.
-pub(super) fn page(query: &TrendQuery, found: &Result<Trend, String>) -> Markup {
-    html! {
-        h1 { "Trends" }
-        form action="/trends" method="get" role="search" {
-            input name="metric" value=(Shown(&query.metric)) maxlength="200" aria-label="Figure" placeholder="throughput, read.p99, recovery";
-            input type="search" name="q" value=(Shown(&query.selection)) maxlength="8192" aria-label="Selection"
-                placeholder="system=raft label.build=abc latest:100";
-            button type="submit" { "Show" }
+    fn trend(&self, entries: &[RunEntry]) -> Result<Trend, String> {
+        let selection = Selection::parse(&self.selection).map_err(|error| error.to_string())?;
+        let chosen = selection.choose(entries).map_err(|error| error.to_string())?;
+        let (metric, mut points, mut notes) =
+            trend::series(&chosen, &self.metric, None, false).map_err(|error| error.to_string())?;
+        if points.len() > POINTS_MAX {
+            points.drain(..points.len() - POINTS_MAX);
+            notes.push(format!("the newest {POINTS_MAX} points are shown; `trueline trend` takes all"));
         }
-        @match found {
-            Err(why) => p.problem { (Shown(why)) },
-            Ok(trend) => {
-                section {
-                    h2 { (Shown(&trend.metric.name)) ", " (trend.metric.unit.name()) }
-                    img.chart src=(query.picture()) alt={ "The figure over " (trend.points.len()) " points" };
-                }
-                section {
-                    h2 { "Steps" }
-                    @if trend.changes.is_empty() { p { "None was found." } }
-                    @for change in &trend.changes { p { (Shown(&told(trend, change))) } }
+        Ok(trend::trend(metric, points, notes))
+    }
+}
+
+/// The page's content for these runs and this query of an address.
+#[must_use]
+pub fn trends(entries: &[RunEntry], query: &str) -> Markup {
+    let asked = Asked::parse(query);
+    let found = asked.trend(entries);
+    html! {
+        section {
+            form action="/trends" {
+                input name="metric" value=(asked.metric) aria-label="Figure, e.g. throughput or write.p99";
+                input name="q" value=(asked.selection) aria-label="Which runs, e.g. system=raft" placeholder="which runs: system=raft label.build=main";
+                button { "Show" }
+            }
+            @match &found {
+                Err(why) => p.problem { (Shown(why)) },
+                Ok(trend) => {
+                    h2 { (Shown(&trend.metric.name)) ", " (trend.metric.unit.name()) ", " (trend.points.len()) " points" }
+                    div.scroll { (picture(trend)) }
+                    @if trend.changes.is_empty() { p { "No step was found." } }
+                    ul { @for change in &trend.changes { li { (Shown(&chart::told(trend, change))) } } }
                     @for note in &trend.notes { p.quiet { (Shown(note)) } }
-                }
-            },
+                },
+            }
         }
     }
 }
@@ -89,10 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_and_the_address_of_its_picture_say_the_same() {
-        let query = TrendQuery::parse("metric=read.p99&q=label.a%3D%3C%26+latest%3A7");
-        assert_eq!((query.metric.as_str(), query.selection.as_str()), ("read.p99", "label.a=<& latest:7"));
-        assert_eq!(TrendQuery::parse(query.picture().strip_prefix("/trends.svg?").unwrap()), query);
-        assert_eq!(TrendQuery::parse("metric=+&other=1").metric, USUAL);
+    fn what_is_asked_for_and_what_is_wrong_with_it_are_shown_harmless() {
+        let asked = Asked::parse("metric=write.p99&q=system%3Draft+latest%3A5&x=1");
+        assert_eq!((asked.metric.as_str(), asked.selection.as_str()), ("write.p99", "system=raft latest:5"));
+        assert_eq!(Asked::parse("metric=+").metric, USUAL_METRIC);
+        let page = trends(&[], "metric=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&q=nonsense%3D%3Cb%3E").into_string();
+        assert!(page.contains("problem") && !page.contains("<script") && !page.contains("<b>"), "{page}");
     }
 }
