@@ -177,7 +177,7 @@ impl Bench<'_> {
     async fn run_one(&self, place: usize, turn: Turn, stop: watch::Receiver<bool>) -> anyhow::Result<Ended> {
         let BenchConfig { sides, settings, common, first_seed, load, network, .. } = self.config;
         let (side, setting) = (&sides[turn.side], &settings[turn.setting]);
-        let mut arguments = vec!["run".to_owned(), "--quiet".to_owned()];
+        let mut arguments = vec!["run".to_owned(), "--quiet".to_owned(), "--no-report".to_owned()];
         arguments.extend(plan::flags(common, setting, side));
         // Each run has its own operations: what one seed has in it must not look like a difference.
         let seed = first_seed.wrapping_add(place as u64).to_string();

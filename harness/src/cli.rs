@@ -11,6 +11,7 @@ pub mod hunt;
 pub mod node;
 pub mod reading;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod runs;
 pub mod serve;
@@ -53,6 +54,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Carry a stored run out again, and find out how often it comes out the same
     Replay(replay::ReplayArgs),
+    /// Write a run's report: one page to look at, which opens in any browser
+    Report(report::ReportArgs),
     /// Judge a history file
     Check(check::CheckArgs),
     /// Re-check a verdict's certificate, independently

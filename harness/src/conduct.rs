@@ -27,6 +27,7 @@ use results::{
     exit::ExitCode,
     latency::Latencies,
     phases::{Outage, phases},
+    report::{self, REPORT_NAME},
     sink::HistorySink,
     store::{Manifest, RunDir, Store},
     summary::{MutantSummary, Phases, Summary},
@@ -163,6 +164,11 @@ pub async fn conduct(
     // Last, and of no weight beside the verdict: a history that stays plain is as good.
     if let Err(error) = dir.compress_history() {
         eprintln!("trueline: {error}");
+    }
+    if config.report
+        && let Err(error) = report::write(&dir)
+    {
+        eprintln!("trueline: cannot write the report: {error}");
     }
     Ok(written)
 }
@@ -318,6 +324,9 @@ fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
     summary.files = [("run".to_owned(), dir.path().display().to_string())].into();
     if judgement.certificate.is_some() {
         summary.files.insert("certificate".to_owned(), dir.certificate_path().display().to_string());
+    }
+    if config.report {
+        summary.files.insert("report".to_owned(), dir.path().join(REPORT_NAME).display().to_string());
     }
     summary.replay = Some(config.command());
     summary

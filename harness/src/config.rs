@@ -74,6 +74,9 @@ pub struct RunConfig {
     /// The run's name, if whoever asked for it chose one. No part of what a run is.
     #[serde(skip)]
     pub name: Option<RunId>,
+    /// Write a page about it.
+    #[serde(skip)]
+    pub report: bool,
     /// Keep the nodes' data directories even when the verdict is valid.
     pub keep_data: bool,
     /// How long the checkers may take.

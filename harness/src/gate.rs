@@ -330,7 +330,7 @@ impl Gate<'_> {
         let complaint = complaint(&planned.expected, &report.outcome);
         let how = match complaint {
             None => format!("{}, as expected", report.came_out()),
-            Some(complaint) => format!("{}: {complaint}: {}", report.came_out(), report.reason),
+            Some(complaint) => format!("{complaint}: {}", report.reason),
         };
         let flaky = if report.is_flaky() { ", after its infrastructure had failed" } else { "" };
         let line = format!("{}: {how}{flaky}; {}", self.label(index), seconds(report.duration_ms));

@@ -8,6 +8,7 @@
 //!                            ├── watchdog                      ends it at the first violation
 //!                            └── judge ──> results             verdict, summary, files
 //!   cli ──> hunt ───┬──> child: many runs, each a process     which mutants are found, how fast
+//!   cli ──> gate ───┤                                          do all scenarios come out as expected?
 //!   cli ──> replay ─┤                                          how often a stored run comes out the same again
 //!   cli ──> bench ──┘                                          how fast it is, and whether faster than another
 //! ```

@@ -100,7 +100,7 @@ impl Row {
             labels: manifest.map(|manifest| manifest.labels.clone()).unwrap_or_default(),
             is_pinned: Item::Run(entry.dir.clone()).is_pinned(),
             is_imported: entry.is_imported,
-            problem: entry.manifest.as_ref().err().cloned().or_else(|| entry.unread.clone()),
+            problem: problem(entry),
             path: entry.dir.path().display().to_string(),
         }
     }
@@ -130,6 +130,14 @@ impl Row {
     pub fn labels_in_words(&self) -> String {
         self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Why a run cannot be read, or not all of it.
+#[must_use]
+pub fn problem(entry: &RunEntry) -> Option<String> {
+    let problems: Vec<&str> =
+        entry.manifest.as_ref().err().into_iter().chain(&entry.unread).map(String::as_str).collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 /// When a run of this name began, written like the moments in manifests.

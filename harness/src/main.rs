@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Runs(args) => cli::runs::execute(&args).map(ExitCode::from),
         Command::Serve(args) => cli::serve::execute(&args).map(ExitCode::from),
         Command::Replay(args) => cli::replay::execute(&args).map(ExitCode::from),
+        Command::Report(args) => cli::report::execute(&args).map(ExitCode::from),
         Command::Check(args) => cli::check::execute(&args).map(ExitCode::from),
         Command::Verify(args) => cli::verify::execute(&args).map(ExitCode::from),
         Command::Bench(args) => cli::bench::execute(&args).map(ExitCode::from),

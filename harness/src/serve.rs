@@ -21,7 +21,7 @@
 //!   writing are shown as what they are. A report, which has scripts of its own, is shown in a sandbox: a document without an origin.
 //! - There is a bound on how many runs a page has, how large a file may be, and how many requests are worked on at once.
 
-use std::{future::Future, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -31,14 +31,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use maud::Markup;
-use results::store::{RunDir, RunEntry, Store};
+use results::store::Store;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 mod handlers;
 mod list;
 mod page;
 mod run_page;
+mod trends;
 
 use page::problem;
 
@@ -48,49 +48,9 @@ const AT_ONCE: usize = 4;
 /// How long a request waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(30);
 
-/// Makes the report of a run that has none yet.
-pub type ReportMaker = fn(&RunDir) -> anyhow::Result<String>;
-
-/// What is shown of how things changed over time: the page's content, for these runs and what the query says.
-pub type TrendsMaker = fn(&[RunEntry], &str) -> anyhow::Result<Markup>;
-
-/// What is served.
-#[derive(Clone)]
-pub struct Site {
-    store: Store,
-    report: Option<ReportMaker>,
-    trends: Option<TrendsMaker>,
-}
-
-impl Site {
-    /// The store, with the reports that are in it.
-    #[must_use]
-    pub fn of(store: Store) -> Self {
-        Self { store, report: None, trends: None }
-    }
-
-    /// Has reports made where there is none.
-    #[must_use]
-    pub fn with_reports(self, report: ReportMaker) -> Self {
-        Self { report: Some(report), ..self }
-    }
-
-    /// Has a page of trends.
-    #[must_use]
-    pub fn with_trends(self, trends: TrendsMaker) -> Self {
-        Self { trends: Some(trends), ..self }
-    }
-
-    /// Where the store is.
-    #[must_use]
-    pub fn store_path(&self) -> &Path {
-        self.store.path()
-    }
-}
-
 /// What handlers share.
 struct Shared {
-    site: Site,
+    store: Store,
     port: u16,
     turns: Semaphore,
 }
@@ -100,16 +60,16 @@ struct Shared {
 /// # Errors
 /// When the listener has no address, or can take no more connections.
 pub async fn serve(
-    site: Site,
+    store: Store,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let port = listener.local_addr()?.port();
-    axum::serve(listener, router(site, port)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(store, port)).with_graceful_shutdown(stop).await
 }
 
-fn router(site: Site, port: u16) -> Router {
-    let shared = Arc::new(Shared { site, port, turns: Semaphore::new(AT_ONCE) });
+fn router(store: Store, port: u16) -> Router {
+    let shared = Arc::new(Shared { store, port, turns: Semaphore::new(AT_ONCE) });
     Router::new()
         .route("/", get(handlers::runs))
         .route("/runs/{run}", get(handlers::run))

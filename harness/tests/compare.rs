@@ -244,6 +244,7 @@ fn a_bench_stores_its_runs_and_its_report() {
     ];
     let output = trueline("bench", root.path(), &flags);
     ends_with(&output, 0, &["throughput-c4", "A  2 runs: plain", "too few runs to tell (2 and 2)"]);
+    assert_eq!(processes(root.path()), [""; 0]);
     let report: Json = serde_json::from_slice(&fs::read(json).unwrap()).expect("JSON");
     let median = |side: usize| {
         report["settings"][0]["sides"][side]["figures"][0]["values"]["median"].as_f64().expect("a figure")

@@ -299,9 +299,35 @@ fn a_time_budget_leaves_jobs_out() {
 }
 
 #[test]
+fn heavy_jobs_go_on_alone() {
+    for (weight, code) in [(1, 255), (2, 0), (4, 0), (9, 0)] {
+        let scenario = |name| format!("[[scenario]]\nname = '{name}'\nseeds = [18]\nweight = {weight}\n");
+        let scenarios = ["a", "b", "c"].map(scenario).concat();
+        let settings = format!("[profile.default]\njobs = 3\ninfrastructure-retries = 0\n{scenarios}");
+        ends_with(&Place::with_fake_runs(&settings).gate(&[]), code, &[]);
+    }
+}
+
+/// The gate of this project, and its documentation.
+#[test]
+fn the_settings_of_this_project_are_plans() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for profile in ["default", "ci", "nightly", "etcd"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trueline"));
+        let output = command.current_dir(root).args(["gate", "--list", "--profile", profile]).output().unwrap();
+        ends_with(&output, 0, &["canary-raft-read-any-node", "invalid (consistency)", "vacuous"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.contains("--system etcd"), profile == "nightly" || profile == "etcd");
+    }
+    let docs = fs::read_to_string(root.join("docs/settings.md")).unwrap();
+    let example = docs.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;
+    let place = Place::with_fake_runs(example);
+    ends_with(&place.gate(&["--list", "--profile", "nightly"]), 0, &["--reads local", "40 of 40 jobs"]);
+}
+
+#[test]
 fn fresh_seeds_are_printed_and_stored() {
     let place = Place::with_fake_runs("[[scenario]]\nname = 'one'\nseeds = 3\n");
-    // Numbers up to 17 mean something to the script: that one of three is drawn is a chance of 1 in 20,000.
     let output = place.gate(&["--fresh-seeds"]);
     let text = String::from_utf8(output.stderr).unwrap();
     let report = place.report();
@@ -349,9 +375,9 @@ fn described_systems_are_found() {
     ends_with(&place.gate(&["--list"]), 0, &[&config, "--system kv"]);
     ends_with(&place.gate(&[]), 0, &["1 of 1 jobs as expected"]);
     let wrong = Place::with_fake_runs(&described.replace("system = 'kv'", "system = 'kvv'"));
-    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "no system is called \"kvv\"", "kv"]);
+    ends_with(&wrong.gate(&[]), 254, &["line 12: scenario one", "no system is called \"kvv\"", "kv"]);
     let wrong = Place::with_fake_runs(&described.replace("nemesis = 'pause'", "workload = 'queue'"));
-    ends_with(&wrong.gate(&[]), 254, &["line 13: scenario one", "the workload queue needs"]);
+    ends_with(&wrong.gate(&[]), 254, &["line 12: scenario one", "the workload queue needs"]);
 }
 
 #[test]

@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use results::{
-    store::{CollectionKind, DirLock, Manifest, RunDir, RunId, Store},
-    summary::Summary,
-};
+use results::store::{CollectionKind, DirLock, Manifest, RunId, Store};
 use serde_json::{Value, json};
+use stored::made;
 use wait::wait_for;
 use whole::{ends_with, processes};
 
+#[path = "support/stored.rs"]
+mod stored;
 #[path = "support/wait.rs"]
 mod wait;
 #[path = "support/whole.rs"]
@@ -31,24 +31,6 @@ fn trueline(arguments: &[&str]) -> Command {
 fn runs(store: &Path, arguments: &[&str]) -> Output {
     let mut command = trueline(&["runs"]);
     command.args(arguments).arg("--store").arg(store).output().expect("trueline can be started")
-}
-
-/// A run that is over: of this seed, by this name.
-fn made(store: &Path, name: &str, seed: u64) -> RunDir {
-    let store = Store::open(store).unwrap();
-    let id: RunId = name.parse().unwrap();
-    let config =
-        json!({"system": "raft", "nodes": 3, "workload": {"kind": "register"}, "nemeses": {"These": ["kill"]}});
-    let mut manifest = Manifest::here(seed, config);
-    manifest.labels = [("build".to_owned(), format!("b{seed}"))].into();
-    let run = store.create_named(id, &manifest).unwrap();
-    run.create_history().unwrap().write_all(b"{\"trueline_history\":1}\n").unwrap();
-    run.compress_history().unwrap();
-    let summary = Summary { run: Some(name.to_owned()), ..Summary::new("raft", "register", seed) };
-    run.write_verdict(&summary).unwrap();
-    let path = run.path().to_owned();
-    drop(run);
-    RunDir::open(&path).unwrap()
 }
 
 fn list(store: &Path) -> Value {

@@ -246,6 +246,9 @@ pub struct JobReport {
     /// The command that carries out again what happened, faults and all; none where there is no violation to be seen again.
     #[serde(default)]
     pub replay: Option<String>,
+    /// The page of its run, where there is one.
+    #[serde(default)]
+    pub page: Option<String>,
     /// An unexpected violation is replayed at once.
     pub replayed: Option<Replayed>,
 }
@@ -267,6 +270,7 @@ impl JobReport {
             diagram: Vec::new(),
             again,
             replay: None,
+            page: None,
             replayed: None,
         }
     }

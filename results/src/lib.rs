@@ -19,6 +19,7 @@ pub mod life;
 pub mod metrics;
 pub mod phases;
 pub mod replay;
+pub mod report;
 pub mod sink;
 pub mod statistics;
 pub mod store;

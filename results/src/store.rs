@@ -11,7 +11,8 @@
 //!     latencies.hdr     whole histograms;  latencies.json: the readable table
 //!     phases.hdr        the same before, during and after each kind of fault;  phases.json: each fault in numbers
 //!     certificate.json  the verdict's proof, for `trueline verify`
-//!     verdict.json      the summary                                               (written last)
+//!     verdict.json      the summary                                               (written last but the report)
+//!     report.html       all of it to look at, made of the other files
 //! ```
 //!
 //! Creating the directory keeps runs apart: two that are started at once get two directories. Whole files are written beside and
@@ -510,7 +511,7 @@ fn read_version<T: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<T, Unre
 }
 
 /// Readers see the whole file or none, also after a power failure.
-fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let path = directory.join(name);
     let beside = directory.join(format!("{name}.tmp"));
     let write = || -> io::Result<()> {

@@ -46,6 +46,9 @@ pub struct ReplayArgs {
     /// Replays at a time; more than one make each other slower, which a violation may need or not bear
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub jobs: u32,
+    /// Start the program that an imported run names
+    #[arg(long)]
+    pub trust: bool,
     /// Keep every replay whole (else violations without the nodes' data, and the first of the others)
     #[arg(long)]
     pub keep: bool,
@@ -74,7 +77,11 @@ pub fn execute(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     if let Some(parent) = args.parent {
         end_with(parent).map_err(Failure::harness)?;
     }
-    let stored = find(&args.store, &args.run).and_then(Stored::read).map_err(Failure::usage)?;
+    let stored = find(&args.store, &args.run).map_err(Failure::usage)?;
+    let stored = Stored::read(stored).map_err(Failure::usage)?;
+    if args.into.is_none() && !args.trust {
+        stored.check_origin().map_err(Failure::usage)?;
+    }
     let mut config = stored.config.clone();
     if let Some(into) = &args.into {
         (config.store, config.keep_data) = (into.clone(), false);

@@ -136,6 +136,9 @@ pub struct RunArgs {
     /// Call the run so, to find it again: label.KEY=VALUE in `trueline runs`, `compare` and `trend`; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<Label>,
+    /// Write no report.html
+    #[arg(long)]
+    pub no_report: bool,
     /// Keep the nodes' data directories (they are always kept when the verdict is not valid)
     #[arg(long)]
     pub keep_data: bool,
@@ -299,6 +302,7 @@ impl RunArgs {
             store: self.store,
             labels: labels(self.labels)?,
             name: self.name,
+            report: !self.no_report,
             keep_data: self.keep_data,
             check_time: self.check_time,
             check_memory_mib: self.check_memory,

@@ -9,14 +9,11 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use results::exit::ExitCode;
+use results::{exit::ExitCode, store::Store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::runs::StoreArgs;
-use crate::{
-    failure::Failure,
-    serve::{Site, serve},
-};
+use crate::{failure::Failure, serve::serve};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,15 +53,15 @@ pub fn execute(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let what = "--listen {} can be reached from other machines, which would see every run; say --allow-remote if that is meant";
         return Err(Failure::usage(anyhow!(what.replace("{}", &args.listen.to_string()))));
     }
-    let site = Site::of(args.store.open()?);
+    let store = args.store.open()?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime").map_err(Failure::harness)?;
-    let served = runtime.block_on(until_interrupted(site, args));
+    let served = runtime.block_on(until_interrupted(store, args));
     // Somebody may be in the middle of a large file.
     runtime.shutdown_background();
     served.map(|()| ExitCode::Valid)
 }
 
-async fn until_interrupted(site: Site, args: &ServeArgs) -> Result<(), Failure> {
+async fn until_interrupted(store: Store, args: &ServeArgs) -> Result<(), Failure> {
     let listening = || format!("cannot listen on {}: choose another port with --listen", args.listen);
     let listener = tokio::net::TcpListener::bind(args.listen).await.with_context(listening).map_err(Failure::usage)?;
     let address = listener.local_addr().context("cannot tell the port").map_err(Failure::harness)?;
@@ -80,7 +77,7 @@ async fn until_interrupted(site: Site, args: &ServeArgs) -> Result<(), Failure> 
         tokio::time::sleep(ENDING_MAX).await;
     };
     let url = format!("http://{}/", browsable(address));
-    let told = writeln!(std::io::stdout(), "serving {} at {url}; Ctrl-C ends it", site.store_path().display());
+    let told = writeln!(std::io::stdout(), "serving {} at {url}; Ctrl-C ends it", store.path().display());
     told.context("cannot print").map_err(Failure::harness)?;
     if args.open {
         open(&url);
@@ -90,7 +87,7 @@ async fn until_interrupted(site: Site, args: &ServeArgs) -> Result<(), Failure> 
         _ = stop.wait_for(|stop| *stop).await;
     };
     tokio::select! {
-        served = serve(site, listener, stopped) => served.context("cannot serve any longer").map_err(Failure::harness),
+        served = serve(store, listener, stopped) => served.context("cannot serve any longer").map_err(Failure::harness),
         () = asked => Ok(()),
     }
 }

@@ -22,6 +22,7 @@ use results::{
     exit::ExitCode,
     gate::{Expectation, Finding, JobReport, Outcome, Replayed},
     replay::ReplayReport,
+    report::REPORT_NAME,
     store::{DEFAULT_STORE, GateDir, RunId, Store},
     summary::Summary,
 };
@@ -116,6 +117,9 @@ impl JobRun {
         // One that failed before it began has left nothing.
         report.run = report.run.filter(|run| self.store.run(run).is_ok());
         self.tidy(&report);
+        let run = report.run.as_deref().and_then(|run| self.store.run(run).ok());
+        let page = run.map(|run| run.path().join(REPORT_NAME)).filter(|page| page.is_file());
+        report.page = page.map(|page| page.display().to_string());
         report.replay = self.replay_command(&report);
         report.replayed = self.replay(&report).await;
         report.duration_ms = millis(begin.elapsed());

@@ -83,7 +83,7 @@ impl Child {
 
     fn child_run(&self) -> anyhow::Result<ChildRun> {
         let check_time = format!("{}ms", CHECK_TIME.as_millis());
-        let beside = ["--quiet", "--check-time", &check_time, "--network", &self.network];
+        let beside = ["--quiet", "--no-report", "--check-time", &check_time, "--network", &self.network];
         let all = ["run".to_owned()].into_iter().chain(arguments(&self.target, self.seed));
         Ok(ChildRun {
             program: self.program.to_path_buf(),

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use results::{
-    store::{Manifest, RunDir, Store},
+    store::{Manifest, RunDir, Store, StoreError},
     summary::Summary,
 };
 
@@ -37,20 +37,15 @@ pub struct Stored {
     pub summary: Summary,
 }
 
-/// The run that is meant: the path of its directory, or what [`Store::resolve`] takes.
+/// The run that is meant: the path of its directory, or a name in this store, which a path needs not.
 ///
 /// # Errors
 /// When there is no such run, or more than one.
-pub fn find(store: &Path, name: &str) -> anyhow::Result<RunDir> {
-    let path = Path::new(name);
-    if !path.join("manifest.json").is_file() {
-        return Ok(Store::open(store)?.resolve(name)?);
+pub fn find(store: &Path, name: &str) -> Result<RunDir, StoreError> {
+    match name.contains('/') {
+        true => RunDir::open(Path::new(name)),
+        false => Store::open(store)?.find(name),
     }
-    let path = path.canonicalize().with_context(|| format!("cannot find {name}"))?;
-    let (Some(parent), Some(id)) = (path.parent(), path.file_name().and_then(|id| id.to_str())) else {
-        bail!("{name} is no directory of a run");
-    };
-    Ok(Store::open(parent)?.run(id)?)
 }
 
 impl Stored {
@@ -70,6 +65,26 @@ impl Stored {
             )
         })?;
         Ok(Self { dir, manifest, config, summary })
+    }
+
+    /// Whether nothing is started that only somebody else has chosen.
+    ///
+    /// # Errors
+    /// When the run was imported, and names a program of its own.
+    pub fn check_origin(&self) -> anyhow::Result<()> {
+        let program = match (&self.config.binary, &self.config.described) {
+            (Some(binary), _) => binary.display().to_string(),
+            (None, Some(described)) => {
+                described.description.command().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            }
+            (None, None) => return Ok(()),
+        };
+        match self.dir.is_imported() {
+            true => bail!(
+                "the run was imported, and a replay starts what it names: {program}; if you trust where it is from, say --trust"
+            ),
+            false => Ok(()),
+        }
     }
 
     /// The schedule as it was carried out.
@@ -117,12 +132,13 @@ impl Stored {
 
 /// Whether a run can be made of this at all. The command line has bounds; a file can hold anything.
 fn check(config: &RunConfig) -> Result<(), String> {
-    let WorkloadBounds { clients, wanted } = WorkloadBounds::of(config);
     config.workload.validate().map_err(|error| error.to_string())?;
     if !(1..=NODES_MAX).contains(&config.nodes) || config.spares > NODES_MAX {
         return Err(format!("{} nodes and {} spare ones; 1 to {NODES_MAX} are possible", config.nodes, config.spares));
     }
-    if !(1..=CLIENTS_MAX).contains(&config.concurrency) || clients < wanted {
+    // Clients and probes each have a number of their own.
+    let clients = config.workload.clients;
+    if !(1..=CLIENTS_MAX).contains(&config.concurrency) || clients < config.concurrency + config.nodes {
         return Err(format!("{} clients of which the workload counts {clients}", config.concurrency));
     }
     if config.rate == Some(0) {
@@ -146,19 +162,6 @@ fn check(config: &RunConfig) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Clients and probes each have a number of their own.
-struct WorkloadBounds {
-    clients: u32,
-    wanted: u32,
-}
-
-impl WorkloadBounds {
-    fn of(config: &RunConfig) -> Self {
-        let wanted = config.concurrency.saturating_add(config.nodes);
-        Self { clients: config.workload.clients, wanted }
-    }
 }
 
 #[cfg(test)]
@@ -215,5 +218,24 @@ mod tests {
         run.write_verdict(&Summary::new("raft", "register", 1)).expect("written");
         let stored = Stored::read(run).expect("a run");
         assert_eq!(stored.config.nodes, 5);
+    }
+
+    #[test]
+    fn what_an_imported_run_names_is_not_started_unasked() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Store::open(root.path()).expect("a store");
+        for (flags, is_safe) in [(&[][..], true), (&["--binary", "/tmp/evil"][..], false)] {
+            let manifest = Manifest::here(1, serde_json::to_value(config(flags)).expect("JSON"));
+            let run = store.create_run(&manifest).expect("a run");
+            run.write_verdict(&Summary::new("raft", "register", 1)).expect("written");
+            let path = run.path().to_owned();
+            let stored = Stored::read(run).expect("a run");
+            assert!(stored.check_origin().is_ok(), "it was made here");
+            std::fs::write(path.join("imported.json"), "{}").expect("written");
+            assert_eq!(stored.check_origin().is_ok(), is_safe);
+            if let Err(error) = stored.check_origin() {
+                assert!(error.to_string().contains("/tmp/evil") && error.to_string().contains("--trust"), "{error}");
+            }
+        }
     }
 }

@@ -8,13 +8,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::Markup;
-use results::store::{RunDir, StoreError};
+use results::{
+    report::{REPORT_NAME, page_of},
+    store::{RunDir, StoreError},
+};
 
 use super::{
     Shared, blocking,
     list::{self, ListQuery},
     page::{Page, problem},
     run_page::{self, RunPage},
+    trends,
 };
 use crate::listing::CollectionRow;
 
@@ -33,8 +37,8 @@ const REPORT_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-s
 
 type Stated = State<Arc<Shared>>;
 
-fn page(shared: &Shared, title: &str, status: StatusCode, content: Markup) -> Response {
-    Page { title: title.to_owned(), status, has_trends: shared.site.trends.is_some(), content }.into_response()
+fn page(title: &str, status: StatusCode, content: Markup) -> Response {
+    Page { title: title.to_owned(), status, content }.into_response()
 }
 
 /// The store itself cannot be read: it was moved, or the disk fails.
@@ -45,22 +49,22 @@ fn unreadable(error: &StoreError) -> Response {
 pub(super) async fn runs(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
     blocking(move || {
         let query = ListQuery::parse(&query.unwrap_or_default());
-        let entries = match shared.site.store.entries() {
+        let entries = match shared.store.entries() {
             Ok(entries) => entries,
             Err(error) => return unreadable(&error),
         };
         let chosen = list::choose(&entries, &query);
         let status = if chosen.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        page(&shared, "Runs", status, list::runs(&query, chosen, &shared.site.store_path().display().to_string()))
+        page("Runs", status, list::runs(&query, chosen, &shared.store.path().display().to_string()))
     })
     .await
 }
 
 pub(super) async fn collections(State(shared): Stated) -> Response {
-    blocking(move || match shared.site.store.collections() {
+    blocking(move || match shared.store.collections() {
         Ok(collections) => {
             let rows: Vec<CollectionRow> = collections.iter().map(CollectionRow::of).collect();
-            page(&shared, "Hunts, gates, benches", StatusCode::OK, list::collections(&rows))
+            page("Hunts, gates, benches", StatusCode::OK, list::collections(&rows))
         }
         Err(error) => unreadable(&error),
     })
@@ -70,7 +74,7 @@ pub(super) async fn collections(State(shared): Stated) -> Response {
 /// The run that a URL names in full. Nothing else of the URL is looked for on the disk.
 fn the_run(shared: &Shared, name: &str) -> Result<RunDir, Box<Response>> {
     let none = |_| Box::new(problem(StatusCode::NOT_FOUND, "There is no run by this name; it may have been removed."));
-    shared.site.store.run(name).map_err(none)
+    shared.store.run(name).map_err(none)
 }
 
 pub(super) async fn run(State(shared): Stated, Path(name): Path<String>) -> Response {
@@ -79,15 +83,15 @@ pub(super) async fn run(State(shared): Stated, Path(name): Path<String>) -> Resp
             Ok(run) => run,
             Err(response) => return *response,
         };
-        let entry = match shared.site.store.entry(&run) {
+        let entry = match shared.store.entry(&run) {
             Ok(entry) => entry,
             Err(error) => return unreadable(&error),
         };
         let files = run.files();
         let has = |wanted: &str| files.iter().any(|(name, _)| name.starts_with(wanted));
-        let has_report = has("report.html") || shared.site.report.is_some() && has("history.jsonl");
+        let has_report = has(REPORT_NAME) || has("history.jsonl");
         let content = run_page::run(&RunPage { entry: &entry, files: &files, has_report });
-        page(&shared, &name, StatusCode::OK, content)
+        page(&name, StatusCode::OK, content)
     })
     .await
 }
@@ -98,16 +102,15 @@ pub(super) async fn report(State(shared): Stated, Path(name): Path<String>) -> R
             Ok(run) => run,
             Err(response) => return *response,
         };
-        let report = match (run.read_file("report.html", REPORT_BYTES_MAX), shared.site.report) {
-            (Ok(Some(report)), _) => report,
-            (Ok(None), Some(make)) => match make(&run) {
+        let report = match run.read_file(REPORT_NAME, REPORT_BYTES_MAX) {
+            Ok(Some(report)) => report,
+            Ok(None) => match page_of(&run) {
                 Ok(report) => report.into_bytes(),
                 Err(error) => {
-                    return problem(StatusCode::NOT_FOUND, &format!("No report can be made of this run: {error:#}"));
+                    return problem(StatusCode::NOT_FOUND, &format!("No report can be made of this run: {error}"));
                 }
             },
-            (Ok(None), None) => return problem(StatusCode::NOT_FOUND, "This run has no report."),
-            (Err(error), _) => return problem(StatusCode::NOT_FOUND, &error.to_string()),
+            Err(error) => return problem(StatusCode::NOT_FOUND, &error.to_string()),
         };
         answer(report, "text/html; charset=utf-8", REPORT_POLICY)
     })
@@ -121,7 +124,7 @@ pub(super) async fn file(State(shared): Stated, Path((name, file)): Path<(String
             Err(response) => return *response,
         };
         // The report has an address and a policy of its own.
-        if file == "report.html" {
+        if file == REPORT_NAME {
             return problem(StatusCode::NOT_FOUND, "The report is at another address.");
         }
         match run.read_file(&file, SERVED_BYTES_MAX) {
@@ -145,17 +148,12 @@ fn answer(bytes: Vec<u8>, kind: &'static str, policy: &'static str) -> Response 
 }
 
 pub(super) async fn trends(State(shared): Stated, RawQuery(query): RawQuery) -> Response {
-    blocking(move || {
-        let Some(trends) = shared.site.trends else {
-            return problem(StatusCode::NOT_FOUND, "There is no such page.");
-        };
-        match shared.site.store.entries() {
-            Ok(entries) => match trends(&entries, &query.unwrap_or_default()) {
-                Ok(content) => page(&shared, "Trends", StatusCode::OK, content),
-                Err(error) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
-            },
-            Err(error) => unreadable(&error),
+    blocking(move || match shared.store.entries() {
+        Ok(entries) => {
+            let content = trends::trends(&entries, &query.unwrap_or_default());
+            page("Trends", StatusCode::OK, content)
         }
+        Err(error) => unreadable(&error),
     })
     .await
 }

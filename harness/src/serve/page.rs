@@ -40,7 +40,6 @@ impl Render for Shown<'_> {
 pub(super) struct Page {
     pub title: String,
     pub status: StatusCode,
-    pub has_trends: bool,
     pub content: Markup,
 }
 
@@ -64,7 +63,7 @@ impl IntoResponse for Page {
                             a.home href="/" { "Trueline" }
                             a href="/" { "runs" }
                             a href="/collections" { "hunts, gates, benches" }
-                            @if self.has_trends { a href="/trends" { "trends" } }
+                            a href="/trends" { "trends" }
                         }
                     }
                     main { (self.content) }
@@ -90,7 +89,7 @@ pub(super) fn problem(status: StatusCode, why: &str) -> Response {
         p { a href="/" { "All runs" } }
     };
     let title = status.canonical_reason().unwrap_or("Problem").to_owned();
-    Page { title, status, has_trends: false, content }.into_response()
+    Page { title, status, content }.into_response()
 }
 
 /// What came out, as a badge.

@@ -79,7 +79,7 @@ fn outcome(summary: &Summary) -> Markup {
                 h2 { "Checks" }
                 table.cards { @for check in summary.checks.iter().take(LINES_MAX) {
                     tr {
-                        td data-name="check" { span { b { (check.name.name()) } } }
+                        td.together data-name="check" { span { b { (check.name.name()) } } }
                         td data-name="result" { span { (badge(verdict_name(check.result))) } }
                         td data-name="why" { span { (Shown(&check.reason)) } }
                     }
@@ -97,7 +97,7 @@ fn outcome(summary: &Summary) -> Markup {
             section { h2 { "Notes" } @for note in summary.notes.iter().take(LINES_MAX) { p { (Shown(note)) } } }
         }
         @if summary.verdict == Verdict::Invalid && let Some(ladder) = &summary.ladder {
-            section { h2 { "What still holds" } @for line in ladder.lines().iter().take(LINES_MAX) { p { (Shown(line)) } } }
+            section { h2 { "What still holds" } pre { @for line in ladder.lines().iter().take(LINES_MAX) { (Shown(line)) "\n" } } }
         }
         section {
             h2 { "Latency from the intended start" }

@@ -53,5 +53,12 @@ case $seed in
   15) leave broken; exit 255 ;;
   16) mkdir -p "$store/$name"; echo '{' >"$store/$name/verdict.json"; exit 1 ;;
   17) leave valid; exit 1 ;;
+  18)
+    # Wants the machine to itself.
+    mkdir "$here/alone" || exit 255
+    sleep 0.5
+    rmdir "$here/alone"
+    leave valid
+    ;;
   *) leave valid ;;
 esac

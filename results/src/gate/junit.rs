@@ -99,6 +99,7 @@ fn story(job: &JobReport) -> String {
     lines.extend(job.diagram.iter().cloned());
     lines.extend(job.replayed.as_ref().map(super::Replayed::words));
     lines.extend(job.run.as_ref().map(|run| format!("run: {run}")));
+    lines.extend(job.page.as_ref().map(|page| format!("report: {page}")));
     lines.extend(job.replay.as_ref().map(|replay| format!("replay: {replay}")));
     lines.push(format!("again: {}", job.again));
     lines.join("\n") + "\n"

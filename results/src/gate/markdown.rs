@@ -46,9 +46,10 @@ fn row(page: &mut String, scenario: &ScenarioReport) {
     let met = scenario.jobs.iter().filter(|job| complaint(&scenario.expected, &job.outcome).is_none()).count();
     let mut words: Vec<String> = Vec::new();
     for job in &scenario.jobs {
-        let word = complaint(&scenario.expected, &job.outcome).map_or_else(|| job.came_out(), |complaint| complaint);
-        let word =
-            if complaint(&scenario.expected, &job.outcome).is_some() { format!("**{word}**") } else { word.to_owned() };
+        let word = match complaint(&scenario.expected, &job.outcome) {
+            Some(complaint) => format!("**{complaint}**"),
+            None => job.came_out().to_owned(),
+        };
         if !words.contains(&word) {
             words.push(word);
         }
@@ -69,6 +70,9 @@ fn tell(page: &mut String, scenario: &ScenarioReport, job: &JobReport) {
     }
     for (number, failure) in (1..).zip(job.failures_before()) {
         _ = writeln!(page, "\nattempt {number} failed: {}", escaped(failure));
+    }
+    if let Some(page_of_run) = &job.page {
+        _ = writeln!(page, "\nreport: {}", escaped(page_of_run));
     }
     if !job.diagram.is_empty() {
         block(page, "text", &job.diagram.join("\n"));

@@ -93,6 +93,9 @@ fn tell(text: &mut String, scenario: &ScenarioReport, job: &JobReport) {
     if let Some(replayed) = &job.replayed {
         line(text, &format!("    {}", replayed.words()));
     }
+    if let Some(page) = &job.page {
+        line(text, &format!("    report: {page}"));
+    }
     for command in job.replay.iter().chain([&job.again]) {
         line(text, &format!("    {command}"));
     }

@@ -181,6 +181,7 @@ fn hostile() -> GateReport {
         job.failures = vec![HOSTILE.to_owned(), "::warning::w".to_owned()];
         job.sentences = vec![HOSTILE.to_uppercase(), "::error::sentence".to_owned()];
         job.diagram = vec![HOSTILE.to_owned(), "``````".to_owned()];
+        (job.page, job.replay) = (Some(HOSTILE.to_owned()), Some(HOSTILE.to_owned()));
         job.replayed = Some(Replayed::Failed { why: HOSTILE.to_owned() });
     }
     let mut report = report(vec![one]);

@@ -39,8 +39,8 @@ impl Store {
         Ok(GateDir(dir))
     }
 
-    /// A name that no run has, for one that starts now and is told it. Whoever else starts a run meanwhile may draw the same one of 65,536;
-    /// then making its directory fails.
+    /// A name that no run has, for one that starts now and is told it. Whoever else starts a run in the same moment may draw the same one of
+    /// 65,536; then making the directory fails for one of both, long before the other one has a verdict.
     ///
     /// # Errors
     /// When none was found.

@@ -28,10 +28,16 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;paddin
 table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}\
 td.n{text-align:right;font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}";
 
+/// The picture, without a style: whoever shows it has one for `grid`, `axis`, `point`, `level`, `worse` and `better`.
+#[must_use]
+pub fn picture(trend: &Trend) -> Markup {
+    drawn(trend, None)
+}
+
 /// The picture as a file of its own.
 #[must_use]
 pub fn svg(trend: &Trend) -> String {
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", picture(trend).into_string())
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", drawn(trend, Some(STYLE)).into_string())
 }
 
 /// The page: the picture, the steps, and the points.
@@ -52,7 +58,7 @@ pub fn html(trend: &Trend) -> String {
             body {
                 h1 { (name) ", " (trend.metric.unit.name()) }
                 p { (trend.points.len()) " points" }
-                (picture(trend))
+                (drawn(trend, Some(STYLE)))
                 h2 { "Steps" }
                 @if trend.changes.is_empty() { p { "None was found." } }
                 ul { @for change in &trend.changes { li { (chart::told(trend, change)) } } }
@@ -77,7 +83,7 @@ pub fn html(trend: &Trend) -> String {
     page.into_string()
 }
 
-fn picture(trend: &Trend) -> Markup {
+fn drawn(trend: &Trend, looks: Option<&str>) -> Markup {
     let values: Vec<f64> = trend.points.iter().map(|point| point.value).collect();
     let (low, high) = if values.is_empty() { (0.0, 1.0) } else { chart::bounds(&values) };
     #[expect(clippy::cast_precision_loss, reason = "places of points in a picture")]
@@ -95,7 +101,7 @@ fn picture(trend: &Trend) -> Markup {
     html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
             title { (one_line(&trend.metric.name)) ", " (unit.name()) }
-            style { (STYLE) }
+            @if let Some(looks) = looks { style { (looks) } }
             @for value in grid {
                 line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(y(value))) y2=(at(y(value))) {}
                 text.axis x=(at(LEFT - 6.0)) y=(at(y(value) + 4.0)) text-anchor="end" { (shown(value, unit)) }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{StoreArgs, failed, print};
 use crate::{
     failure::Failure,
-    listing::{bytes_in_words, harmless},
+    listing::{bytes_in_words, harmless, problem},
 };
 
 /// Flags of `trueline runs show`.
@@ -51,10 +51,6 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
         return print(&format!("{shown:#}\n"));
     }
     print(&text(&entry, &files, std::io::stdout().is_terminal()))
-}
-
-fn problem(entry: &RunEntry) -> Option<&str> {
-    entry.manifest.as_ref().err().or(entry.unread.as_ref()).map(String::as_str)
 }
 
 fn text(entry: &RunEntry, files: &[(String, u64)], colour: bool) -> String {

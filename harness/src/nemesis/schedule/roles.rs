@@ -45,13 +45,13 @@ impl Roles {
         Some(u32::try_from(place + 1).expect("as many as there are nodes"))
     }
 
-    /// Who plays this node now. Time is linear in the number of nodes, for each that is asked for the first time at most its square.
+    /// Who plays this node now. The first time takes at most the square of the number of nodes.
     pub fn play(&mut self, then: NodeNumber) -> NodeNumber {
         if let Some(now) = self.now[then as usize - 1] {
             return now;
         }
-        // Itself, or, where somebody else plays it, that one: two that have changed parts leave no third one out. Each round takes
-        // another one's part into account, so it ends.
+        // It stays itself, or, if it plays another one's part, that one takes its own: so two that have changed parts touch no third.
+        // Nobody plays this node yet, so the chain of parts is no circle, and ends.
         let mut now = then;
         while let Some(taker) = self.player_of(now) {
             now = taker;

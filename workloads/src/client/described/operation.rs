@@ -136,6 +136,12 @@ impl<'de, W: Words> Deserialize<'de> for Path<W> {
     }
 }
 
+/// Headers by name.
+type Headers<W> = BTreeMap<String, Template<W>>;
+
+/// What a request is made of: method, path, headers, body.
+pub(super) type AskingParts<W> = (Verb, Path<W>, Headers<W>, Option<Template<W>>);
+
 /// A request with places in it, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asking<W> {
@@ -185,7 +191,7 @@ impl<W: Words> Asking<W> {
 
 impl<W> Asking<W> {
     /// As it stands in a description.
-    pub(super) fn written(self) -> (Verb, Path<W>, BTreeMap<String, Template<W>>, Option<Template<W>>) {
+    pub(super) fn written(self) -> AskingParts<W> {
         (self.method, self.path, self.headers, self.body)
     }
 

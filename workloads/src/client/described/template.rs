@@ -62,7 +62,7 @@ impl<W: Words> Template<W> {
         while let Some(open) = rest.find('{') {
             let (before, after) = rest.split_at(open);
             text.push_str(before);
-            match after[1..].find(['{', '}']).filter(|close| after[1..].as_bytes()[*close] == b'}') {
+            match after[1..].find(['{', '}']).filter(|close| after.as_bytes()[1 + close] == b'}') {
                 Some(close) if is_place(&after[1..=close]) => {
                     if !text.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut text)));
