@@ -16,7 +16,7 @@ use results::{
     compare::{
         Comparison, Options, Set, compare,
         fit::differences,
-        gate::{Gate, GateResult, Threshold, gate},
+        gate::{Threshold, gate},
         usable,
     },
     exit::ExitCode,
@@ -279,10 +279,7 @@ impl Bench<'_> {
     fn compare_two(&self, a: &Set, b: &Set) -> Comparison {
         let mut comparison = compare(a, b, &self.config.options);
         if !self.config.fail_on.is_empty() {
-            comparison.gate = Some(match comparison.rows.is_empty() {
-                true => Gate { result: GateResult::CannotTell, findings: Vec::new() },
-                false => gate(&comparison.rows, &self.config.fail_on),
-            });
+            comparison.gate = Some(gate(&comparison.rows, &comparison.one_sided, &self.config.fail_on));
         }
         comparison
     }

@@ -1,23 +1,25 @@
 //! One run as a process of its own: it enters namespaces before it has threads, and nothing that goes wrong in one touches another.
 //!
 //! ```text
-//!   trueline run --quiet … ──> ends by itself ──> verdict.json? ──> its summary
-//!        │ output.txt     └──> too late: killed ──────────────────> why there is none
-//!        └ stop: killed ──────────────────────────────────────────> stopped
+//!   trueline run --quiet … ──> ends by itself ──┬─> verdict.json? ──> its summary
+//!        │ output.txt     └──> too late: killed ─┘        └─────────> why there is none
+//!        └ stop: killed ────────────────────────────────────────────> stopped
 //! ```
 //!
-//! What counts is what its verdict says. A child that ends otherwise is a failure of the harness, never a finding.
+//! What counts is what its verdict says. A child that ends otherwise is a failure of the harness and no finding, unless a violation had been
+//! stored before: that stays one, whatever became of the child after it.
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
-    io,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use anyhow::Context;
+use checkers::verdict::Verdict;
 use results::{
     store::{RunDir, Store},
     summary::Summary,
@@ -29,6 +31,8 @@ use tokio::{
     sync::watch,
 };
 
+use crate::config::RunConfig;
+
 /// What a run may take beyond the time of its load and its judging: coming up, recovery, final reads. A bound of the harness, not of the
 /// system: a run that reaches it has hung.
 pub const OVERHEAD_MAX: Duration = Duration::from_secs(240);
@@ -37,7 +41,13 @@ pub const OVERHEAD_MAX: Duration = Duration::from_secs(240);
 const TOLD_LINES: usize = 2;
 
 /// Of a child's output, no more than its last bytes is looked at.
-const TOLD_BYTES_MAX: usize = 64 << 10;
+const TOLD_BYTES_MAX: u64 = 64 << 10;
+
+/// What a run of this kind may take from its beginning to its end: one that takes longer has hung.
+#[must_use]
+pub fn bound_of(config: &RunConfig) -> Duration {
+    config.warm_up + config.time + config.recovery_bound + config.check_time + OVERHEAD_MAX
+}
 
 /// A run to be done.
 #[derive(Clone, Debug)]
@@ -57,7 +67,7 @@ pub struct ChildRun {
 /// How it came to its end.
 #[derive(Debug)]
 pub enum Ended {
-    /// With a verdict.
+    /// With a verdict; if that is invalid, it may have hung or failed after it.
     Told(RunDir, Box<Summary>),
     /// Without one; in a sentence, why.
     Silent(String),
@@ -95,19 +105,19 @@ impl ChildRun {
         find: impl FnOnce() -> anyhow::Result<Option<RunDir>>,
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<Ended> {
-        let status = match self.wait(output, stop).await? {
-            End::Exited(status) => status,
-            End::TooLate => {
-                return Ok(Ended::Silent(format!("it had not ended after {} s", self.bound.as_secs())));
-            }
+        let (code, how) = match self.wait(output, stop).await? {
+            End::Exited(status) => (status.code(), format!("it ended with {status}")),
+            End::TooLate => (None, format!("it had not ended after {} s", self.bound.as_secs())),
             End::Stopped => return Ok(Ended::Stopped),
         };
-        let run = find()?;
+        let run = find().with_context(|| how.clone())?;
         let summary: Option<Summary> = run.as_ref().map(RunDir::verdict).transpose()?.flatten();
         // The exit code is the child's own word for what its verdict says; where they differ, something went wrong after it was written.
-        Ok(match (run, summary.filter(|s| status.code() == Some(s.exit.into()))) {
+        // That makes a violation no less of one.
+        let counts = |s: &Summary| s.verdict == Verdict::Invalid || code == Some(s.exit.into());
+        Ok(match (run, summary.filter(counts)) {
             (Some(run), Some(summary)) => Ended::Told(run, Box::new(summary)),
-            _ => Ended::Silent(format!("it ended with {status} and without a verdict: {}", last_words(output))),
+            _ => Ended::Silent(format!("{how} and without a verdict: {}", last_words(output))),
         })
     }
 
@@ -155,10 +165,20 @@ fn the_run(store: &Store) -> anyhow::Result<Option<RunDir>> {
 /// The end of what a child printed.
 #[must_use]
 pub fn last_words(output: &Path) -> String {
-    let bytes = fs::read(output).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TOLD_BYTES_MAX)..]).into_owned();
+    let bytes = last_bytes(output).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(TOLD_LINES)..].join("; ")
+}
+
+/// No more than is looked at: a child may have printed a disk full.
+fn last_bytes(output: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(output)?;
+    let begin = file.metadata()?.len().saturating_sub(TOLD_BYTES_MAX);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    file.take(TOLD_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Says `true` from the first Ctrl-C, SIGTERM or SIGHUP on: runs under way are to be killed, others not begun. Needs a tokio runtime.
@@ -177,4 +197,79 @@ pub fn stop_signals() -> anyhow::Result<watch::Receiver<bool>> {
         });
     }
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use results::{
+        check::{Check, CheckName},
+        store::Manifest,
+    };
+
+    use super::*;
+
+    /// How a child ended that left this verdict behind, if any, and then did what the script says.
+    async fn ended(verdict: Option<Verdict>, script: &str) -> Ended {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path()).expect("a store");
+        if let Some(verdict) = verdict {
+            let run = store.create_run(&Manifest::here(1, serde_json::json!({}))).expect("a run");
+            let mut summary = Summary::new("raft", "register", 1);
+            summary.checks = vec![Check::new(CheckName::Consistency, verdict, "x was read")];
+            summary.conclude();
+            run.write_verdict(&summary).expect("written");
+        }
+        let child = ChildRun {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into(), "sh".into()],
+            store,
+            store_flag: "--store",
+            bound: if script.starts_with("sleep") { Duration::from_millis(300) } else { Duration::from_secs(60) },
+        };
+        let (_stopper, stop) = watch::channel(false);
+        child.run(stop).await.expect("it can be started")
+    }
+
+    #[tokio::test]
+    async fn a_stored_violation_counts_whatever_became_of_the_child() {
+        for script in ["exit 1", "exit 255", "exit 0", "sleep 60", "kill -9 $$"] {
+            let told = ended(Some(Verdict::Invalid), script).await;
+            assert!(
+                matches!(&told, Ended::Told(_, summary) if summary.verdict == Verdict::Invalid),
+                "{script}: {told:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn any_other_verdict_needs_the_exit_code_that_goes_with_it() {
+        assert!(matches!(ended(Some(Verdict::Valid), "exit 0").await, Ended::Told(..)));
+        for (verdict, script, words) in [
+            (Some(Verdict::Valid), "echo no room; exit 255", "without a verdict: no room"),
+            (Some(Verdict::Valid), "exit 1", "without a verdict"),
+            (Some(Verdict::Valid), "sleep 60", "it had not ended after 0 s and without a verdict"),
+            (None, "echo no such server; exit 254", "without a verdict: no such server"),
+            (None, "sleep 60", "it had not ended after 0 s"),
+        ] {
+            let ended = ended(verdict, script).await;
+            assert!(matches!(&ended, Ended::Silent(why) if why.contains(words)), "{script}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_words_are_the_end_of_a_file_of_any_size() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let output = dir.path().join("output.txt");
+        assert_eq!(last_words(&output), "");
+        fs::write(&output, "first\n\nsecond\nthird\n").expect("written");
+        assert_eq!(last_words(&output), "second; third");
+        // A hole, which takes no room, and more than there is memory.
+        let mut file = File::create(&output).expect("created");
+        file.set_len(1 << 36).expect("a sparse file");
+        file.seek(SeekFrom::End(0)).expect("the end");
+        io::Write::write_all(&mut file, b"\nno room\nno verdict\n").expect("written");
+        assert_eq!(last_words(&output), "no room; no verdict");
+    }
 }

@@ -13,7 +13,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use results::life::NodeState;
@@ -179,20 +179,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The executable's second name, beside the nodes' data.
+pub const PINNED: &str = "program";
+
 /// A second name for the executable, inside the run: a build that replaces it meanwhile must not change what is tested. Where the
 /// file system refuses one, nodes are started from where it is.
 fn pin(program: &Path, data: &Path) -> PathBuf {
-    let pinned = data.join("program");
+    let pinned = data.join(PINNED);
     match std::fs::hard_link(program, &pinned) {
         Ok(()) => pinned,
         Err(_) => program.to_owned(),
     }
-}
-
-/// The last words of a node, if its log has any.
-fn last_line(log: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(log).ok()?;
-    text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 impl Cluster {
@@ -560,55 +557,6 @@ impl Cluster {
     /// Asks a leader to hand over, to this node or any; whether it said that it does.
     pub async fn transfer_leadership(&self, from: NodeNumber, to: Option<NodeNumber>) -> bool {
         self.system.transfer_leadership(self.client_address(from), to).await
-    }
-
-    /// What every founder says of itself, asked all at once.
-    async fn statuses(&self) -> Vec<Option<NodeStatus>> {
-        let mut asked = Vec::new();
-        for node in self.nodes.iter().take(self.founders as usize) {
-            asked.push(tokio::spawn(self.system.ready(node.client_address)));
-        }
-        let mut statuses = Vec::new();
-        for answer in asked {
-            statuses.push(answer.await.ok().flatten());
-        }
-        statuses
-    }
-
-    /// Waits until every founder answers and all agree on a leader. After half of `bound` it is enough that they name leaders, though
-    /// different ones: a build whose minorities elect never agrees, and its clients are to see that.
-    ///
-    /// # Errors
-    /// When that does not happen within `bound`, or a node ends.
-    pub async fn wait_ready(&self, bound: Duration, logs: &Path) -> Result<Readiness, ClusterError> {
-        const POLL: Duration = Duration::from_millis(50);
-        let begin = Instant::now();
-        loop {
-            let statuses = self.statuses().await;
-            let silent: Vec<usize> = (1..=statuses.len()).filter(|id| statuses[id - 1].is_none()).collect();
-            let leaders: Vec<_> =
-                statuses.iter().map(|status| status.as_ref().and_then(|status| status.leader)).collect();
-            match Readiness::of(&leaders) {
-                Some(Readiness::Disputed) if begin.elapsed() <= bound / 2 => {}
-                Some(readiness) => return Ok(readiness),
-                None => {}
-            }
-            let crashes = self.crashes()?;
-            let detail = if let Some(crash) = crashes.first() {
-                match last_line(&self.node(crash.node).log_file) {
-                    Some(words) => format!("{crash}: {words}"),
-                    None => crash.to_string(),
-                }
-            } else if silent.is_empty() {
-                "no leader that all nodes agree on".to_owned()
-            } else {
-                format!("no answer from nodes {silent:?}")
-            };
-            if begin.elapsed() > bound || !crashes.is_empty() {
-                return Err(ClusterError::NotReady { waited: begin.elapsed(), detail, logs: logs.to_owned() });
-            }
-            tokio::time::sleep(POLL).await;
-        }
     }
 
     /// Kills every node.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use checkers::{
     Budget, CheckOptions,
     certificate::CertificateFile,
@@ -20,7 +20,7 @@ use checkers::{
     history::{Format, History, read},
     ladder::Ladder,
     lint,
-    verdict::{Judgement, Verdict},
+    verdict::Judgement,
 };
 use results::{
     check::{Check, CheckName},
@@ -39,11 +39,12 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{Cluster, ClusterPaths, ClusterPlan, Readiness},
+    cluster::{Cluster, ClusterError, ClusterPaths, ClusterPlan, Crash, PINNED, Readiness},
     config::RunConfig,
     journal::RunJournal,
-    judge::{Found, checks},
+    judge::{self, Found, checks},
     ladder,
+    load::Tally,
     monitor::Monitor,
     nemesis::{NemesisKind, lane::Journal},
     network::{
@@ -51,7 +52,7 @@ use crate::{
         relay::{Relay, RelayPlan},
     },
     progress::Progress,
-    run::{FaultSource, Halt, Kinds, Run},
+    run::{FaultSource, Halt, Kinds, Run, RunError},
     system::System,
     watchdog::Watchdog,
 };
@@ -119,6 +120,8 @@ pub async fn conduct(
         logs: paths.logs.clone(),
     };
     let phases = run.phases(kinds).await;
+    // Before they are all ended: a build that falls over stays one that does, whatever else went wrong.
+    let crashes = cluster.crashes().unwrap_or_default();
     cluster.stop();
     // Whatever happened, what was recorded is made durable first.
     let finished = sink.finish();
@@ -146,15 +149,13 @@ pub async fn conduct(
             });
             summarised
         }
-        (failure, _, judgement) => {
-            let failure = failure.map_or_else(|| anyhow!("the history cannot be judged"), |failure| anyhow!(failure));
-            let judgement = judgement.with_context(|| failure.to_string())?;
-            if judgement.verdict != Verdict::Invalid {
-                return Err(
-                    failure.context(format!("the run in {} could not be carried through", dir.path().display()))
-                );
-            }
-            broken_off(config, &dir, &judgement, failure.to_string())
+        (failure, phases, judgement) => {
+            let failure = failure.unwrap_or_else(|| "the history cannot be judged".to_owned());
+            let judgement = judgement.with_context(|| failure.clone())?;
+            // What does not even start is no node, or is told something it does not know: that is for whoever started it.
+            let started = !matches!(phases, Err(RunError::Cluster(ClusterError::NotReady { .. })));
+            let crashes = if started { &crashes[..] } else { &[] };
+            broken_off(config, &dir, &judgement, crashes, failure)
         }
     };
     summarised.summary.ladder = beside.ladder;
@@ -223,6 +224,8 @@ fn write_down(
         Err(error) if exit == ExitCode::Invalid => eprintln!("trueline: {error}"),
         stored => stored?,
     }
+    // The second name of the executable: a large file for whoever moves or weighs the run. Where there is none, it was none.
+    let _ = fs::remove_file(data.join(PINNED));
     if exit == ExitCode::Valid
         && !config.keep_data
         && let Err(error) = fs::remove_dir_all(data)
@@ -332,10 +335,20 @@ fn outline(config: &RunConfig, dir: &RunDir, judgement: &Judgement) -> Summary {
     summary
 }
 
-/// A run that could not be carried through, but whose history is not linearizable.
-fn broken_off(config: &RunConfig, dir: &RunDir, judgement: &Judgement, failure: String) -> Summarised {
+/// A run that could not be carried through: no pass, but a violation in what there is of its history stays one, and so does a node that
+/// ended by itself.
+fn broken_off(
+    config: &RunConfig,
+    dir: &RunDir,
+    judgement: &Judgement,
+    crashes: &[Crash],
+    failure: String,
+) -> Summarised {
     let mut summary = outline(config, dir, judgement);
     summary.checks = vec![Check::new(CheckName::Consistency, judgement.verdict, judgement.reason.clone())];
+    if !crashes.is_empty() {
+        summary.checks.push(judge::crash(crashes));
+    }
     summary.harness_error = Some(failure);
     let exit = summary.conclude();
     Summarised { summary, exit, latencies: None }
@@ -354,12 +367,30 @@ fn summarise(config: &RunConfig, dir: &RunDir, found: &Found, kinds: &Kinds) -> 
     summary.latencies = observed.tally.latencies.table();
     summary.recovery_ms = observed.recovery.map(millis);
     summary.mutant = config.mutant.clone().map(|name| MutantSummary { name, fired: observed.fired });
+    if let Some(note) = backlog(&observed.tally) {
+        summary.notes.push(note);
+    }
     if observed.readiness == Readiness::Disputed {
         summary.notes.push("the nodes did not agree on who leads when the load began".to_owned());
     }
     let exit = summary.conclude();
     Summarised { summary, exit, latencies: Some(observed.tally.latencies.clone()) }
 }
+
+/// Operations of an open loop that nobody came to: their waits are in no percentile, which is told where they are many.
+fn backlog(tally: &Tally) -> Option<String> {
+    let begun = tally.operations.total();
+    (tally.not_begun > begun / BACKLOG_PART).then(|| {
+        format!(
+            "{} operations were due and not begun when the load ended, beside {begun} that were: the rate was more than the clients could \
+             keep up with, and latencies are longer than they look",
+            tally.not_begun
+        )
+    })
+}
+
+/// One in so many operations may be due when the load ends: a client each is, as a rule.
+const BACKLOG_PART: u64 = 100;
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Settings, Choice ──> Plan ──> jobs ──┬─ child: trueline run … ──> verdict.json ──> JobReport ─┐
-//!                                        ├─ child ── infrastructure failed ──> child              ├──> GateReport
+//!                                        ├─ child ── infrastructure failed ──> check, child       ├──> GateReport
 //!                                        └─ child ── a violation ──> trueline replay …            ┘      │
 //!                                                                                    gate.json, junit.xml, summary.md
 //! ```
@@ -33,7 +33,7 @@ use crate::{child::stop_signals, progress::Progress};
 mod job;
 pub mod plan;
 
-use job::{JobRun, Step};
+use job::{JobRun, Judging, Step};
 use plan::{Job, Plan};
 
 /// How often the progress line is renewed.
@@ -273,6 +273,8 @@ impl Gate<'_> {
             arguments,
             expected: planned.expected.clone(),
             bound: planned.bound,
+            replay_bound: planned.replay_bound,
+            judging: Judging { time: planned.check_time, memory_mib: planned.check_memory_mib },
             retries: profile.infrastructure_retries.unwrap_or(DEFAULT_RETRIES),
             replays: profile.replays.unwrap_or(DEFAULT_REPLAYS),
             deadline: self.deadline(),

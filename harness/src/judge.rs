@@ -4,7 +4,7 @@ use checkers::history::Function;
 use checkers::verdict::{Judgement, Verdict};
 use results::check::{Check, CheckName, Vacuity};
 
-use crate::{config::RunConfig, journal::Carried, run::Observed};
+use crate::{cluster::Crash, config::RunConfig, journal::Carried, run::Observed};
 
 /// Everything that a verdict is made of.
 pub struct Found {
@@ -22,7 +22,7 @@ pub fn checks(config: &RunConfig, found: &Found, faults_wanted: bool) -> Vec<Che
     vec![
         consistency(config, &found.observed, &found.judgement),
         liveness(config, &found.observed),
-        crash(&found.observed),
+        crash(&found.observed.crashes),
         vacuity(config, found, faults_wanted),
     ]
 }
@@ -69,11 +69,13 @@ fn liveness(config: &RunConfig, observed: &Observed) -> Check {
     Check::new(CheckName::Liveness, Verdict::Valid, reason)
 }
 
-fn crash(observed: &Observed) -> Check {
-    if observed.crashes.is_empty() {
+/// Whether nodes ended by themselves.
+#[must_use]
+pub fn crash(crashes: &[Crash]) -> Check {
+    if crashes.is_empty() {
         return Check::new(CheckName::Crash, Verdict::Valid, "no node ended by itself");
     }
-    let crashes: Vec<String> = observed.crashes.iter().map(ToString::to_string).collect();
+    let crashes: Vec<String> = crashes.iter().map(ToString::to_string).collect();
     Check::new(CheckName::Crash, Verdict::Invalid, format!("{}; see the node logs", crashes.join("; ")))
 }
 

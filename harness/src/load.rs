@@ -43,6 +43,8 @@ pub struct Tally {
     pub throughput: Throughput,
     /// The keys that were touched.
     pub keys: BTreeSet<String>,
+    /// Open loop: operations whose moment had come and whose client had not come to them when the load ended.
+    pub not_begun: u64,
 }
 
 impl Tally {
@@ -52,6 +54,7 @@ impl Tally {
         self.latencies.merge(&other.latencies);
         self.throughput.merge(&other.throughput);
         self.keys.extend(other.keys);
+        self.not_begun += other.not_begun;
     }
 }
 
@@ -161,7 +164,16 @@ pub async fn work(
             Pace::Closed => start.elapsed() + BACK_OFF,
         };
     }
+    if let Pace::Open { interval, .. } = pace {
+        worker.tally.not_begun = overdue(start.elapsed(), wait, interval);
+    }
     Ok(worker.tally)
+}
+
+/// How many moments have come by now of those that begin at `next`, one every `interval`.
+fn overdue(now: Duration, next: Duration, interval: Duration) -> u64 {
+    let Some(late) = now.checked_sub(next) else { return 0 };
+    u64::try_from(late.as_nanos() / interval.as_nanos().max(1)).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 /// Works a node until it has answered one operation that goes through its log, and says when; none at the deadline.
@@ -244,4 +256,18 @@ pub async fn read_all(
         }
     }
     Ok(reads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_due_and_not_begun_is_counted() {
+        let ms = Duration::from_millis;
+        assert_eq!(overdue(ms(90), ms(100), ms(10)), 0);
+        assert_eq!(overdue(ms(100), ms(100), ms(10)), 1);
+        assert_eq!(overdue(ms(129), ms(100), ms(10)), 3);
+        assert_eq!(overdue(ms(130), ms(100), Duration::ZERO), 30_000_001);
+    }
 }

@@ -31,7 +31,7 @@ use results::{
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    child::{ChildRun, Ended, OVERHEAD_MAX, stop_signals},
+    child::{ChildRun, Ended, bound_of, stop_signals},
     progress::Progress,
 };
 
@@ -132,14 +132,13 @@ impl One {
 
     async fn try_carry_out(&self, number: u32, stop: watch::Receiver<bool>) -> anyhow::Result<Replayed> {
         let store = self.dir.run_store(number.to_string())?;
-        let config = &self.stored.config;
         let arguments = ["replay".into(), self.run.clone().into(), "--faults".into(), self.faults.name().into()];
         let child = ChildRun {
             program: self.program.clone(),
             arguments: Vec::<OsString>::from(arguments),
             store: store.clone(),
             store_flag: "--into",
-            bound: config.warm_up + config.time + config.recovery_bound + config.check_time + OVERHEAD_MAX,
+            bound: bound_of(&self.stored.config),
         };
         Ok(match child.run(stop).await? {
             Ended::Told(run, summary) => {

@@ -185,9 +185,12 @@ fn a_trend_shows_its_step_and_leaves_strangers_out() {
     }
     let gated = trueline("trend", root.path(), &["throughput", "--fail-on", "regression=5%"]);
     ends_with(&gated, 1, &["for the worse by 20 %"]);
+    let wide = trueline("trend", root.path(), &["throughput", "--fail-on", "regression=50%"]);
+    ends_with(&wide, 0, &["for the worse by 20 %, and 50 % is allowed"]);
+    // Ten points are too few for a green light.
     let early = ["throughput", "label.build=old", "--fail-on", "regression=5%", "--json"];
     let early = trueline("trend", root.path(), &early);
-    assert_eq!(early.status.code(), Some(0));
+    assert_eq!(early.status.code(), Some(2));
     let early: Trend = serde_json::from_slice(&early.stdout).expect("a trend");
     assert_eq!((early.points.len(), early.changes.len()), (10, 0));
     let few = ["throughput", "latest:3", "--like", "20261102-100000-0200", "--fail-on", "regression=5%"];

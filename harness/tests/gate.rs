@@ -150,12 +150,12 @@ fn exit_codes_by_how_runs_end() {
         (9, [255, 255, 255, 255], 2),
         // Tried again, it would be just as wrong.
         (10, [255, 255, 255, 255], 1),
-        // Violations, whatever else went wrong.
+        // Violations, whatever else went wrong; where no verdict says of which kind, they are not the expected ones.
         (11, [1, 0, 1, 1], 0),
-        (12, [1, 0, 1, 1], 0),
+        (12, [1, 1, 1, 1], 0),
         (14, [1, 0, 1, 1], 1),
         (15, [255, 255, 255, 255], 2),
-        (16, [1, 0, 1, 1], 0),
+        (16, [1, 1, 1, 1], 0),
     ];
     for (seed, codes, failures) in table {
         for (expect, code) in ["'valid'", "'invalid'", "'unknown'", "'vacuous'"].into_iter().zip(codes) {
@@ -174,6 +174,58 @@ fn a_verdict_of_another_run_is_none() {
     let place = Place::with_fake_runs(&scenario("[13, 17]", "'valid'"));
     ends_with(&place.gate(&[]), 1, &["one seed 13: infrastructure failed", "one seed 17: violation"]);
     assert!(place.job(17).reason.contains("left no verdict that does"), "an exit code that says invalid counts");
+}
+
+/// In place of `trueline`: runs die before their verdict and leave a history whose last line is torn; histories are judged by the real one.
+fn dying_runs(value_read: u32) -> String {
+    let event = |process: u32, kind: &str, f: &str, value: u32| {
+        format!(r#"{{"process":{process},"type":"{kind}","f":"{f}","key":"x","value":{value}}}"#)
+    };
+    let history = [
+        r#"{"trueline_history":1,"model":"register","initial":null}"#.to_owned(),
+        event(0, "invoke", "write", 1),
+        event(0, "ok", "write", 1),
+        event(0, "invoke", "write", 2),
+        event(0, "ok", "write", 2),
+        r#"{"process":1,"type":"invoke","f":"read","key":"x"}"#.to_owned(),
+        event(1, "ok", "read", value_read),
+        r#"{"process":1,"ty"#.to_owned(),
+    ];
+    format!(
+        "#!/bin/sh\n[ \"$1\" = check ] && exec '{}' \"$@\"\n[ \"$1\" = run ] || exit 254\n\
+         while [ $# -gt 0 ]; do case $1 in --store) store=$2 ;; --name) name=$2 ;; esac; shift; done\n\
+         mkdir -p \"$store/$name\"\nprintf '%s' '{}' >\"$store/$name/history.jsonl\"\necho no memory\nexit 255\n",
+        env!("CARGO_BIN_EXE_trueline"),
+        history.join("\n"),
+    )
+}
+
+#[test]
+fn what_the_history_of_a_failed_attempt_shows_counts() {
+    // Of a stale read there is no second attempt; without it there is nothing but two failures.
+    for (value_read, code, attempts) in [(1, 1, 1), (2, 255, 2)] {
+        let place = Place::with_fake_runs(&scenario("[1]", "'valid'"));
+        fs::write(place.path("fake_run.sh"), dying_runs(value_read)).unwrap();
+        let words = if code == 1 { "judged after the run had failed" } else { "infrastructure failed" };
+        ends_with(&place.gate(&[]), code, &[words]);
+        let job = place.job(1);
+        assert_eq!(job.failures.len(), attempts, "{job:?}");
+        for failure in &job.failures {
+            let (_, run) = failure.split_once("no memory (run ").expect("the run's name");
+            assert!(place.path("store").join(run.trim_end_matches(')')).join("history.jsonl").exists(), "{failure}");
+        }
+        match &job.outcome {
+            Outcome::Ended(finding) => {
+                assert_eq!(
+                    (code, finding.verdict, &finding.failed[..]),
+                    (1, Verdict::Invalid, &[CheckName::Consistency][..])
+                );
+                assert!(finding.anomaly.is_some() && !job.sentences.is_empty(), "{job:?}");
+                assert_eq!(job.replay, None, "without a verdict there is nothing to come out again");
+            }
+            outcome => assert_eq!((code, outcome), (255, &Outcome::Infrastructure)),
+        }
+    }
 }
 
 #[test]
@@ -287,6 +339,8 @@ fn nothing_selected_is_vacuous() {
     let place = Place::with_fake_runs(&scenario("[1]", "'valid'"));
     ends_with(&place.gate(&["--scenario", "two"]), 3, &["nothing is selected"]);
     ends_with(&place.gate(&["--scenario", "two", "--list"]), 3, &["0 of 0 jobs"]);
+    // Beside one that is there, it is a slip that would make the gate smaller.
+    ends_with(&place.gate(&["--scenario", "one,two"]), 254, &["is called two", "there are one"]);
     ends_with(&Place::with_fake_runs("").gate(&["--partition", "1/2"]), 3, &["nothing is selected"]);
 }
 
@@ -323,6 +377,22 @@ fn the_settings_of_this_project_are_plans() {
     let example = docs.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;
     let place = Place::with_fake_runs(example);
     ends_with(&place.gate(&["--list", "--profile", "nightly"]), 0, &["--reads local", "40 of 40 jobs"]);
+}
+
+/// The gates that the documentation shows.
+#[test]
+fn the_examples_are_plans() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for name in ["correct", "broken"] {
+        let file = root.join("docs/examples/gate").join(name).with_extension("toml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trueline"));
+        let output = command.current_dir(root).args(["gate", "--list", "--config"]).arg(file).output().unwrap();
+        ends_with(&output, 0, &["registers-under-partitions-and-kills", "2 of 2 jobs"]);
+    }
+    let example = fs::read_to_string(root.join("docs/examples/gate/correct.toml")).unwrap();
+    let table = example.find("[[scenario]]").map(|at| example[at..].trim_end()).expect("a scenario");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains(table), "README.md shows another gate than docs/examples/gate/correct.toml");
 }
 
 #[test]

@@ -3,13 +3,18 @@
 //! the time to load a million operations has a bar, since a machine that does other things too keeps none.
 
 use std::{
+    io::BufWriter,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use browser::{Browser, is_required};
+use checkers::{
+    history::{Event, EventKind, Function, HistoryWriter, Value},
+    model::{ModelKind, ModelSpec},
+};
 use made::{Made, NODES, STRIDE};
-use results::store::{RunDir, Store};
+use results::store::{Manifest, RunDir, Store};
 use serde_json::Value as Json;
 
 #[path = "support/browser.rs"]
@@ -33,13 +38,38 @@ fn trueline(args: &[&str]) -> Output {
 }
 
 fn reported(made: &Made) -> Reported {
+    reported_by(|store| made.make(store))
+}
+
+fn reported_by(make: impl FnOnce(&Store) -> RunDir) -> Reported {
     let directory = tempfile::tempdir().unwrap();
-    let run = made.make(&Store::open(directory.path()).unwrap());
+    let run = make(&Store::open(directory.path()).unwrap());
     let output = trueline(&["report", "latest", "--store", directory.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let page = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
     assert_eq!(page, run.path().join("report.html"));
     Reported { _store: directory, run, page }
+}
+
+/// A run of 201 processes, so that the first and the last one share a lane: the last one's only read, operation 0, takes a second, and during
+/// it the first one reads for 100 µs every 2 ms, from operation 200 on.
+fn shared_lane(store: &Store) -> RunDir {
+    let run = store.create_run(&Manifest::here(7, serde_json::json!({ "system": "raft" }))).unwrap();
+    let mut reads = vec![(200, 1_000, 1_000_000_000)];
+    reads.extend((1..200).map(|process| (process, 1_000 + process, 500_000 + process)));
+    reads.extend((0..450).map(|nth| (0, 1_000_000 + nth * 2_000_000, 1_100_000 + nth * 2_000_000)));
+    let ends =
+        |&(process, from, to): &(u64, u64, u64)| [(from, process, EventKind::Invoke), (to, process, EventKind::Ok)];
+    let mut events: Vec<(u64, u64, EventKind)> = reads.iter().flat_map(ends).collect();
+    events.sort_by_key(|&(time, ..)| time);
+    let model = ModelSpec { model: ModelKind::CasRegister, initial: Value::Nil };
+    let mut writer = HistoryWriter::new(BufWriter::new(run.create_history().unwrap()), &model).unwrap();
+    for (time, process, kind) in events {
+        let event = Event { time: Some(time), ..Event::client(process, kind, Function::Read, Value::Nil) };
+        writer.write(&event).unwrap();
+    }
+    writer.flush().unwrap();
+    run
 }
 
 /// A run in which one read returned what had been overwritten.
@@ -109,6 +139,16 @@ fn the_counterexample_is_on_the_screen() {
     assert_eq!(browser.run("return window.trueline.chosen()"), Json::from(stale));
     assert!(browser.text("#details").contains("Part of the smallest counterexample"));
     browser.screenshot("made-violation");
+    // Its link once more, from elsewhere: the address stays the same, and it is followed all the same.
+    browser.keys("0");
+    browser.settle();
+    let length = |[from, to]: [f64; 2]| to - from;
+    let whole = length(range(&browser));
+    let click = "new MouseEvent('click', { bubbles: true, cancelable: true })";
+    browser.run(&format!("document.querySelector('svg .impossible .bar').dispatchEvent({click})"));
+    browser.settle();
+    assert!(length(range(&browser)) < whole / 10.0, "{:?} of {whole}", range(&browser));
+    assert_eq!(browser.run("return location.hash"), Json::from(format!("#op={stale}")));
     is_clean(&browser);
 }
 
@@ -180,6 +220,36 @@ fn zoom_hover_click_and_keys() {
     browser.keys("?");
     assert!(browser.run("return document.querySelector('#keys').open").as_bool().unwrap());
     browser.click("#keys-close");
+    is_clean(&browser);
+}
+
+#[test]
+fn a_long_operation_on_a_shared_lane_is_drawn_and_found_among_short_ones() {
+    let Some(browser) = Browser::start(1280, 900, false) else { return };
+    let report = reported_by(shared_lane);
+    browser.open(&report.page, "#op=425");
+    assert_eq!(browser.run("return window.trueline.chosen()"), Json::from(425));
+    browser.keys("z");
+    browser.settle();
+    // The short one takes the middle third of what is shown: half its length behind its end there is only the long one.
+    let colour = |of_lane: u64| {
+        browser.run(&format!(
+            "const canvas = document.querySelector('#lanes'), {{ x, end }} = window.trueline.positionOf(425);
+             const ratio = canvas.width / canvas.clientWidth, y = window.trueline.positionOf({of_lane}).y;
+             const [left, top] = [end + (end - x) / 2, y].map((place) => Math.round(place * ratio));
+             return [...canvas.getContext('2d').getImageData(left, top, 1, 1).data]"
+        ))
+    };
+    assert_ne!(colour(425), colour(5), "drawn on the shared lane, while nothing goes on in the fifth one");
+    assert_eq!(colour(5), colour(6));
+    // The link has brought the lane on the screen.
+    let [left, top, ..] = rect(&browser, "#lanes");
+    let place = browser.run("return window.trueline.positionOf(425)");
+    let [x, end, y] = ["x", "end", "y"].map(|name| number(&place[name]));
+    browser.mouse(left + f64::midpoint(x, end), top + y, false);
+    assert!(browser.text("#tooltip").contains("#425 "), "{}", browser.text("#tooltip"));
+    browser.mouse(left + end + (end - x) / 2.0, top + y, false);
+    assert!(browser.text("#tooltip").contains("#0 "), "{}", browser.text("#tooltip"));
     is_clean(&browser);
 }
 

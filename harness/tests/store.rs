@@ -130,7 +130,7 @@ fn what_a_killed_removal_left_is_swept() {
     let trash = store.path().join(".trash-20261121-000000-0000-1234");
     fs::create_dir_all(trash.join("nodes")).unwrap();
     fs::write(trash.join("nodes/1.log"), "").unwrap();
-    let staging = store.path().join(".import-1-1");
+    let staging = store.path().join(".import-1-0001");
     fs::create_dir(&staging).unwrap();
     drop(DirLock::hold(&staging).unwrap());
     ends_with(&runs(store.path(), &[]), 0, &["3 runs"]);

@@ -247,6 +247,9 @@ pub struct Comparison {
     pub notes: Vec<String>,
     /// Figure by figure.
     pub rows: Vec<Row>,
+    /// Wanted figures that one side alone has: nothing can be said of them, and they may be gone for a reason.
+    #[serde(default)]
+    pub one_sided: Vec<Metric>,
     /// Of single runs: all percentiles, and no claim.
     pub single: Vec<SingleRow>,
     /// What the gate says, where there is one.
@@ -269,7 +272,7 @@ pub struct SingleRow {
 /// Compares two sets. Whether they may be compared is another question: [`fit::differences`].
 #[must_use]
 pub fn compare(a: &Set, b: &Set, options: &Options) -> Comparison {
-    let metrics = common(a, b, options);
+    let (metrics, one_sided) = wanted(a, b, options);
     let samples: Vec<(Vec<f64>, Vec<f64>)> =
         metrics.iter().map(|metric| (a.values(metric), b.values(metric))).collect();
     let tested: Vec<Option<f64>> = samples.iter().map(|(a, b)| tested(a, b)).collect();
@@ -297,26 +300,28 @@ pub fn compare(a: &Set, b: &Set, options: &Options) -> Comparison {
         forced: Vec::new(),
         notes: notes(a, b),
         rows,
+        one_sided,
         single: Vec::new(),
         gate: None,
     }
 }
 
-/// The metrics that both sets have and somebody wants, in the order of the first run that has them.
-fn common(a: &Set, b: &Set, options: &Options) -> Vec<Metric> {
+/// The metrics that somebody wants, in the order of the first run that has them: those of both sets, and those of one alone.
+fn wanted(a: &Set, b: &Set, options: &Options) -> (Vec<Metric>, Vec<Metric>) {
     let wanted = |metric: &Metric| match options.metrics.is_empty() {
         true => metric.is_usual || options.guarded.iter().any(|words| metric.is_meant(words)),
         false => options.metrics.iter().chain(&options.guarded).any(|words| metric.is_meant(words)),
     };
     let mut metrics: Vec<Metric> = Vec::new();
-    for figure in a.runs.iter().flat_map(|run| &run.figures) {
-        let metric = &figure.metric;
-        let in_b = || b.runs.iter().any(|run| run.figures.iter().any(|other| other.metric == *metric));
-        if wanted(metric) && !metrics.contains(metric) && in_b() {
-            metrics.push(metric.clone());
+    for figure in a.runs.iter().chain(&b.runs).flat_map(|run| &run.figures) {
+        if wanted(&figure.metric) && !metrics.contains(&figure.metric) {
+            metrics.push(figure.metric.clone());
         }
     }
-    metrics
+    let has = |set: &Set, metric: &Metric| {
+        set.runs.iter().any(|run| run.figures.iter().any(|figure| figure.metric == *metric))
+    };
+    metrics.into_iter().partition(|metric| has(a, metric) && has(b, metric))
 }
 
 /// The rank test's p, where there are enough runs, and anything to ask: values that are all the same raise no question, and so take no

@@ -19,8 +19,10 @@
 //! | unknown | 1 | 1 | 0 | 3 | 255 | 2 |
 //! | vacuous | 1 | 1 | 2 | 0 | 255 | 2 |
 //!
-//! With several expected verdicts each of them is 0. A violation of another kind than the expected one is 1. Attempts that failed before, for
-//! reasons of the infrastructure, change nothing about that: they are told apart. Over several jobs the worst wins, in the order 1, 255, 2,
+//! With several expected verdicts each of them is 0. A violation of another kind than the expected one is 1: where none is named, consistency
+//! is meant, for a crash or a slow recovery is not what anybody means who just says invalid. So is one of a run whose bug was switched on and
+//! never acted, for it shows something else. Attempts that failed before, for reasons of the infrastructure, change nothing about that: they
+//! are told apart. Over several jobs the worst wins, in the order 1, 255, 2,
 //! 3, 0. A plan without any job is 3, for no run is not a pass; a partition that is empty of a plan that is not is 0.
 
 use checkers::verdict::{Anomaly, Verdict};
@@ -61,10 +63,10 @@ const LETTERS_MAX: usize = 600;
 pub struct Expectation {
     /// One of these verdicts.
     pub verdicts: Vec<Verdict>,
-    /// Of an invalid run: that one of these checks failed. Any, where there are none.
+    /// Of an invalid run: that one of these checks failed. Consistency, where there are none and no anomalies either.
     #[serde(default)]
     pub checks: Vec<CheckName>,
-    /// Of an invalid run: that one of these was found. Any, where there are none.
+    /// Of an invalid run: that one of these was found. Any or none, where there are none.
     #[serde(default)]
     pub anomalies: Vec<Anomaly>,
 }
@@ -79,12 +81,20 @@ impl Expectation {
     /// Whether this is what was expected.
     #[must_use]
     pub fn is_met_by(&self, finding: &Finding) -> bool {
-        let kind = || {
-            let checks = self.checks.is_empty() || self.checks.iter().any(|check| finding.failed.contains(check));
-            let anomalies = self.anomalies.is_empty() || finding.anomaly.is_some_and(|it| self.anomalies.contains(&it));
-            checks && anomalies
+        let is_shown = || self.is_of_kind(finding) && !finding.is_bug_idle();
+        self.verdicts.contains(&finding.verdict) && (finding.verdict != Verdict::Invalid || is_shown())
+    }
+
+    /// Whether a violation is one of those that are expected.
+    fn is_of_kind(&self, finding: &Finding) -> bool {
+        let checks: &[CheckName] = match &self.checks[..] {
+            // Whatever else fails must be expected by its name.
+            [] if self.anomalies.is_empty() => &[CheckName::Consistency],
+            checks => checks,
         };
-        self.verdicts.contains(&finding.verdict) && (finding.verdict != Verdict::Invalid || kind())
+        let failed = checks.is_empty() || checks.iter().any(|check| finding.failed.contains(check));
+        let anomalies = self.anomalies.is_empty() || finding.anomaly.is_some_and(|it| self.anomalies.contains(&it));
+        failed && anomalies
     }
 
     /// In words: `valid`, `invalid (consistency, stale-read)`, `valid or unknown`.
@@ -117,6 +127,9 @@ pub struct Finding {
     /// What the judge found.
     #[serde(default)]
     pub anomaly: Option<Anomaly>,
+    /// How often the bug that was switched on decided wrongly; none where none was, or where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fired: Option<u64>,
 }
 
 impl Finding {
@@ -125,7 +138,13 @@ impl Finding {
     pub fn of(summary: &Summary) -> Self {
         let failed = summary.checks.iter().filter(|check| check.result == Verdict::Invalid).map(|check| check.name);
         let anomaly = summary.violation.as_ref().map(|violation| violation.anomaly);
-        Self { verdict: summary.verdict, failed: failed.collect(), anomaly }
+        let fired = summary.mutant.as_ref().map(|mutant| mutant.fired);
+        Self { verdict: summary.verdict, failed: failed.collect(), anomaly, fired }
+    }
+
+    /// Whether a bug was switched on, and never acted: what was found is then not its doing.
+    fn is_bug_idle(&self) -> bool {
+        self.fired == Some(0)
     }
 }
 
@@ -275,10 +294,22 @@ impl JobReport {
         }
     }
 
+    /// Takes over what came out, and why.
+    pub fn take_finding(&mut self, finding: Finding, reason: &str) {
+        self.outcome = Outcome::Ended(finding);
+        self.reason = clipped(reason);
+    }
+
+    /// Takes over why an attempt came to no verdict, and the name of what is left of its run, if anything is.
+    pub fn take_failure(&mut self, why: &str, run: Option<&str>) {
+        let run = run.map_or_else(String::new, |run| format!(" (run {run})"));
+        self.reason = clipped(why) + &run;
+        self.failures.push(self.reason.clone());
+    }
+
     /// Takes over what a run came to.
     pub fn take(&mut self, summary: &Summary) {
-        self.outcome = Outcome::Ended(Finding::of(summary));
-        self.reason = clipped(&summary.reason);
+        self.take_finding(Finding::of(summary), &summary.reason);
         if let Some(violation) = &summary.violation {
             self.sentences = violation.sentences.iter().take(SENTENCES_MAX).map(|text| clipped(text)).collect();
             self.diagram = violation.diagram.iter().take(DIAGRAM_LINES_MAX).map(|line| clipped(line)).collect();
@@ -328,8 +359,9 @@ pub fn complaint(expected: &Expectation, outcome: &Outcome) -> Option<&'static s
     Some(match outcome {
         Outcome::Ended(finding) if expected.is_met_by(finding) => return None,
         Outcome::Ended(finding) => match finding.verdict {
-            Verdict::Invalid if expected.verdicts.contains(&Verdict::Invalid) => "another violation than expected",
-            Verdict::Invalid => "violation",
+            Verdict::Invalid if !expected.verdicts.contains(&Verdict::Invalid) => "violation",
+            Verdict::Invalid if expected.is_of_kind(finding) => "the bug that was switched on never acted",
+            Verdict::Invalid => "another violation than expected",
             Verdict::Valid if expected.verdicts.contains(&Verdict::Invalid) => "expected violation not found",
             Verdict::Valid => "valid, which was not expected",
             Verdict::Unknown => "no answer",
@@ -383,7 +415,7 @@ pub struct GateReport {
     pub duration_ms: u64,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// What the process returned; none while it goes on, and when it was killed.
+    /// What the gate came to; the process may still return 255 when results cannot be printed. None while it goes on, and when it was killed.
     pub exit: Option<u8>,
     /// The scenarios.
     pub scenarios: Vec<ScenarioReport>,

@@ -1,4 +1,4 @@
-//! What happened: the run store, the history's way to disk, latencies, and the summary of a run.
+//! What happened: the run store, the history's way to disk, latencies, the summary of a run, and what is made of stored runs.
 //!
 //! ```text
 //!   clients, nemesis ──> Recorder ──> HistorySink ──> history.jsonl ┐
@@ -7,6 +7,9 @@
 //!                   └──────────┬─────────────────────> latencies.*  │
 //!   checks ────────────────> Summary ────────────────> verdict.json ┘
 //!                              └──> render: the terminal;  ExitCode
+//!
+//!   RunDir ──> Timeline ──┬──> phases: what each fault did         Summary of many ──┬──> metrics ──> compare, trend (statistics)
+//!                         └──> report: the page                                      └──> hunt, gate, replay: reports and exit codes
 //! ```
 
 pub mod check;

@@ -213,11 +213,12 @@ pub fn phases(timeline: &Timeline) -> (PhaseReport, PhaseHistograms) {
     let samples = samples(timeline);
     let mut answers: Vec<u64> = samples.iter().filter_map(|sample| sample.answered).collect();
     answers.sort_unstable();
+    let changes = Changes::of(&samples);
     let gap_ns = GAP_MIN_NS.max(GAP_USUAL.saturating_mul(usual_gap(&answers)));
     let mut histograms = PhaseHistograms { load: load(&samples, timeline), kinds: BTreeMap::new() };
     let mut faults = Vec::new();
     for span in &timeline.faults {
-        let around = Around { span, timeline, samples: &samples };
+        let around = Around { span, timeline, samples: &samples, changes: &changes };
         let (figures, found) = around.figures(&answers, gap_ns);
         let pooled = histograms.kinds.entry(span.name.clone()).or_default();
         for (key, histogram) in found {
@@ -300,6 +301,32 @@ struct Around<'a> {
     span: &'a FaultSpan,
     timeline: &'a Timeline,
     samples: &'a [Sample],
+    changes: &'a Changes,
+}
+
+/// Answered changes by invocation, each with the first moment at which one invoked then or later was answered.
+struct Changes(Vec<(u64, u64)>);
+
+impl Changes {
+    /// Time is that of sorting.
+    fn of(samples: &[Sample]) -> Self {
+        let changing = samples.iter().filter(|sample| !matches!(sample.function, Function::Read));
+        let mut changes: Vec<(u64, u64)> =
+            changing.filter_map(|sample| Some((sample.invoke, sample.answered?))).collect();
+        changes.sort_unstable();
+        let mut first = u64::MAX;
+        for (_, answered) in changes.iter_mut().rev() {
+            first = first.min(*answered);
+            *answered = first;
+        }
+        Self(changes)
+    }
+
+    /// How long after this moment the first change that was invoked then or later was answered.
+    fn first_after(&self, moment: u64) -> Option<u64> {
+        let place = self.0.partition_point(|(invoke, _)| *invoke < moment);
+        self.0.get(place).map(|(_, answered)| answered - moment)
+    }
 }
 
 impl Around<'_> {
@@ -310,7 +337,7 @@ impl Around<'_> {
             (Phase::Before, start_ns.saturating_sub(WINDOW_NS).max(phases.load_start_ns), start_ns),
             (Phase::During, start_ns, end_ns),
             // What comes after the heal is no load any more.
-            (Phase::After, end_ns, (end_ns + WINDOW_NS).min(phases.healed_ns)),
+            (Phase::After, end_ns, end_ns.saturating_add(WINDOW_NS).min(phases.healed_ns)),
         ];
         let mut histograms = Histograms::new();
         let mut answered_per_second = [0.0; 3];
@@ -322,16 +349,16 @@ impl Around<'_> {
             }
         }
         // What other faults do after the recovery is not this one's.
-        let recovered = self.first_change_after(end_ns);
+        let recovered = self.changes.first_after(end_ns);
         let (_, _, last) = windows[2];
-        let over = recovered.map_or(last.max(end_ns), |after| end_ns + after);
+        let over = recovered.map_or(last.max(end_ns), |after| end_ns.saturating_add(after));
         let (longest, unavailable) = gaps(answers, start_ns, over, gap_ns);
         let figures = FaultFigures {
             number: self.span.number,
             name: self.span.name.clone(),
             start_ns,
             end_ns,
-            failover_ms: self.first_change_after(start_ns).map(millis),
+            failover_ms: self.changes.first_after(start_ns).map(millis),
             recovery_ms: recovered.map(millis),
             longest_gap_ms: millis(longest),
             unavailable_ms: millis(unavailable),
@@ -339,23 +366,6 @@ impl Around<'_> {
             latencies: rows(&histograms),
         };
         (figures, histograms)
-    }
-
-    /// How long after this moment the first change that was invoked later was answered.
-    fn first_change_after(&self, moment: u64) -> Option<u64> {
-        // No operation is invoked before it is meant to be, so those invoked later may have been meant earlier: by no more than
-        // the client was late. Whoever is later than the window was not free.
-        let candidates = within(self.samples, moment.saturating_sub(WINDOW_NS), u64::MAX);
-        let mut first: Option<u64> = None;
-        for sample in candidates {
-            if first.is_some_and(|first| sample.intended > first) {
-                break;
-            }
-            if sample.invoke >= moment && !matches!(sample.function, Function::Read) {
-                first = [first, sample.answered].into_iter().flatten().min();
-            }
-        }
-        first.map(|answered| answered - moment)
     }
 }
 

@@ -8,8 +8,8 @@
 //! | a replay | of a run in which a check failed | of any other run |
 //! |---|---|---|
 //! | *reproduced* | the same check failed | the same verdict |
-//! | *otherwise* | it did not | another verdict |
-//! | *unclear* | no answer was known when a budget ended | the same, unless that is the verdict of the run |
+//! | *otherwise* | it did not, and something was tested | another verdict, and something was tested |
+//! | *unclear* | no answer was known when a budget ended, or nothing was tested | the same, unless that is the verdict of the run |
 //! | *failed* | the harness failed: nothing is known | the same |
 //! | *not run* | the replay was interrupted before | the same |
 //!
@@ -65,8 +65,9 @@ impl Original {
             // Whatever the harness met with beside it, a failed check is one.
             _ if same && (self.check.is_some() || summary.harness_error.is_none()) => Outcome::Reproduced,
             Verdict::Unknown if summary.harness_error.is_some() => Outcome::Failed,
-            Verdict::Unknown => Outcome::Unclear,
-            Verdict::Valid | Verdict::Invalid | Verdict::Vacuous => Outcome::Otherwise,
+            // What was not tested cannot come out otherwise.
+            Verdict::Unknown | Verdict::Vacuous => Outcome::Unclear,
+            Verdict::Valid | Verdict::Invalid => Outcome::Otherwise,
         }
     }
 }
@@ -83,7 +84,7 @@ pub enum Outcome {
     Reproduced,
     /// It came out otherwise.
     Otherwise,
-    /// A budget ended before an answer was known.
+    /// A budget ended before an answer was known, or nothing was tested.
     Unclear,
     /// The harness failed.
     Failed,
@@ -154,7 +155,7 @@ pub struct ReplayReport {
     pub same_anomaly: u32,
     /// How often it came out otherwise.
     pub otherwise: u32,
-    /// How often a budget ended before an answer was known.
+    /// How often a budget ended before an answer was known, or nothing was tested.
     pub unclear: u32,
     /// How often the harness failed.
     pub failed: u32,
@@ -348,7 +349,7 @@ mod tests {
         assert_eq!(original.compare(&lost), Outcome::Reproduced);
         assert_eq!(original.compare(&crashed), Outcome::Otherwise, "it is invalid, but for another reason");
         assert_eq!(original.compare(&valid), Outcome::Otherwise);
-        assert_eq!(original.compare(&with(Verdict::Vacuous)), Outcome::Otherwise);
+        assert_eq!(original.compare(&with(Verdict::Vacuous)), Outcome::Unclear, "nothing was tested");
         assert_eq!(original.compare(&with(Verdict::Unknown)), Outcome::Unclear);
         assert_eq!(original.compare(&broken()), Outcome::Failed);
         let both = Original::of("r".into(), &summary(&[CheckName::Liveness, CheckName::Crash], None));
@@ -365,6 +366,10 @@ mod tests {
             assert_eq!(original.compare(&with(Verdict::Invalid)), Outcome::Otherwise);
             assert_eq!(original.compare(&broken()), Outcome::Failed);
         }
+        let valid = Original::of("r".into(), &with(Verdict::Valid));
+        assert_eq!(valid.compare(&with(Verdict::Vacuous)), Outcome::Unclear);
+        let vacuous = Original::of("r".into(), &with(Verdict::Vacuous));
+        assert_eq!(vacuous.compare(&with(Verdict::Valid)), Outcome::Otherwise);
     }
 
     fn report(replays: Vec<Replayed>) -> ReplayReport {
@@ -395,6 +400,14 @@ mod tests {
         let Interval { low, high } = wilson(2, 3);
         assert_eq!((report.low, report.high, &report.runs), (low, high, &vec!["x/1".to_owned()]));
         assert_eq!(report.exit(), ExitCode::Invalid);
+    }
+
+    #[test]
+    fn replays_that_tested_nothing_are_not_in_the_rate() {
+        let original = report(Vec::new()).original;
+        let stale = Replayed::of(1, &original, &summary(&[CheckName::Consistency], Some(Anomaly::StaleRead)));
+        let report = report(vec![stale, Replayed::of(2, &original, &with(Verdict::Vacuous))]);
+        assert_eq!((report.reproduced, report.otherwise, report.unclear, report.rate), (1, 0, 1, Some(1.0)));
     }
 
     #[test]

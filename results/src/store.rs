@@ -391,6 +391,15 @@ impl RunDir {
         LineFile::open(self.path.join("schedule.jsonl"))
     }
 
+    /// The same to be read. Neither is a link followed, nor does a pipe hold the caller up: a stored run may come from anywhere.
+    ///
+    /// # Errors
+    /// When there is none, or it is no plain file.
+    pub fn open_schedule(&self) -> Result<File, StoreError> {
+        let name = "schedule.jsonl";
+        open_inside(&self.path, name).map_err(|error| StoreError::io("open", &self.path.join(name), error))
+    }
+
     /// How each node stood: lines of [`NodeLine`](crate::life::NodeLine).
     ///
     /// # Errors

@@ -121,13 +121,15 @@ impl OpenLoop {
     /// When the operation of this place, from 0, of a client was meant to start.
     #[must_use]
     pub fn intended_ns(&self, load_start_ns: u64, client: u64, place: u64) -> u64 {
-        load_start_ns + self.offset_ns(client) + place * self.interval_ns
+        // Figures of a file may be anything.
+        load_start_ns.saturating_add(self.offset_ns(client)).saturating_add(place.saturating_mul(self.interval_ns))
     }
 
     /// The clients are spread over an interval.
     #[must_use]
     pub fn offset_ns(&self, client: u64) -> u64 {
-        self.interval_ns * client / self.clients.max(1)
+        let offset = u128::from(self.interval_ns) * u128::from(client) / u128::from(self.clients.max(1));
+        u64::try_from(offset).unwrap_or(u64::MAX)
     }
 
     /// Which client a process was.

@@ -24,7 +24,8 @@ use crate::{
     exit::ExitCode,
     metrics::{Metric, figures},
     statistics::{
-        change_points::{LEAST_PART, LONGEST, change_points},
+        change_points::{LEAST_PART, LEVEL, LONGEST, change_points},
+        effect::minimum_detectable,
         shift::{median_of, shift},
     },
     store::{Labels, Machine, Manifest, RunEntry},
@@ -42,6 +43,16 @@ const SEED: u64 = 1;
 
 /// Figures that an error names.
 const NAMED_MAX: usize = 30;
+
+/// In a series of fewer points even a perfect step may be mistaken for chance: four points can be drawn from eight in 70 ways only, and one
+/// in 35 such draws looks like it, while of twelve it is one in 247.
+const POINTS_MIN: usize = 3 * LEAST_PART;
+
+/// How often the end of a series is drawn anew to see what would have been found there.
+const RESAMPLES: usize = 500;
+
+/// The label by which `trueline bench` tells apart what it measures.
+const SIDE: &str = "side";
 
 /// A measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -183,7 +194,15 @@ pub fn series(
             None => left_out.without += 1,
         }
     }
-    Ok((metric, points, left_out.notes()))
+    let mut notes = left_out.notes();
+    notes.extend(mixed(&points));
+    Ok((metric, points, notes))
+}
+
+/// A note where points belong to several sides of a bench, which are meant to differ.
+fn mixed(points: &[Point]) -> Option<String> {
+    let sides: BTreeSet<&String> = points.iter().filter_map(|point| point.labels.get(SIDE)).collect();
+    (sides.len() > 1).then(|| format!("runs of several sides of a bench are in one series; narrow with label.{SIDE}=…"))
 }
 
 /// The one metric that is meant.
@@ -236,16 +255,30 @@ impl LeftOut {
     }
 }
 
-/// Runs of one revision that follow each other, as one point: their median. Points without a revision stay as they are.
+/// Runs of one revision that follow each other, as one point for each side of a bench: their median. Points without a revision stay as
+/// they are.
 #[must_use]
 pub fn by_revision(points: &[Point]) -> Vec<Point> {
     let same = |one: &Point, other: &Point| one.revision.is_some() && one.revision == other.revision;
-    let merged = |part: &[Point]| {
+    let merged = |part: Vec<&Point>| {
         let mut values: Vec<f64> = part.iter().map(|point| point.value).collect();
         let runs = part.iter().flat_map(|point| point.runs.iter().cloned()).collect();
         Point { runs, value: median_of(&mut values), ..part[0].clone() }
     };
-    points.chunk_by(same).map(merged).collect()
+    points.chunk_by(same).flat_map(by_side).map(merged).collect()
+}
+
+/// Points by the side of a bench that they measure, in order of their first ones.
+fn by_side(points: &[Point]) -> Vec<Vec<&Point>> {
+    let mut sides: Vec<Vec<&Point>> = Vec::new();
+    for point in points {
+        let side = point.labels.get(SIDE);
+        match sides.iter().position(|known| known[0].labels.get(SIDE) == side) {
+            Some(place) => sides[place].push(point),
+            None => sides.push(vec![point]),
+        }
+    }
+    sides
 }
 
 /// Looks for steps.
@@ -256,7 +289,7 @@ pub fn trend(metric: Metric, points: Vec<Point>, mut notes: Vec<String>) -> Tren
     let mut bounds: Vec<usize> = found.iter().map(|change| change.at).collect();
     bounds.insert(0, values.len().saturating_sub(LONGEST));
     bounds.push(values.len());
-    let changes = found
+    let changes: Vec<Change> = found
         .iter()
         .zip(bounds.windows(3))
         .map(|(found, around)| {
@@ -279,12 +312,8 @@ pub fn trend(metric: Metric, points: Vec<Point>, mut notes: Vec<String>) -> Tren
             }
         })
         .collect();
-    if points.len() < 2 * LEAST_PART {
-        notes.push(format!(
-            "{} points are too few for a step: {} on each side of it are needed",
-            points.len(),
-            LEAST_PART
-        ));
+    if points.len() < POINTS_MIN && changes.is_empty() {
+        notes.push(too_few(points.len()));
     }
     if points.len() > LONGEST {
         notes.push(format!("steps are looked for among the last {LONGEST} points"));
@@ -292,7 +321,12 @@ pub fn trend(metric: Metric, points: Vec<Point>, mut notes: Vec<String>) -> Tren
     Trend { format: TREND_FORMAT, metric, points, changes, notes }
 }
 
-/// Whether the last step of a series is for the worse by more than is allowed; with why. Too short a series cannot tell.
+fn too_few(points: usize) -> String {
+    format!("{points} points are too few to tell a step from chance: {POINTS_MIN} are needed")
+}
+
+/// Whether the last step of a series is for the worse by more than is allowed; with why. Too short a series cannot tell, nor can one that
+/// scatters so much that such a step at its end would not have been seen.
 #[must_use]
 pub fn gate(trend: &Trend, thresholds: &[Threshold]) -> (GateResult, String) {
     let meant = |threshold: &&Threshold| {
@@ -301,18 +335,46 @@ pub fn gate(trend: &Trend, thresholds: &[Threshold]) -> (GateResult, String) {
     let Some(allowed) = thresholds.iter().filter(meant).map(|threshold| threshold.percent).reduce(f64::min) else {
         return (GateResult::CannotTell, format!("no bound given is for {}", trend.metric.name));
     };
-    if trend.points.len() < 2 * LEAST_PART {
-        return (GateResult::CannotTell, format!("{} points are too few for a step", trend.points.len()));
+    let worse = trend.changes.last().filter(|change| change.is_worse).map(|last| {
+        let by = last.shift_percent.map_or(f64::INFINITY, |shift| shift.value.abs());
+        (by, format!("the last step, of {}, is one for the worse by {}", last.time, percent(by)))
+    });
+    match worse {
+        // A step that was found is one, however few points there are.
+        Some((by, words)) if by > allowed => (GateResult::Closed, format!("{words}, more than {}", percent(allowed))),
+        _ if trend.points.len() < POINTS_MIN => (GateResult::CannotTell, too_few(trend.points.len())),
+        Some((_, words)) => (GateResult::Open, format!("{words}, and {} is allowed", percent(allowed))),
+        None => match may_be_missed(trend, allowed) {
+            Some(why) => (GateResult::CannotTell, why),
+            None => (GateResult::Open, "the last step, if there is any, is none for the worse".to_owned()),
+        },
     }
-    let Some(last) = trend.changes.last().filter(|change| change.is_worse) else {
-        return (GateResult::Open, "the last step, if there is any, is none for the worse".to_owned());
+}
+
+/// Why the last [`LEAST_PART`] points may lie lower or higher by what is allowed, and no step was found; none if it would have been, by
+/// the test of Mann and Whitney at [`LEVEL`] on these points and those before them, back to the last step.
+fn may_be_missed(trend: &Trend, allowed: f64) -> Option<String> {
+    let looked_at = trend.points.len().saturating_sub(LONGEST);
+    let begin = trend.changes.last().map_or(looked_at, |change| change.at);
+    let values: Vec<f64> = trend.points[begin..].iter().map(|point| point.value).collect();
+    let (before, last) = values.split_at(values.len().saturating_sub(LEAST_PART));
+    let least = match before {
+        [] => None,
+        before => minimum_detectable(before, last, LEVEL, SEED, RESAMPLES),
     };
-    let by = last.shift_percent.map_or(f64::INFINITY, |shift| shift.value.abs());
-    let words = format!("the last step, of {}, is one for the worse by {}", last.time, percent(by));
-    match by > allowed {
-        true => (GateResult::Closed, format!("{words}, more than {}", percent(allowed))),
-        false => (GateResult::Open, format!("{words}, and {} is allowed", percent(allowed))),
-    }
+    let Some(least) = least else {
+        return Some(format!("{} points since the last step are too few to see another one", values.len()));
+    };
+    let base = median_of(&mut before.to_vec()).abs();
+    // Values that do not scatter at all show any step, those around zero, too.
+    let least = if least > 0.0 { 100.0 * least / base } else { 0.0 };
+    (least > allowed).then(|| {
+        format!(
+            "no step for the worse was found, but the points scatter: only one of {} or more would have been seen, and {} is allowed",
+            percent(least),
+            percent(allowed)
+        )
+    })
 }
 
 /// How the process ends by what a gate says.

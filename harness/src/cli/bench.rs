@@ -226,6 +226,10 @@ impl BenchArgs {
                 None => sides.push(side),
             }
         }
+        if !self.fail_on.is_empty() && !left_out.is_empty() {
+            let what = format!("--fail-on cannot guard what is not here: {}", left_out.join("; "));
+            return Err(Failure::usage(anyhow!(what)));
+        }
         if sides.is_empty() {
             return Err(Failure::usage(anyhow!("none of these systems is here: {}", left_out.join("; "))));
         }

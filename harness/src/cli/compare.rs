@@ -155,7 +155,7 @@ pub fn execute(args: &CompareArgs) -> Result<ExitCode, Failure> {
         comparison.single = single_rows(one, other);
     }
     if !args.fail_on.is_empty() {
-        comparison.gate = Some(gate(&comparison.rows, &args.fail_on));
+        comparison.gate = Some(gate(&comparison.rows, &comparison.one_sided, &args.fail_on));
     }
     let exit = comparison.gate.as_ref().map_or(ExitCode::Valid, |gate| gate.exit());
     match print(args, &comparison) {

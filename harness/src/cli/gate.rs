@@ -23,7 +23,6 @@ use crate::{
         Conducted, GateConfig, conduct, default_jobs,
         plan::{Choice, Partition, Plan, SeedChoice},
     },
-    hunt::glob::Glob,
     progress::Progress,
     settings::{Settings, USUAL, profile::DEFAULT},
 };
@@ -58,9 +57,9 @@ pub struct GateArgs {
     /// Only this part of the jobs, e.g. 3/10; each job is in exactly one part
     #[arg(long, value_name = "PART/OF")]
     pub partition: Option<Partition>,
-    /// Only scenarios by these names; * stands for anything
+    /// Only scenarios by these names; * stands for anything. Where one of several fits nothing, nothing is started
     #[arg(long, value_delimiter = ',', value_name = "GLOB")]
-    pub scenario: Vec<Glob>,
+    pub scenario: Vec<String>,
     /// This seed for every scenario
     #[arg(long, value_name = "N", conflicts_with = "fresh_seeds")]
     pub seed: Option<u64>,

@@ -26,7 +26,7 @@ Examples:
   trueline replay path/to/20261121-184150-336e  a run from elsewhere: its program is started, so trust it first
 
 A replay reproduces a run in which a check failed if the same check fails again, and any other run if the verdict is the same. Failures of
-the harness, and replays that came to no answer, are told and not counted. How faults are carried out again, and how often that
+the harness, and replays that came to no answer or tested nothing, are told and not counted. How faults are carried out again, and how often that
 brings a violation back: docs/replay.md.
 
 Exit codes: the worst of the replays: 1 if one was invalid, then 255, 2, 3, 0; 254 wrong usage.";

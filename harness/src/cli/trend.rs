@@ -30,7 +30,8 @@ Examples:
 Figures: throughput, lowest-second, unanswered, recovery, leader-changes, KIND.p50, .p99, .p999 for each kind of operation,
 failover.FAULT, recovery.FAULT, unavailable.FAULT, criterion.GROUP/NAME. Which runs: as with `trueline compare`.
 
-Exit codes: 0 shown, and no bound broken; 1 the last step is for the worse by more than --fail-on allows; 2 too few points for a step;
+Exit codes: 0 shown, and no bound broken; 1 the last step is for the worse by more than --fail-on allows; 2 with --fail-on: fewer than
+12 points, or the points since the last step are too few or scatter too much for a step that large to be seen among the last four;
 254 wrong usage, no such run or figure; 255 the store cannot be read.";
 
 /// The width of a chart that goes to no terminal.
@@ -55,10 +56,10 @@ pub struct TrendArgs {
     /// Follow runs of the machine and configuration of this one [default: the newest one of this machine]
     #[arg(long, value_name = "RUN")]
     pub like: Option<String>,
-    /// One point for the runs of a revision that follow each other: their median
+    /// One point for the runs of a revision (and side of a bench) that follow each other: their median
     #[arg(long)]
     pub by_revision: bool,
-    /// Fail if the last step is for the worse by more than this: regression=5%
+    /// Fail if the last step is for the worse by more than this, or if one that large might not have been seen: regression=5%
     #[arg(long, value_name = "FIGURE=PERCENT", value_delimiter = ',')]
     pub fail_on: Vec<Threshold>,
     /// Count runs whose verdict is not valid, too

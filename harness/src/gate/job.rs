@@ -3,11 +3,12 @@
 //! ```text
 //!   attempt 1: trueline run --name ID … ──┬─> a verdict ───────────────┬─> as expected, or no violation: done
 //!              │ logs/N-1.txt             │                            └─> a violation: trueline replay ID --times K
-//!   attempt 2  └<── infrastructure failed ┘ (not wrong usage)
+//!              │    infrastructure failed ┴─> its history, if it left one: trueline check … ──> a violation: the same
+//!   attempt 2  └<─── not wrong usage, nor a cluster that was never ready ───────┘ none
 //! ```
 //!
-//! A violation is never tried away: whatever else went wrong with a run, an invalid verdict in the store counts, and so does an exit code
-//! that says invalid, should the verdict be missing.
+//! A violation is never tried away: whatever else went wrong with a run, an invalid verdict in the store counts, and so do an exit code
+//! that says invalid, should the verdict be missing, and a history that shows one, should nobody have judged it.
 
 use std::{
     fs::{self, File},
@@ -23,7 +24,7 @@ use results::{
     gate::{Expectation, Finding, JobReport, Outcome, Replayed},
     replay::ReplayReport,
     report::REPORT_NAME,
-    store::{DEFAULT_STORE, GateDir, RunId, Store},
+    store::{DEFAULT_STORE, GateDir, RunDir, RunId, Store},
     summary::Summary,
 };
 use tokio::{
@@ -37,8 +38,15 @@ use crate::{
     config::quoted,
 };
 
-/// A report of replays is not longer.
+mod history;
+
+use history::judged;
+
+/// What a child prints as JSON is not longer.
 const REPORT_BYTES_MAX: u64 = 16 << 20;
+
+/// What a run says whose nodes never became a cluster. Its build may be at fault, and so it is not tried until it comes up.
+const NOT_READY: &str = "the cluster was not ready after";
 
 /// What is told while a job is under way.
 #[derive(Clone, Debug)]
@@ -47,6 +55,15 @@ pub(super) enum Step {
     Began(RunId),
     /// Its violation is being replayed.
     Replaying,
+}
+
+/// How histories are judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judging {
+    /// For so long.
+    pub time: Duration,
+    /// With so much memory, MiB.
+    pub memory_mib: usize,
 }
 
 /// A job to be done.
@@ -60,6 +77,9 @@ pub(super) struct JobRun {
     pub arguments: Vec<String>,
     pub expected: Expectation,
     pub bound: Duration,
+    /// What one replay may take, as `trueline replay` itself reckons it.
+    pub replay_bound: Duration,
+    pub judging: Judging,
     /// Further attempts where the infrastructure failed.
     pub retries: u32,
     pub replays: u32,
@@ -95,17 +115,21 @@ impl JobRun {
             match tried {
                 Tried::Told(summary) => report.take(&summary),
                 Tried::Invalid(why) => {
-                    report.outcome =
-                        Outcome::Ended(Finding { verdict: Verdict::Invalid, failed: Vec::new(), anomaly: None });
-                    report.reason = why;
+                    let (verdict, failed) = (Verdict::Invalid, Vec::new());
+                    report.take_finding(Finding { verdict, failed, anomaly: None, fired: None }, &why);
                 }
                 Tried::Stopped => {
                     report.outcome = Outcome::NotRun;
                     "the gate was interrupted, and the run killed".clone_into(&mut report.reason);
                 }
                 Tried::Failed { why, again } => {
-                    report.reason.clone_from(&why);
-                    report.failures.push(why);
+                    // One that failed before it began has left nothing.
+                    let left = report.run.as_deref().and_then(|run| self.store.run(run).ok());
+                    report.take_failure(&why, left.as_ref().map(|run| run.id().as_str()));
+                    if let Some(summary) = self.judge(attempts, report.number, left.as_ref()).await {
+                        report.take(&summary);
+                        break;
+                    }
                     if again && attempts <= self.retries && !self.is_late() && !*self.stop.borrow() {
                         continue;
                     }
@@ -158,6 +182,23 @@ impl JobRun {
         Ok(told(end, summary.transpose().map(Option::flatten), &name, self.bound, &output))
     }
 
+    /// What the history shows that a failed attempt left behind, if that is a violation. That it cannot be judged changes nothing: the
+    /// attempt has failed already.
+    async fn judge(&self, attempt: u32, number: u32, left: Option<&RunDir>) -> Option<Summary> {
+        let history = left.map(RunDir::history_path).filter(|history| history.is_file())?;
+        let [out, errors] = ["json", "txt"].map(|kind| self.dir.log_path(number, &format!("{attempt}-check.{kind}")));
+        let mut command = Command::new(&self.program);
+        command.args(["check", "--keep-complete-lines", "--json", "--no-ladder"]);
+        command.args(["--time", &format!("{}ms", self.judging.time.as_millis())]);
+        command.args(["--memory", &self.judging.memory_mib.to_string()]).arg(&history);
+        command.stdout(File::create(&out).ok()?).stderr(File::create(errors).ok()?);
+        let bound = self.judging.time.saturating_add(OVERHEAD_MAX);
+        match end_of(command, bound, self.stop.clone()).await {
+            Ok(End::Exited(status)) if status.code() == Some(ExitCode::Invalid.code().into()) => Some(judged(&out)),
+            _ => None,
+        }
+    }
+
     /// What came out as expected needs no data of its nodes any more.
     fn tidy(&self, report: &JobReport) {
         let Outcome::Ended(finding) = &report.outcome else { return };
@@ -177,7 +218,9 @@ impl JobRun {
     }
 
     fn replay_command(&self, report: &JobReport) -> Option<String> {
-        let run = report.run.as_ref().filter(|_| self.is_surprise(report))?;
+        // What has no verdict cannot be carried out again.
+        let is_told = |run: &&String| self.store.run(run).is_ok_and(|run| run.verdict_path().is_file());
+        let run = report.run.as_ref().filter(|_| self.is_surprise(report)).filter(is_told)?;
         let store = self.store.path();
         let elsewhere = store != Path::new(DEFAULT_STORE);
         let store =
@@ -205,7 +248,7 @@ impl JobRun {
         let mut command = self.command("replay");
         command.args(["--json", "--times", &self.replays.to_string(), run]);
         command.stdout(create(&out)?).stderr(create(&errors)?);
-        let bound = self.bound * self.replays + OVERHEAD_MAX;
+        let bound = self.replay_bound.saturating_mul(self.replays).saturating_add(OVERHEAD_MAX);
         let ended = end_of(command, bound, self.stop.clone()).await.context("cannot start `trueline replay`")?;
         let status = match ended {
             End::Exited(status) => status,
@@ -252,7 +295,7 @@ fn told(
         // Whatever came after it.
         Some(summary) if summary.verdict == Verdict::Invalid => Tried::Told(Box::new(summary)),
         Some(summary) if code == Some(summary.exit.into()) => match summary.harness_error {
-            Some(error) => Tried::Failed { why: error, again: true },
+            Some(error) => Tried::Failed { again: !error.contains(NOT_READY), why: error },
             None if ExitCode::from(summary.verdict).code() == summary.exit => Tried::Told(Box::new(summary)),
             None => {
                 Tried::Failed { why: format!("its verdict and its exit code {} differ", summary.exit), again: true }
@@ -268,3 +311,6 @@ fn told(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use std::{
 use results::gate::Expectation;
 
 use crate::{
-    child::OVERHEAD_MAX,
+    child::bound_of,
     cli::run::RunArgs,
     config::{RunConfig, quoted},
     hunt::glob::Glob,
@@ -41,8 +41,8 @@ const JOBS_MAX: usize = 10_000;
 pub struct Choice {
     /// The profile.
     pub profile: String,
-    /// Only scenarios by these names; all, where there are none.
-    pub scenarios: Vec<Glob>,
+    /// Only scenarios whose names fit one of these patterns, with `*` for anything; all, where there are none.
+    pub scenarios: Vec<String>,
     /// Only this part of the jobs.
     pub partition: Option<Partition>,
     /// With which seeds.
@@ -108,6 +108,12 @@ pub struct Planned {
     pub load: Duration,
     /// A run is killed after this.
     pub bound: Duration,
+    /// A replay of a run is killed after this, whatever is said of runs.
+    pub replay_bound: Duration,
+    /// How long judging may take.
+    pub check_time: Duration,
+    /// How much memory judging may take, MiB.
+    pub check_memory_mib: usize,
     /// How many jobs each of its jobs counts for.
     pub weight: u32,
 }
@@ -191,6 +197,16 @@ pub enum PlanError {
         /// Why.
         why: String,
     },
+    /// Some of what was asked for is not there: a misspelt name must not make the gate smaller in silence.
+    #[error("no scenario of the profile {profile} is called {pattern}; there are {known}")]
+    NoScenario {
+        /// What was asked for.
+        pattern: String,
+        /// In which profile.
+        profile: String,
+        /// The names of its scenarios.
+        known: String,
+    },
     /// Too much for one gate.
     #[error(
         "{0} jobs are more than the {JOBS_MAX} that one gate takes: take fewer seeds, or spread them with --partition"
@@ -202,19 +218,21 @@ impl Plan {
     /// The plan that the settings make. `draw` gives seeds where fresh ones are wanted.
     ///
     /// # Errors
-    /// When a profile is not there, a name is there twice, or a scenario of the profile is no run.
+    /// When a profile is not there, a name is there twice, a scenario of the profile is no run, or some of the patterns fit no name while
+    /// others do.
     pub fn new(settings: &Settings, choice: &Choice, draw: impl FnMut() -> u64) -> Result<Self, PlanError> {
         let profile = profile(settings, &choice.profile)?;
         check_names(settings)?;
         let config = choice.config.as_deref().filter(|_| !settings.system.is_empty());
+        let of_profile =
+            |scenario: &&Scenario| scenario.profiles.is_empty() || scenario.profiles.contains(&choice.profile);
+        let own: Vec<&Scenario> = settings.scenario.iter().filter(of_profile).collect();
+        let globs = globs(choice, &own)?;
         let mut scenarios = Vec::new();
         let mut chosen = Vec::new();
-        for scenario in &settings.scenario {
-            if !scenario.profiles.is_empty() && !scenario.profiles.contains(&choice.profile) {
-                continue;
-            }
+        for scenario in own {
             let planned = planned(scenario, &profile, config)?;
-            if choice.scenarios.is_empty() || choice.scenarios.iter().any(|glob| glob.matches(&scenario.name)) {
+            if globs.is_empty() || globs.iter().any(|glob| glob.matches(&scenario.name)) {
                 scenarios.push(planned);
                 chosen.push(scenario);
             }
@@ -247,6 +265,24 @@ fn profile_names(settings: &Settings) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
+/// The patterns of what is chosen among these scenarios. Where none fits, nothing is chosen; where only some do, that is a mistake.
+fn globs(choice: &Choice, scenarios: &[&Scenario]) -> Result<Vec<Glob>, PlanError> {
+    let glob = |pattern: &String| {
+        let Ok(glob) = pattern.parse::<Glob>();
+        glob
+    };
+    let globs: Vec<Glob> = choice.scenarios.iter().map(glob).collect();
+    let fits = |glob: &Glob| scenarios.iter().any(|scenario| glob.matches(&scenario.name));
+    let idle = globs.iter().zip(&choice.scenarios).find(|&(glob, _)| !fits(glob)).map(|(_, pattern)| pattern);
+    match idle {
+        Some(pattern) if globs.iter().any(fits) => {
+            let known = scenarios.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+            Err(PlanError::NoScenario { pattern: pattern.clone(), profile: choice.profile.clone(), known })
+        }
+        _ => Ok(globs),
+    }
+}
+
 fn check_names(settings: &Settings) -> Result<(), PlanError> {
     for (place, scenario) in settings.scenario.iter().enumerate() {
         let (line, name) = (scenario.line, scenario.name.clone());
@@ -272,13 +308,16 @@ fn planned(scenario: &Scenario, profile: &Profile, config: Option<&Path>) -> Res
     let config = config.map_err(|error| no_run(error.to_string()))?;
     check_system(&config).map_err(no_run)?;
     let load = config.warm_up + config.time;
-    let bound = load + config.recovery_bound + config.check_time + OVERHEAD_MAX;
+    let bound = bound_of(&config);
     Ok(Planned {
         name: scenario.name.clone(),
         expected: scenario.expected.clone(),
         arguments,
         load,
         bound: scenario.timeout.or(profile.timeout).unwrap_or(bound),
+        replay_bound: bound,
+        check_time: config.check_time,
+        check_memory_mib: config.check_memory_mib,
         weight: scenario.weight.unwrap_or(1),
     })
 }

@@ -35,6 +35,13 @@ const FILE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'non
 const REPORT_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
     img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The largest stored history that a report is made of while somebody waits, bytes: it is read into memory, and compressed ones grow.
+const HISTORY_BYTES_MAX: u64 = 64 << 20;
+
+fn is_too_long(run: &RunDir) -> bool {
+    run.files().iter().any(|(name, bytes)| name.starts_with("history.") && *bytes > HISTORY_BYTES_MAX)
+}
+
 type Stated = State<Arc<Shared>>;
 
 fn page(title: &str, status: StatusCode, content: Markup) -> Response {
@@ -104,6 +111,10 @@ pub(super) async fn report(State(shared): Stated, Path(name): Path<String>) -> R
         };
         let report = match run.read_file(REPORT_NAME, REPORT_BYTES_MAX) {
             Ok(Some(report)) => report,
+            Ok(None) if is_too_long(&run) => {
+                let why = "The history of this run is too long for a report made here. Make it with `trueline report`.";
+                return problem(StatusCode::NOT_FOUND, why);
+            }
             Ok(None) => match page_of(&run) {
                 Ok(report) => report.into_bytes(),
                 Err(error) => {

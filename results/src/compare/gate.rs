@@ -3,16 +3,20 @@
 //! | what was found | gate |
 //! |---|---|
 //! | worse beyond chance, by more than is allowed | closed: 1 |
-//! | worse beyond chance, by less; or better | open |
+//! | worse beyond chance, by less, also at the bound of the interval; or better | open |
+//! | worse beyond chance, by less, but perhaps by more | cannot tell: 2 |
 //! | no difference, and one of what is allowed would have been found four times in five | open |
-//! | no difference, and one as large might have been missed; or too few runs; or no such figure | cannot tell: 2 |
+//! | no difference, and one as large might have been missed; or too few runs; or no such figure, or on one side alone | cannot tell: 2 |
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conclusion, Row, percent};
-use crate::{exit::ExitCode, metrics::Metric};
+use super::{Conclusion, Estimate, Row, percent};
+use crate::{
+    exit::ExitCode,
+    metrics::{Better, Metric},
+};
 
 /// The word for every figure that has no bound of its own.
 pub const REGRESSION: &str = "regression";
@@ -100,13 +104,26 @@ impl Gate {
 /// What these bounds say of these figures. The most particular bound for a figure counts: its name, then its last part, then
 /// [`REGRESSION`].
 #[must_use]
-pub fn gate(rows: &[Row], thresholds: &[Threshold]) -> Gate {
+pub fn gate(rows: &[Row], one_sided: &[Metric], thresholds: &[Threshold]) -> Gate {
     let mut findings = Vec::new();
     for row in rows {
         if let Some(threshold) =
             thresholds.iter().filter_map(|t| Some((fit(t, &row.metric)?, t))).max_by_key(|(fit, _)| *fit)
         {
             findings.push(finding(row, threshold.1.percent));
+        }
+    }
+    for metric in one_sided {
+        if let Some(threshold) =
+            thresholds.iter().filter_map(|t| Some((fit(t, metric)?, t))).max_by_key(|(fit, _)| *fit)
+        {
+            findings.push(Finding {
+                metric: metric.name.clone(),
+                percent: threshold.1.percent,
+                result: GateResult::CannotTell,
+                reason: "only one side has this figure: the other may have too few operations for it, or none"
+                    .to_owned(),
+            });
         }
     }
     for threshold in thresholds {
@@ -135,10 +152,28 @@ fn fit(threshold: &Threshold, metric: &Metric) -> Option<u8> {
     }
 }
 
+/// How much worse it may be, at the bound of the interval.
+fn worst(better: Better, shift: &Estimate) -> f64 {
+    match better {
+        Better::Lower => shift.high,
+        Better::Higher => -shift.low,
+    }
+}
+
 fn finding(row: &Row, allowed: f64) -> Finding {
     let (result, reason) = match row.conclusion {
         Conclusion::Better => (GateResult::Open, "it is better".to_owned()),
         Conclusion::Worse => match row.shift_percent {
+            // Surely worse, and by how much is not: that is no reason to open.
+            Some(shift) if shift.value.abs() <= allowed && worst(row.metric.better, &shift) > allowed => (
+                GateResult::CannotTell,
+                format!(
+                    "worse by {}, perhaps by {}, and {} is allowed; more runs tell",
+                    percent(shift.value.abs()),
+                    percent(worst(row.metric.better, &shift)),
+                    percent(allowed)
+                ),
+            ),
             Some(shift) if shift.value.abs() <= allowed => (
                 GateResult::Open,
                 format!("worse by {}, and {} is allowed", percent(shift.value.abs()), percent(allowed)),

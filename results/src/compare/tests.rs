@@ -158,8 +158,29 @@ fn rows(a: f64, b: f64, size: usize) -> Vec<Row> {
     compare(&set(&mut rng, size, a), &set(&mut rng, size, b), &Options::default()).rows
 }
 
+/// A figure that has vanished from one side is not guarded by those that are left.
+#[test]
+fn a_figure_of_one_side_alone_keeps_the_gate_from_opening() {
+    let mut rng = Pcg64::seed_from_u64(17);
+    let (a, mut b) = (set(&mut rng, 12, 1.0), set(&mut rng, 12, 1.0));
+    let gone = a.runs[0].figures[0].metric.clone();
+    for run in &mut b.runs {
+        run.figures.retain(|figure| figure.metric != gone);
+    }
+    let found = compare(&a, &b, &Options::default());
+    assert_eq!(found.one_sided, [gone.clone()]);
+    assert!(found.rows.iter().all(|row| row.metric != gone));
+    let bound: Threshold = "regression=90%".parse().expect("a bound");
+    assert_eq!(gate(&found.rows, &[], std::slice::from_ref(&bound)).result, GateResult::Open);
+    let said = gate(&found.rows, &found.one_sided, &[bound]);
+    assert_eq!(said.result, GateResult::CannotTell);
+    assert!(
+        said.findings.iter().any(|finding| finding.metric == gone.name && finding.reason.contains("only one side"))
+    );
+}
+
 fn told(rows: &[Row], thresholds: &[&str]) -> Gate {
-    gate(rows, &thresholds.iter().map(|text| text.parse::<Threshold>().expect("a bound")).collect::<Vec<_>>())
+    gate(rows, &[], &thresholds.iter().map(|text| text.parse::<Threshold>().expect("a bound")).collect::<Vec<_>>())
 }
 
 #[test]

@@ -11,8 +11,15 @@ use crate::{
     summary::one_line,
 };
 
-/// Jobs that are told in full: the page of a step may have a mebibyte.
+/// Jobs that are told in full.
 const TOLD_MAX: usize = 20;
+
+/// Nothing that would make the page larger is told in full any more, bytes: the page of a step may have a mebibyte, or it is not shown at
+/// all. What then still follows is a line for each of [`TOLD_MAX`] jobs.
+const PAGE_BYTES_MAX: usize = 900 << 10;
+
+/// Nor are scenarios told in the table beyond this, bytes: jobs that went wrong must have room.
+const TABLE_BYTES_MAX: usize = PAGE_BYTES_MAX / 2;
 
 /// The report as Markdown.
 #[must_use]
@@ -26,20 +33,36 @@ pub fn markdown(report: &GateReport) -> String {
     if report.jobs().next().is_none() {
         return page;
     }
-    page += "| scenario | expected | as expected | came out | time |\n|---|---|---|---|---|\n";
-    for scenario in report.scenarios.iter().filter(|scenario| !scenario.jobs.is_empty()) {
-        row(&mut page, scenario);
-    }
+    table(&mut page, report);
     let wrong = |(scenario, job): &(&ScenarioReport, &JobReport)| complaint(&scenario.expected, &job.outcome).is_some();
     let wrong: Vec<_> = report.jobs().filter(wrong).collect();
+    let mut told = 0;
     for (scenario, job) in wrong.iter().take(TOLD_MAX) {
-        tell(&mut page, scenario, job);
+        let mut section = String::new();
+        tell(&mut section, scenario, job);
+        if page.len() + section.len() > PAGE_BYTES_MAX {
+            break;
+        }
+        page += &section;
+        told += 1;
     }
-    if wrong.len() > TOLD_MAX {
-        _ = writeln!(page, "\nAnd {} more, in `junit.xml` and `gate.json`.", wrong.len() - TOLD_MAX);
+    if wrong.len() > told {
+        _ = writeln!(page, "\nAnd {} more, in `junit.xml` and `gate.json`.", wrong.len() - told);
     }
     flaky(&mut page, report);
     page
+}
+
+fn table(page: &mut String, report: &GateReport) {
+    *page += "| scenario | expected | as expected | came out | time |\n|---|---|---|---|---|\n";
+    let scenarios: Vec<_> = report.scenarios.iter().filter(|scenario| !scenario.jobs.is_empty()).collect();
+    for (told, scenario) in scenarios.iter().enumerate() {
+        if page.len() > TABLE_BYTES_MAX {
+            _ = writeln!(page, "\nAnd {} more scenarios, in `junit.xml` and `gate.json`.", scenarios.len() - told);
+            return;
+        }
+        row(page, scenario);
+    }
 }
 
 fn row(page: &mut String, scenario: &ScenarioReport) {

@@ -9,7 +9,7 @@ fn expected(verdicts: &[Verdict]) -> Expectation {
 fn ended(verdict: Verdict) -> Outcome {
     let invalid = verdict == Verdict::Invalid;
     let failed = if invalid { vec![CheckName::Consistency] } else { Vec::new() };
-    Outcome::Ended(Finding { verdict, failed, anomaly: invalid.then_some(Anomaly::StaleRead) })
+    Outcome::Ended(Finding { verdict, failed, anomaly: invalid.then_some(Anomaly::StaleRead), fired: None })
 }
 
 fn outcomes() -> Vec<Outcome> {
@@ -124,14 +124,22 @@ fn several_verdicts_may_be_expected() {
 #[test]
 fn another_violation_than_the_expected_one_is_no_match() {
     let stale = ended(Verdict::Invalid);
-    let crash = Outcome::Ended(Finding { verdict: Verdict::Invalid, failed: vec![CheckName::Crash], anomaly: None });
-    let any = expected(&[Verdict::Invalid]);
-    let consistency = Expectation { checks: vec![CheckName::Consistency], ..any.clone() };
-    let found = Expectation { anomalies: vec![Anomaly::LostWrite, Anomaly::StaleRead], ..any.clone() };
-    let other = Expectation { anomalies: vec![Anomaly::LostWrite], ..any.clone() };
+    let failed = |check| Finding { verdict: Verdict::Invalid, failed: vec![check], anomaly: None, fired: None };
+    let (crash, slow) = (Outcome::Ended(failed(CheckName::Crash)), Outcome::Ended(failed(CheckName::Liveness)));
+    let bare = expected(&[Verdict::Invalid]);
+    let of_checks = |checks: &[CheckName]| Expectation { checks: checks.to_vec(), ..bare.clone() };
+    let consistency = of_checks(&[CheckName::Consistency]);
+    let any = of_checks(&[CheckName::Consistency, CheckName::Crash, CheckName::Liveness]);
+    let found = Expectation { anomalies: vec![Anomaly::LostWrite, Anomaly::StaleRead], ..bare.clone() };
+    let other = Expectation { anomalies: vec![Anomaly::LostWrite], ..bare.clone() };
     for (expected, outcome, code) in [
+        // Who just says invalid means consistency.
+        (&bare, &stale, 0),
+        (&bare, &crash, 1),
+        (&bare, &slow, 1),
         (&any, &stale, 0),
         (&any, &crash, 0),
+        (&any, &slow, 0),
         (&consistency, &stale, 0),
         (&consistency, &crash, 1),
         (&found, &stale, 0),
@@ -145,6 +153,28 @@ fn another_violation_than_the_expected_one_is_no_match() {
     // What kind of violation is expected says nothing of runs that have none.
     let either = Expectation { verdicts: vec![Verdict::Valid, Verdict::Invalid], ..other };
     assert_eq!(exit_of(&either, &ended(Verdict::Valid)).code(), 0);
+}
+
+/// A canary that is found for another reason than its bug is no canary.
+#[test]
+fn a_bug_that_never_acted_is_not_what_was_found() {
+    let mut summary = Summary::new("raft", "register", 1);
+    summary.checks = vec![crate::check::Check::new(CheckName::Consistency, Verdict::Invalid, "x was read")];
+    summary.conclude();
+    for (fired, code) in [(None, 0), (Some(0), 1), (Some(1), 0)] {
+        summary.mutant = fired.map(|fired| crate::summary::MutantSummary { name: "m".to_owned(), fired });
+        let outcome = Outcome::Ended(Finding::of(&summary));
+        let invalid = expected(&[Verdict::Invalid]);
+        assert_eq!(exit_of(&invalid, &outcome).code(), code, "{fired:?}");
+        let never = (code == 1).then_some("the bug that was switched on never acted");
+        assert_eq!(complaint(&invalid, &outcome), never, "{fired:?}");
+        assert_eq!(complaint(&Expectation::default(), &outcome), Some("violation"), "{fired:?}");
+    }
+    // A run that came out valid need not have met its bug.
+    let idle = Finding { verdict: Verdict::Valid, failed: Vec::new(), anomaly: None, fired: Some(0) };
+    assert!(expected(&[Verdict::Valid]).is_met_by(&idle));
+    let text = serde_json::to_string(&idle).expect("JSON");
+    assert_eq!(serde_json::from_str::<Finding>(&text).expect("a finding"), idle);
 }
 
 #[test]
@@ -271,6 +301,45 @@ fn long_violations_are_cut() {
     assert_eq!((job.sentences.len(), job.diagram.len()), (SENTENCES_MAX, DIAGRAM_LINES_MAX));
     let Outcome::Ended(finding) = &job.outcome else { panic!("{job:?}") };
     assert_eq!((finding.verdict, finding.anomaly), (Verdict::Invalid, Some(Anomaly::StaleRead)));
+}
+
+#[test]
+fn failures_are_cut_and_name_their_run() {
+    let mut job = job(1, Outcome::Running);
+    job.take_failure(&"ä".repeat(5_000), Some("20261121-011502-ab3f"));
+    job.take_failure("no disk space", None);
+    let [long, short] = &job.failures[..] else { panic!("{job:?}") };
+    assert!(long.ends_with("… (run 20261121-011502-ab3f)") && long.chars().count() < LETTERS_MAX + 40, "{long}");
+    assert_eq!((short.as_str(), &job.reason), ("no disk space", short));
+}
+
+/// GitHub takes a mebibyte, and shows nothing at all of a page that is larger.
+#[test]
+fn the_page_stays_within_what_a_step_may_have() {
+    let mut wrong = scenario("bad", Expectation::default(), std::iter::repeat_n(ended(Verdict::Invalid), 30));
+    for job in &mut wrong.jobs {
+        job.reason = "|".repeat(LETTERS_MAX);
+        job.sentences = vec!["*".repeat(LETTERS_MAX); SENTENCES_MAX];
+        job.diagram = vec!["─".repeat(LETTERS_MAX); DIAGRAM_LINES_MAX];
+    }
+    let mut flaky = scenario("flaky", Expectation::default(), std::iter::repeat_n(ended(Verdict::Valid), 30));
+    for job in &mut flaky.jobs {
+        job.take_failure(&"*".repeat(5_000), job.run.clone().as_deref());
+    }
+    let page = markdown(&report(vec![wrong.clone(), flaky]));
+    assert!((800 << 10..1 << 20).contains(&page.len()), "{} bytes", page.len());
+    let told = page.matches("\n### bad").count();
+    assert!((1..20).contains(&told), "{told}");
+    assert!(page.contains(&format!("And {} more, in `junit.xml`", 30 - told)), "{told}");
+    // One job alone that is too long for the page, and more scenarios than it has room for.
+    wrong.jobs.truncate(1);
+    wrong.jobs[0].again = "a".repeat(2 << 20);
+    let page = markdown(&report(vec![wrong]));
+    assert!(page.len() < 10_000 && page.contains("And 1 more, in `junit.xml`"), "{} bytes", page.len());
+    let name = "_".repeat(80);
+    let many = (0..5_000).map(|_| scenario(&name, Expectation::default(), [ended(Verdict::Valid)])).collect();
+    let page = markdown(&report(many));
+    assert!(page.len() < 1 << 20 && page.contains("more scenarios, in `junit.xml`"), "{} bytes", page.len());
 }
 
 #[test]

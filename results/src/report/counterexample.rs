@@ -21,7 +21,7 @@ use crate::{
     timeline::Timeline,
 };
 
-/// Operations that are drawn; of more, the first ones. Checks leave a handful.
+/// Operations that are drawn; of more, the first ones and the last answer. Checks leave a handful.
 const DRAWN_MAX: usize = 40;
 
 /// Characters of a value in the drawing.
@@ -41,7 +41,7 @@ pub(super) fn section(found: &ViolationSummary, timeline: &Timeline, lanes: &Lan
     let history = &timeline.history;
     let known: Vec<u32> =
         found.operations.iter().copied().filter(|&number| (number as usize) < history.len()).collect();
-    let operations = known.iter().take(DRAWN_MAX).map(|&number| {
+    let operations = drawn(&known, history).into_iter().map(|number| {
         let operation = history.operation(OpIndex(number));
         let label = label(&operation, &found.key);
         (number, operation, label)
@@ -62,7 +62,7 @@ pub(super) fn section(found: &ViolationSummary, timeline: &Timeline, lanes: &Lan
                     "an open bar has an unknown outcome and may take effect at any time, or never. Arrows lead from an operation to those that began after it had returned."
                 }
             }
-            @if known.len() > DRAWN_MAX { p.missing { (DRAWN_MAX) " of " (known.len()) " operations are drawn." } }
+            @if known.len() > DRAWN_MAX { p.missing { (DRAWN_MAX) " of " (known.len()) " operations are drawn: the first ones, and the last answer." } }
             @let during = faults_during(&layout, timeline);
             @if !during.is_empty() { p { "Faults at that time: " (during) "." } }
             (table(&layout, lanes, history))
@@ -74,6 +74,23 @@ pub(super) fn section(found: &ViolationSummary, timeline: &Timeline, lanes: &Lan
             }
         }
     }
+}
+
+/// Which of these operations are drawn: the first ones, and in any case the last that was answered, which leaves no order. Were it missing,
+/// the layout would mark an innocent one.
+fn drawn(known: &[u32], history: &History) -> Vec<u32> {
+    let mut drawn: Vec<u32> = known.iter().copied().take(DRAWN_MAX).collect();
+    let answered = known.iter().map(|&number| (number, history.operation(OpIndex(number))));
+    let last = answered
+        .filter(|(_, operation)| !operation.is_unknown())
+        .max_by_key(|(number, operation)| (operation.ret, operation.invoke, *number));
+    if let Some((last, _)) = last
+        && !drawn.contains(&last)
+    {
+        drawn.pop();
+        drawn.push(last);
+    }
+    drawn
 }
 
 /// What an operation asked for and got, shortly; the key only where it is another than the violation's.

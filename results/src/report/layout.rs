@@ -58,7 +58,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Of these operations with their labels, by number. Quadratic in their number.
+    /// Of these operations with their labels, by number; the last answer of all must be among them, since the last among them is marked.
+    /// Quadratic in their number.
     pub fn of(mut operations: Vec<(u32, Operation, String)>) -> Self {
         operations.sort_by_key(|(number, operation, _)| (operation.invoke, *number));
         let mut lanes: Vec<u64> = Vec::new();

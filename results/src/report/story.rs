@@ -10,12 +10,16 @@ use super::{Material, counterexample::duration, values};
 use crate::{
     check::verdict_name,
     latency::{Ending, Measure},
+    phases::{Outage, Spread},
     store::Manifest,
     summary::{Summary, one_line, render::grouped},
 };
 
 /// The longest sentence of a file that is shown, characters.
 const SENTENCE_CHARS: usize = 4_000;
+
+/// Kinds of faults whose outages are listed.
+const OUTAGES_SHOWN: usize = 40;
 
 /// Reasons of failures that are listed.
 const REASONS_SHOWN: usize = 12;
@@ -195,7 +199,7 @@ pub(super) fn figures(summary: &Summary) -> Markup {
                 }
                 (fact("Faults", &if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }))
             }
-            div.tables { (operation_table(summary)) (latency_table(summary)) }
+            div.tables { (operation_table(summary)) (latency_table(summary)) (outage_table(summary)) }
         }
     }
 }
@@ -245,6 +249,43 @@ fn latency_table(summary: &Summary) -> Markup {
     }
 }
 
+/// How the service stood the faults of each name, those that it was away longest for first.
+fn outage_table(summary: &Summary) -> Markup {
+    let mut outages: Vec<&Outage> = summary.outages.iter().collect();
+    // What never came is worse than what came late.
+    let failover = |outage: &Outage| outage.failover_ms.map_or(f64::INFINITY, |failover| failover.worst);
+    outages.sort_by(|a, b| {
+        let unavailable = b.unavailable_ms.worst.total_cmp(&a.unavailable_ms.worst);
+        unavailable.then_with(|| failover(b).total_cmp(&failover(a)))
+    });
+    let cell = |spread: Option<Spread>| {
+        spread.map_or_else(|| "never".to_owned(), |s| format!("{} / {}", ms(s.median), ms(s.worst)))
+    };
+    html! {
+        @if !outages.is_empty() {
+            div.scroll tabindex="0" role="group" aria-label="What each fault did, milliseconds, median and worst" {
+                table {
+                    thead { tr { th scope="col" { "Faults, ms" } th.number scope="col" { "times" } th.number scope="col" { "failover" } th.number scope="col" { "recovery" } th.number scope="col" { "no answers" } } }
+                    tbody {
+                        @for outage in outages.iter().take(OUTAGES_SHOWN) {
+                            tr { th scope="row" { (told(&outage.name)) } td.number { (grouped(outage.count as u64)) } @for spread in [outage.failover_ms, outage.recovery_ms, Some(outage.unavailable_ms)] { td.number { (cell(spread)) } } }
+                        }
+                    }
+                }
+                @if outages.len() > OUTAGES_SHOWN { p.note { (outages.len() - OUTAGES_SHOWN) " more kinds of faults, none of which was worse." } }
+                p.note {
+                    "Median / worst, of those that had one. Failover: from a fault's beginning until a change begun after it was answered; recovery: from its end; "
+                    "no answers: all gaps together, short ones left out."
+                }
+            }
+        }
+    }
+}
+
+fn ms(ms: f64) -> String {
+    grouped(ms.round() as u64)
+}
+
 /// Where the files are, and of what the run was.
 pub(super) fn files(material: &Material<'_>) -> Markup {
     html! {
@@ -273,5 +314,41 @@ fn machine(manifest: &Manifest) -> Markup {
         (fact("Trueline", &manifest.trueline))
         @if let Some(revision) = &manifest.directory_revision { (fact("Revision", revision)) }
         (fact("Command", &manifest.command.join(" ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outage(name: &str, unavailable: f64, failover: Option<f64>) -> Outage {
+        let spread = |worst: f64| Spread { median: 1.0, worst };
+        Outage {
+            name: name.to_owned(),
+            count: 1_200,
+            failover_ms: failover.map(spread),
+            recovery_ms: None,
+            unavailable_ms: spread(unavailable),
+        }
+    }
+
+    #[test]
+    fn outages_are_listed_the_worst_first_and_their_names_are_no_markup() {
+        let mut summary = Summary::new("raft", "register", 1);
+        assert!(outage_table(&summary).into_string().is_empty(), "no faults, no table");
+        summary.outages = vec![
+            outage("mild", 20.0, Some(3.0)),
+            outage("late", 40_000.4, Some(7.0)),
+            outage("<b>evil\u{7}", 40_000.4, None),
+        ];
+        let table = outage_table(&summary).into_string();
+        let place = |words: &str| table.find(words).unwrap_or_else(|| panic!("{words:?} is not in {table}"));
+        assert!(place("&lt;b&gt;evil") < place("late") && place("late") < place("mild"));
+        assert!(!table.contains("<b>") && !table.contains('\u{7}'));
+        assert!(place(">never<") < place(">1 / 40,000<"));
+        assert!(table.contains(">1,200<") && !table.contains("more kinds"));
+        summary.outages = (0..43).map(|number| outage(&format!("fault {number}"), f64::from(number), None)).collect();
+        let many = outage_table(&summary).into_string();
+        assert!(many.contains("3 more kinds") && many.contains(">fault 3<") && !many.contains(">fault 2<"));
     }
 }

@@ -34,6 +34,9 @@ pub const LEAST_PART: usize = 4;
 /// The longest series that is looked at; of a longer one, the end.
 pub const LONGEST: usize = 2_000;
 
+/// Distances that differ by this share are equal.
+const ROUNDING: f64 = 1e-9;
+
 /// A step of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChangePoint {
@@ -97,7 +100,7 @@ fn significant_split(part: &[f64], rng: &mut Pcg64) -> Option<(usize, f64)> {
     let too_many = (LEVEL * real(shuffles + 1)) as usize;
     for _ in 0..shuffles {
         shuffled.shuffle(rng);
-        if best_split(&shuffled).is_some_and(|(_, other)| other >= distance) {
+        if best_split(&shuffled).is_some_and(|(_, other)| is_as_far(other, distance)) {
             as_good += 1;
             if as_good >= too_many {
                 return None;
@@ -105,6 +108,11 @@ fn significant_split(part: &[f64], rng: &mut Pcg64) -> Option<(usize, f64)> {
         }
     }
     Some((at, real(as_good + 1) / real(shuffles + 1)))
+}
+
+/// Whether a distance is no less than another, but for what rounding does: the same values in another order are summed up differently.
+fn is_as_far(one: f64, other: f64) -> bool {
+    one >= other - ROUNDING * other.abs()
 }
 
 /// Where the values to the left, back to the start, and those to the right, as far as it suits best, are farthest apart, and how far: the
@@ -268,6 +276,27 @@ mod tests {
             |longest: usize| among_the_last(longest, &values, 1).iter().map(|change| change.at).collect::<Vec<_>>();
         assert_eq!(places(100), [130]);
         assert_eq!(places(20), [0; 0], "the step lies before them");
+    }
+
+    /// Of eight values there is one split, and within its sides their order does not matter.
+    #[test]
+    fn the_same_values_in_another_order_are_as_far_apart() {
+        let (low, high) = ([0.1, 0.7, 0.3, 0.2], [1e6 + 0.1, 1e6 + 0.3, 1e6 + 0.7, 1e6 + 0.9]);
+        let distance = |low: &[f64], high: &[f64]| best_split(&[low, high].concat()).expect("long enough").1;
+        let wanted = distance(&low, &high);
+        for by in 0..4 {
+            let (mut turned, mut other) = (low, high);
+            turned.rotate_left(by);
+            other.reverse();
+            other.rotate_left(by);
+            assert!(
+                is_as_far(distance(&turned, &other), wanted) && is_as_far(distance(&other, &turned), wanted),
+                "{by}"
+            );
+        }
+        let mixed = distance(&[0.1, 0.7, 0.3, high[0]], &[0.2, high[1], high[2], high[3]]);
+        assert!(!is_as_far(mixed, wanted) && is_as_far(wanted, mixed), "{mixed} {wanted}");
+        assert!(is_as_far(-1.0, -1.0) && !is_as_far(-1.1, -1.0) && is_as_far(0.0, 0.0));
     }
 
     /// The distance by its definition, from all pairs.

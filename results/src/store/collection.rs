@@ -141,7 +141,7 @@ impl CollectionDir {
 }
 
 /// The kind and digits that a directory's name says.
-fn parse(name: &str) -> Option<(CollectionKind, RunId)> {
+pub(super) fn parse(name: &str) -> Option<(CollectionKind, RunId)> {
     let (word, id) = name.split_once('-')?;
     let kind = CollectionKind::ALL.into_iter().find(|kind| kind.name() == word)?;
     Some((kind, id.parse().ok()?))

@@ -33,7 +33,7 @@ pub(super) const PLAIN: &str = "history.jsonl";
 pub(super) const COMPRESSED: &str = "history.jsonl.zst";
 
 /// As what a stored history is read at most, bytes: a few kilobytes can stand for more than any disk holds.
-pub const HISTORY_BYTES_MAX: u64 = 64 << 30;
+pub const HISTORY_BYTES_MAX: u64 = 8 << 30;
 
 /// zstd's own default; higher ones take several times as long for a tenth.
 pub(super) const LEVEL: i32 = 3;

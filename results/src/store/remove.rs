@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    Collection, RunDir, Store, StoreError,
+    Collection, RunDir, RunId, Store, StoreError, collection,
     lock::{LOCK, is_held},
     random_suffix,
 };
@@ -73,7 +73,7 @@ impl Store {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_leftover = name.starts_with(TRASH) || name.starts_with(IMPORTING) && is_abandoned(&entry.path());
+            let is_leftover = is_trash(&name) || is_import(&name) && is_abandoned(&entry.path());
             if !is_leftover || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
@@ -84,6 +84,24 @@ impl Store {
         }
         first_failure.map_or(Ok(swept), Err)
     }
+}
+
+/// Whether a removal gave this name: somebody else's directory may begin like one, in a store that is no store.
+fn is_trash(name: &str) -> bool {
+    let item = name.strip_prefix(TRASH).and_then(|rest| rest.rsplit_once('-'));
+    item.is_some_and(|(item, end)| {
+        is_suffix(end) && (item.parse::<RunId>().is_ok() || collection::parse(item).is_some())
+    })
+}
+
+/// Whether an import gave this name.
+fn is_import(name: &str) -> bool {
+    let process = name.strip_prefix(IMPORTING).and_then(|rest| rest.split_once('-'));
+    process.is_some_and(|(process, end)| process.parse::<u32>().is_ok() && is_suffix(end))
+}
+
+fn is_suffix(end: &str) -> bool {
+    end.len() == 4 && end.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Two may sweep at once: what is gone already is as it should be.
@@ -216,20 +234,27 @@ mod tests {
         let (root, store, run) = store();
         let outside = root.path().join("outside");
         fs::create_dir_all(outside.join("kept")).expect("made");
-        for name in [".trash-20261121-011502-ab3f-0000", ".import-1", ".import-2"] {
+        for name in [".trash-20261121-011502-ab3f-0000", ".import-1-00aa", ".import-2-00ab"] {
             fs::create_dir_all(store.path().join(name).join("nodes")).expect("made");
             File::create(store.path().join(name).join("nodes/1.log")).expect("made");
         }
+        // What somebody else calls so stays.
+        for name in [".trash-mine", ".import-photos"] {
+            fs::create_dir(store.path().join(name)).expect("made");
+        }
         // Nobody holds the lock of the first any more; the second is held.
-        drop(DirLock::hold(&store.path().join(".import-1")).expect("locked"));
-        let importing = DirLock::hold(&store.path().join(".import-2")).expect("locked");
+        drop(DirLock::hold(&store.path().join(".import-1-00aa")).expect("locked"));
+        let importing = DirLock::hold(&store.path().join(".import-2-00ab")).expect("locked");
         std::os::unix::fs::symlink(&outside, store.path().join(".trash-link")).expect("linked");
         std::os::unix::fs::symlink(&outside, store.path().join(".trash-20261121-011502-ab3f-0000/out"))
             .expect("linked");
         assert_eq!(store.sweep().expect("swept"), 2);
         let mut left = names(&store);
         left.sort();
-        assert_eq!(left, [".import-2", ".trash-link", run.id().as_str(), "outside"]);
+        assert_eq!(
+            left,
+            [".import-2-00ab", ".import-photos", ".trash-link", ".trash-mine", run.id().as_str(), "outside"]
+        );
         assert!(outside.join("kept").exists());
         drop(importing);
         assert_eq!((store.sweep().expect("swept"), store.sweep().expect("nothing left")), (1, 0));

@@ -187,7 +187,7 @@ fn an_invalid_run() {
 
       throughput   812 ok a second (lowest 0, highest 1,204)
       faults       kill 3, partition 5 of 6
-      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 kinds more
+      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 more
       leaders      changed 4 times
       recovery     0.8 s after the last heal
       mutant       raft-read-local-leader, decided wrongly 31 times
@@ -220,7 +220,7 @@ fn an_unknown_run() {
 
       throughput   812 ok a second (lowest 0, highest 1,204)
       faults       kill 3, partition 5 of 6
-      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 kinds more
+      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 more
       leaders      changed 4 times
       recovery     0.8 s after the last heal
       judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones

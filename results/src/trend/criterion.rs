@@ -11,9 +11,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use jiff::Timestamp;
@@ -56,7 +57,7 @@ pub struct CriterionLine {
     pub name: String,
     /// When it was measured, UTC.
     pub measured: String,
-    /// The revision of the directory it was imported from.
+    /// The revision of the directory it was imported from, if that is still the one that was measured.
     pub revision: Option<String>,
     /// Where it was imported, and thus measured, for all that is known.
     pub machine: Machine,
@@ -154,8 +155,35 @@ pub fn read(directory: &Path) -> Result<Vec<CriterionLine>, CriterionError> {
     if found.is_empty() {
         return Err(CriterionError::Nothing(directory.to_owned()));
     }
-    let (revision, machine) = (git_revision(&absolute(directory)), Machine::here());
-    found.iter().map(|new| line(directory, new, revision.clone(), machine.clone())).collect()
+    let (checkout, machine) = (Checkout::of(&absolute(directory)), Machine::here());
+    found.iter().map(|new| line(directory, new, checkout.as_ref(), machine.clone())).collect()
+}
+
+/// What is checked out, and since when.
+struct Checkout {
+    revision: String,
+    since: SystemTime,
+}
+
+impl Checkout {
+    /// Of the repository that this directory is in. None where no log of Git's says when another revision was checked out or committed
+    /// for the last time: then nobody knows what was measured.
+    fn of(directory: &Path) -> Option<Self> {
+        let revision = git_revision(directory)?;
+        let git = directory.ancestors().map(|above| above.join(".git")).find(|git| git.exists())?;
+        // In a worktree, `.git` is a file that names the directory.
+        let git = match fs::read_to_string(&git) {
+            Ok(link) => git.parent()?.join(link.strip_prefix("gitdir:")?.trim()),
+            Err(_) => git,
+        };
+        let since = fs::metadata(git.join("logs/HEAD")).and_then(|log| log.modified()).ok()?;
+        Some(Self { revision, since })
+    }
+
+    /// What a measurement of this moment was of; none if something else was checked out then.
+    fn at(&self, measured: SystemTime) -> Option<String> {
+        (self.since <= measured).then(|| self.revision.clone())
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -169,7 +197,7 @@ fn is_file(path: &Path) -> bool {
 fn line(
     directory: &Path,
     new: &Path,
-    revision: Option<String>,
+    checkout: Option<&Checkout>,
     machine: Machine,
 ) -> Result<CriterionLine, CriterionError> {
     let path = new.join("estimates.json");
@@ -181,6 +209,7 @@ fn line(
     }
     let measured = fs::metadata(&path).and_then(|metadata| metadata.modified());
     let measured = measured.map_err(|source| CriterionError::Io { path: path.clone(), source })?;
+    let revision = checkout.and_then(|checkout| checkout.at(measured));
     let measured = Timestamp::try_from(measured)
         .map_err(|error| CriterionError::Wrong { path: path.clone(), what: error.to_string() })?;
     let per_iteration = per_iteration(&new.join("sample.json"))?;
@@ -231,7 +260,8 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, CriterionError> {
     serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
-/// All lines in the store, the oldest first; none where nothing was imported.
+/// All lines in the store, the oldest first; none where nothing was imported. The rest of an import that was killed while it wrote, a last
+/// line without its end, is passed over.
 ///
 /// # Errors
 /// When the file cannot be read, or a line is not what belongs there.
@@ -243,34 +273,77 @@ pub fn stored(store: &Store) -> Result<Vec<CriterionLine>, CriterionError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
-    let mut reader = BufReader::new(file.take(STORED_MAX));
-    let (mut lines, mut line, mut number) = (Vec::<CriterionLine>::new(), Vec::new(), 0);
-    while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-        number += 1;
-        match serde_json::from_slice::<CriterionLine>(&line) {
-            Ok(read) if read.format == CRITERION_FORMAT && read.median_ns.is_finite() => lines.push(read),
-            Ok(read) => {
-                let what =
-                    format!("line {number} has format {}, and this program reads {CRITERION_FORMAT}", read.format);
-                return Err(CriterionError::Wrong { path, what });
-            }
-            Err(error) => return Err(CriterionError::Wrong { path, what: format!("line {number}: {error}") }),
-        }
-        line.clear();
-    }
+    let mut lines = Kept::read(&file, &path)?.lines;
     lines.sort_by(|one, other| one.measured.cmp(&other.measured));
     Ok(lines)
+}
+
+/// What the file in the store holds.
+struct Kept {
+    lines: Vec<CriterionLine>,
+    /// Bytes up to the end of the last whole line.
+    whole: u64,
+    /// Bytes behind it: a line that was not written to its end.
+    torn: u64,
+}
+
+impl Kept {
+    /// Reads an open file from where it stands, its beginning.
+    fn read(file: &File, path: &Path) -> Result<Self, CriterionError> {
+        let failed = |source| CriterionError::Io { path: path.to_owned(), source };
+        let wrong = |what: String| CriterionError::Wrong { path: path.to_owned(), what };
+        let mut reader = BufReader::new(file.take(STORED_MAX + 1));
+        let (mut kept, mut line, mut number) = (Self { lines: Vec::new(), whole: 0, torn: 0 }, Vec::new(), 0);
+        loop {
+            line.clear();
+            let length = reader.read_until(b'\n', &mut line).map_err(failed)? as u64;
+            if kept.whole + length > STORED_MAX {
+                return Err(wrong(format!("it has more than {} MiB", STORED_MAX >> 20)));
+            }
+            if !line.ends_with(b"\n") {
+                kept.torn = length;
+                return Ok(kept);
+            }
+            (kept.whole, number) = (kept.whole + length, number + 1);
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let read: CriterionLine =
+                serde_json::from_slice(&line).map_err(|error| wrong(format!("line {number}: {error}")))?;
+            if read.format != CRITERION_FORMAT {
+                let format = read.format;
+                return Err(wrong(format!(
+                    "line {number} has format {format}, and this program reads {CRITERION_FORMAT}"
+                )));
+            }
+            if !read.median_ns.is_finite() {
+                return Err(wrong(format!("line {number} has a time that is none")));
+            }
+            kept.lines.push(read);
+        }
+    }
 }
 
 /// Takes results into the store; those that are there already are not taken twice. Says how many were new.
 ///
 /// # Errors
-/// When the file cannot be read or written.
+/// When the file cannot be read or written, or another import is just writing it.
 pub fn import(store: &Store, lines: &[CriterionLine]) -> Result<usize, CriterionError> {
     let key = |line: &CriterionLine| (line.name.clone(), line.measured.clone(), line.median_ns.to_bits());
-    let there: BTreeSet<_> = stored(store)?.iter().map(key).collect();
     let path = store.path().join(FILE);
     let failed = |source| CriterionError::Io { path: path.clone(), source };
+    let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(failed)?;
+    // Until the file is closed: what another import is still writing is not torn.
+    file.try_lock().map_err(|error| match error {
+        TryLockError::Error(source) => failed(source),
+        TryLockError::WouldBlock => failed(io::Error::other("another import is writing it; try again")),
+    })?;
+    let kept = Kept::read(&file, &path)?;
+    if kept.torn > 0 {
+        // Of an import that was killed. What it has not written to the end it has not taken in, so that it can be taken in now.
+        file.set_len(kept.whole).map_err(failed)?;
+    }
+    let there: BTreeSet<_> = kept.lines.iter().map(key).collect();
     let mut text = Vec::new();
     let mut new = 0;
     for line in lines.iter().filter(|line| !there.contains(&key(line))) {
@@ -278,8 +351,6 @@ pub fn import(store: &Store, lines: &[CriterionLine]) -> Result<usize, Criterion
         text.push(b'\n');
         new += 1;
     }
-    // One write, so that lines of two imports at once do not mix.
-    let mut file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(new)
 }

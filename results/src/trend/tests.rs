@@ -88,6 +88,39 @@ fn a_gate_closes_for_the_last_step_and_cannot_tell_of_few_points() {
     assert!(few.notes[0].contains("too few"), "{:?}", few.notes);
 }
 
+#[test]
+fn a_gate_is_not_green_where_a_step_would_not_have_been_seen() {
+    let bound = |percent: &str| vec![format!("regression={percent}").parse::<Threshold>().expect("a bound")];
+    let said = |values: &[f64]| {
+        let points = values.iter().enumerate().map(|(place, &value)| point(place, value)).collect();
+        gate(&trend(metric(), points, Vec::new()), &bound("5%"))
+    };
+    let wave = [0.0, 120.0, -80.0, 60.0, -140.0, 90.0];
+    let around = |middle: f64, scale: f64, count: usize| {
+        (0..count).map(|place| middle + scale * wave[place % 6]).collect::<Vec<f64>>()
+    };
+    assert_eq!(
+        said(&around(10_000.0, 1.0, 11)).0,
+        GateResult::CannotTell,
+        "a perfect step could not be told from chance"
+    );
+    assert_eq!(said(&around(10_000.0, 1.0, 12)).0, GateResult::Open);
+    assert_eq!(said(&[0.0; 12]).0, GateResult::Open);
+    let (result, why) = said(&around(10_000.0, 10.0, 24));
+    assert!(result == GateResult::CannotTell && why.contains("scatter") && why.contains("5.0 % is allowed"), "{why}");
+    // After a step for the better a new one needs its points, too.
+    for since in [4, 5] {
+        let (result, why) = said(&[around(10_000.0, 1.0, 20), around(13_000.0, 1.0, since)].concat());
+        assert_eq!(result, GateResult::CannotTell, "{why}");
+        assert!(why.contains(&format!("{since} points since the last step")), "{why}");
+    }
+    // What was found among few points was found.
+    let found = trend(metric(), stepped(), Vec::new());
+    let short = Trend { points: found.points[..11].to_vec(), ..found };
+    assert_eq!(gate(&short, &bound("5%")).0, GateResult::Closed);
+    assert_eq!(gate(&short, &bound("50%")).0, GateResult::CannotTell);
+}
+
 fn add(store: &Store, name: &str, config: serde_json::Value, change: impl FnOnce(&mut Manifest), mean: f64) -> RunDir {
     let mut manifest = Manifest::here(1, config);
     change(&mut manifest);
@@ -132,6 +165,30 @@ fn a_series_is_of_one_machine_and_one_configuration() {
 }
 
 #[test]
+fn sides_of_a_bench_are_told_and_kept_apart() {
+    let root = tempfile::tempdir().expect("a directory");
+    let store = Store::open(root.path()).expect("a store");
+    let measured = [("plain", 10.0), ("slow", 5.0), ("slow", 6.0), ("plain", 11.0)];
+    for (place, (side, mean)) in measured.into_iter().enumerate() {
+        let change = |manifest: &mut Manifest| {
+            manifest.labels = [("side".to_owned(), side.to_owned())].into();
+            manifest.directory_revision = Some("a".repeat(40));
+        };
+        add(&store, &format!("2026110{}-000000-0001", place + 1), json!({"rate": 500}), change, mean);
+    }
+    let entries = store.entries().expect("listed");
+    let (_, points, notes) = series(&entries, "throughput", None, false).expect("a series");
+    assert!(notes.iter().any(|note| note.contains("label.side=")), "{notes:?}");
+    let merged = by_revision(&points);
+    assert_eq!(merged.iter().map(|point| point.value).collect::<Vec<_>>(), [10.5, 5.5]);
+    assert_eq!(merged.iter().map(|point| point.runs.len()).collect::<Vec<_>>(), [2, 2]);
+    // One side is one series.
+    let plain = [entries[0].clone(), entries[3].clone()];
+    let (_, points, notes) = series(&plain, "throughput", None, false).expect("a series");
+    assert_eq!((points.len(), notes), (2, Vec::new()));
+}
+
+#[test]
 fn pages_run_nothing_that_a_file_says() {
     let mut points = stepped();
     let evil = "<script>alert(1)</script>\"'&\u{1b}[2J";
@@ -154,7 +211,12 @@ fn pages_run_nothing_that_a_file_says() {
 }
 
 mod criterion_files {
-    use std::{fs, path::Path};
+    use std::{
+        fs::{self, File},
+        path::Path,
+        slice,
+        time::{Duration, SystemTime},
+    };
 
     use super::super::criterion::{CRITERION_FORMAT, CriterionLine, FILE, import, metrics, points, read, stored};
     use super::*;
@@ -238,12 +300,56 @@ mod criterion_files {
         write(&root.path().join("c/new"), 5.0);
         let line = read(root.path()).expect("read").remove(0);
         let later = serde_json::to_string(&CriterionLine { format: CRITERION_FORMAT + 1, ..line }).expect("JSON");
-        for (text, words) in
-            [(format!("{later}\n"), "format 2"), ("{\"format\":1\n".to_owned(), "line 1"), ("{".to_owned(), "line 1")]
-        {
+        for (text, words) in [
+            (format!("{later}\n"), "format 2"),
+            ("{\"format\":1\n".to_owned(), "line 1"),
+            (format!("\n{{\n{later}\n"), "line 2"),
+        ] {
             fs::write(root.path().join(FILE), text).expect("written");
             let error = stored(&store).expect_err("damaged").to_string();
             assert!(error.contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn an_import_that_was_killed_spoils_nothing() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Store::open(root.path()).expect("a store");
+        write(&root.path().join("c/new"), 5.0);
+        let line = read(root.path()).expect("read").remove(0);
+        let other = CriterionLine { name: "other".to_owned(), ..line.clone() };
+        assert_eq!(import(&store, slice::from_ref(&line)).expect("imported"), 1);
+        let file = root.path().join(FILE);
+        let whole = fs::read_to_string(&file).expect("read");
+        let next = serde_json::to_string(&other).expect("JSON");
+        for torn in ["{", &next[..next.len() / 2], &next] {
+            fs::write(&file, format!("{whole}\n  \n{torn}")).expect("written");
+            assert_eq!(stored(&store).expect("read"), slice::from_ref(&line), "{torn}");
+            assert_eq!(import(&store, &[line.clone(), other.clone()]).expect("imported"), 1, "{torn}");
+            assert_eq!(stored(&store).expect("read"), [line.clone(), other.clone()], "{torn}");
+        }
+        let held = File::open(&file).expect("opened");
+        held.lock().expect("nobody else holds it");
+        let error = import(&store, &[other]).expect_err("held").to_string();
+        assert!(error.contains("another import"), "{error}");
+    }
+
+    #[test]
+    fn a_revision_is_stored_only_if_it_was_the_one_that_was_measured() {
+        let root = tempfile::tempdir().expect("a directory");
+        let (git, criterion) = (root.path().join(".git"), root.path().join("target/criterion"));
+        let new = criterion.join("judge/registers/new");
+        write(&new, 5.0);
+        fs::create_dir_all(git.join("logs")).expect("made");
+        fs::write(git.join("HEAD"), "a".repeat(40)).expect("written");
+        let revision = || read(&criterion).expect("read").remove(0).revision;
+        assert_eq!(revision(), None, "nobody knows since when it is checked out");
+        let log = File::create(git.join("logs/HEAD")).expect("made");
+        let since = |time: SystemTime| log.set_modified(time).expect("set");
+        let measured = fs::metadata(new.join("estimates.json")).and_then(|file| file.modified()).expect("a time");
+        since(measured - Duration::from_secs(3_600));
+        assert_eq!(revision(), Some("a".repeat(40)));
+        since(measured + Duration::from_secs(3_600));
+        assert_eq!(revision(), None, "checked out after the measurement");
     }
 }

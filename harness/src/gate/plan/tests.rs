@@ -1,4 +1,5 @@
 use super::*;
+use crate::child::OVERHEAD_MAX;
 
 fn settings(text: &str) -> Settings {
     Settings::parse(text).expect("settings")
@@ -54,9 +55,25 @@ fn the_command_line_wins() {
     assert_eq!(jobs_of(THREE, &one), named(&[("a", 42), ("b", 42), ("c", 42)]));
     let fresh = Choice { seeds: SeedChoice::Fresh, ..choice() };
     assert_eq!(jobs_of(THREE, &fresh), named(&[("a", 1_000), ("a", 1_001)]));
-    let globs = ["b*", "c"].map(|glob| glob.parse().expect("a pattern"));
-    let some = Choice { scenarios: globs.into(), seeds: SeedChoice::One(1), profile: "ci".to_owned(), ..choice() };
+    let some = Choice { seeds: SeedChoice::One(1), ..chosen(&["b*", "c"]) };
     assert_eq!(jobs_of(THREE, &some), named(&[("b", 1), ("c", 1)]));
+}
+
+fn chosen(patterns: &[&str]) -> Choice {
+    let scenarios = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    Choice { scenarios, profile: "ci".to_owned(), ..choice() }
+}
+
+#[test]
+fn a_pattern_that_fits_nothing_beside_others_is_a_mistake() {
+    let error = plan(THREE, &chosen(&["a", "d*", "c"])).expect_err("nothing is called d").to_string();
+    assert_eq!(error, "no scenario of the profile ci is called d*; there are a, b, c");
+    // One that fits a scenario of another profile fits nothing here.
+    let default = Choice { profile: DEFAULT.to_owned(), ..chosen(&["a", "b"]) };
+    assert!(matches!(plan(THREE, &default), Err(PlanError::NoScenario { pattern, .. }) if pattern == "b"));
+    for none in [&["d"][..], &["d", "e*"]] {
+        assert_eq!(plan(THREE, &chosen(none)).expect("an empty plan").planned, 0, "{none:?}");
+    }
 }
 
 #[test]
@@ -125,4 +142,7 @@ fn a_planned_scenario_is_a_command_line() {
     assert_eq!(a.command_with(3), command);
     assert_eq!((a.load, a.weight, a.bound), (Duration::from_secs(7), 2, Duration::from_secs(70) + OVERHEAD_MAX));
     assert_eq!((b.weight, b.bound), (1, Duration::from_secs(9)));
+    // What is said of runs shortens no replays: `trueline replay` knows nothing of it.
+    assert_eq!((a.replay_bound, a.check_time), (a.bound, Duration::from_secs(60)));
+    assert_eq!(b.replay_bound, Duration::from_secs(5 + 1 + 10 + 120) + OVERHEAD_MAX);
 }

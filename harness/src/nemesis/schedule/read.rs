@@ -1,7 +1,6 @@
 //! Reading a schedule back. A stored run may come from anywhere, so every line is looked at before anything is started.
 
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -61,13 +60,18 @@ pub enum ScheduleError {
     },
 }
 
-/// Reads this file. A last line that was torn is left out.
+/// Reads this file, which has been opened; `path` is for what is said of it. A last line that was torn is left out.
 ///
 /// # Errors
 /// When it cannot be read, or one of its lines cannot be carried out on this stage; with the line.
-pub fn read(path: &Path, stage: &Stage, faults_start_ns: u64, healed_ns: u64) -> Result<Recorded, ScheduleError> {
+pub fn read(
+    file: impl Read,
+    path: &Path,
+    stage: &Stage,
+    faults_start_ns: u64,
+    healed_ns: u64,
+) -> Result<Recorded, ScheduleError> {
     let io = |source| ScheduleError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
     let mut reader = BufReader::new(file.take(BYTES_MAX + 1));
     let mut lines = Vec::new();
     let (mut line, mut bytes) = (Vec::new(), 0);
@@ -170,6 +174,8 @@ fn check_faults(faults: &NodeFaults, stage: &Stage) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     const STAGE: Stage = Stage { nodes: 3, message_kinds: Some(&["vote", "append"]), node_faults: true };
@@ -179,6 +185,10 @@ mod tests {
         let path = dir.path().join("schedule.jsonl");
         std::fs::write(&path, text).unwrap();
         (dir, path)
+    }
+
+    fn read_at(path: &Path, stage: &Stage) -> Result<Recorded, ScheduleError> {
+        read(File::open(path).unwrap(), path, stage, 0, 10)
     }
 
     fn line(step: &str) -> String {
@@ -206,7 +216,7 @@ mod tests {
         ];
         let text: String = steps.iter().map(|step| line(step)).collect();
         let (_dir, path) = schedule(&(text + r#"{"time":5,"don"#));
-        let recorded = read(&path, &STAGE, 0, 10).unwrap();
+        let recorded = read_at(&path, &STAGE).unwrap();
         assert_eq!(recorded.faults[0].steps.len(), steps.len());
         assert!(recorded.loses_packets());
     }
@@ -241,7 +251,7 @@ mod tests {
         ];
         for (bad, words) in cases {
             let (_dir, path) = schedule(&(line(r#""mend""#) + &bad));
-            let error = read(&path, &STAGE, 0, 10).expect_err(words).to_string();
+            let error = read_at(&path, &STAGE).expect_err(words).to_string();
             assert!(error.contains("schedule.jsonl, line 2: ") && error.contains(words), "{error}");
         }
     }
@@ -251,7 +261,7 @@ mod tests {
         let bare = Stage { message_kinds: None, node_faults: false, ..STAGE };
         for step in [r#"{"garble":[{}]}"#, r#"{"spoil":[[1],{}]}"#] {
             let (_dir, path) = schedule(&line(step));
-            assert!(read(&path, &bare, 0, 10).is_err() && read(&path, &STAGE, 0, 10).is_ok(), "{step}");
+            assert!(read_at(&path, &bare).is_err() && read_at(&path, &STAGE).is_ok(), "{step}");
         }
     }
 
@@ -259,7 +269,7 @@ mod tests {
     fn a_line_without_an_end_is_refused_before_it_is_in_memory() {
         let (_dir, path) = schedule("");
         File::options().write(true).open(&path).unwrap().set_len(BYTES_MAX).unwrap();
-        let error = read(&path, &STAGE, 0, 10).expect_err("zeros").to_string();
+        let error = read_at(&path, &STAGE).expect_err("zeros").to_string();
         assert!(error.contains("line 1: it is longer than 4 MiB"), "{error}");
     }
 }

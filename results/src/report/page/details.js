@@ -167,8 +167,8 @@ function operationAt(board, lane, time, slack) {
   const { operations } = board;
   const after = firstAtOrAfter(places, operations.invoke, time);
   let [best, least] = [-1, slack];
-  for (const nth of [after - 2, after - 1, after]) {
-    if (nth < 0 || nth >= places.length) continue;
+  // Of several the later one counts: it is drawn over the others.
+  for (let nth = board.index.firstDrawn(lane, time - slack); nth <= after && nth < places.length; nth++) {
     const from = operations.invoke[places[nth]];
     const away = Math.max(from - time, time - drawnEnd(operations, places, nth), 0);
     if (away <= least) [best, least] = [places[nth], away];

@@ -187,13 +187,13 @@ class Board {
     const { view, index, context, colours } = this;
     const places = index.places[row.lane];
     const { invoke } = this.operations;
-    const from = Math.max(firstAtOrAfter(places, invoke, view.from) - 1, 0);
+    const inView = firstAtOrAfter(places, invoke, view.from);
     const to = firstAtOrAfter(places, invoke, view.to);
     context.fillStyle = colours.track;
     context.fillRect(view.left, row.y, view.right - view.left, row.height);
-    if (to - from > SINGLE_MAX) return this.drawLevels(row);
+    if (to - inView > SINGLE_MAX) return this.drawLevels(row);
     context.font = row.height >= 14 ? SMALL : '9px system-ui, sans-serif';
-    for (let nth = from; nth < to; nth++) this.drawOperation(row, places, nth);
+    for (let nth = index.firstDrawn(row.lane, view.from); nth < to; nth++) this.drawOperation(row, places, nth);
   }
 
   drawOperation(row, places, nth) {

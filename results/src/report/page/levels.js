@@ -46,6 +46,13 @@ function drawnEnd(operations, places, nth) {
   return nth + 1 < places.length ? operations.invoke[places[nth + 1]] : operations.header.end;
 }
 
+/** How long the longest bar of these operations is. */
+function longestDrawn(operations, places) {
+  let longest = 0;
+  for (let nth = 0; nth < places.length; nth++) longest = Math.max(longest, drawnEnd(operations, places, nth) - operations.invoke[places[nth]]);
+  return longest;
+}
+
 /** How many operations of each latency there were in each stretch of time. */
 class LatencyLevels {
   constructor(operations, start, span) {
@@ -118,6 +125,8 @@ class Index {
     const byLane = new Groups(operations.lane, lanes.length);
     this.places = lanes.map((_, lane) => byLane.of(lane));
     this.lanes = this.places.map((places) => new LaneLevels(operations, places, start, end - start));
+    // Only where clients share a lane may an operation be drawn beyond the next one's beginning.
+    this.longest = this.places.map((places) => (operations.header.fold ? longestDrawn(operations, places) : 0));
     this.latencies = new LatencyLevels(operations, start, end - start);
     this.readEnds();
   }
@@ -144,6 +153,15 @@ class Index {
     if (!sorted) this.ok.sort();
     this.troubles = Uint32Array.from(troubles);
     this.gaps = longGaps(this.ok, operations.header);
+  }
+
+  /** Which of a lane's operations is the first that may be drawn at a moment or later; not endlessly far back. */
+  firstDrawn(lane, time) {
+    const { invoke } = this.operations;
+    const places = this.places[lane];
+    const next = firstAtOrAfter(places, invoke, time);
+    const early = firstAtOrAfter(places, invoke, time - this.longest[lane]);
+    return Math.max(Math.min(early, next - 1), next - SINGLE_MAX, 0);
   }
 
   /** The places of all operations on the same key, in order; made at the first question. */

@@ -162,6 +162,13 @@ function followLink() {
   if (wanted) goTo(Number(wanted[1]));
 }
 
+/** A link to the operation that the address names already changes nothing there, and is followed all the same. */
+function followAgain(event) {
+  const link = event.target.closest('a[href^="#op="]');
+  // Of a link in a drawing, `href` is no text.
+  if (link && link.getAttribute('href') === location.hash) followLink();
+}
+
 function goTo(number) {
   const place = board.operations.placeOf(number);
   if (place >= 0) {
@@ -413,6 +420,7 @@ async function begin() {
   listenToButtons();
   document.addEventListener('keydown', onKey);
   window.addEventListener('hashchange', followLink);
+  document.addEventListener('click', followAgain);
   window.addEventListener('resize', redraw);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
   draw();

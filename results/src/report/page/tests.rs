@@ -88,6 +88,14 @@ fn a_verdict_may_name_operations_that_are_not_there() {
     let many = rendered(Some(&summary("plain", (0..60).collect())), "plain");
     assert_eq!(many.matches("class=\"op ").count(), 40);
     assert!(many.contains("40 of 60 operations are drawn"));
+    // Of these the 40th makes room for the last answer, and that one is marked.
+    assert_eq!(many.matches("class=\"op ok impossible\"").count(), 1);
+    assert!(many.contains("class=\"op ok impossible\" href=\"#op=59\""));
+    assert!(many.contains("href=\"#op=38\"") && !many.contains("href=\"#op=39\""));
+    // Where it is among the first ones, none makes room.
+    let backwards = rendered(Some(&summary("plain", (0..60).rev().collect())), "plain");
+    assert!(backwards.contains("class=\"op ok impossible\" href=\"#op=59\""));
+    assert!(backwards.contains("href=\"#op=20\"") && !backwards.contains("href=\"#op=19\""));
 }
 
 #[test]

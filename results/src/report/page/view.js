@@ -64,13 +64,18 @@ class View {
   }
 }
 
+/** Moments of an axis at most: no screen has room for more. */
+const TICKS_MAX = 1000;
+
 /** Round moments for an axis: about one in so many pixels. */
 function ticks(view, pixels) {
   const rough = view.scale * pixels;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
   const moments = [];
-  for (let time = Math.ceil(view.from / step) * step; time <= view.to; time += step) moments.push(time);
+  const first = Math.ceil(view.from / step) * step;
+  // Times may be so huge that adding a step changes nothing.
+  for (let time = first; time <= view.to && moments.length < TICKS_MAX; time += step) moments.push(time);
   return { moments, step };
 }
 

@@ -355,6 +355,11 @@ impl From<Rule> for WrittenRule {
 }
 
 impl Rule {
+    /// Whether it says what a value is, or that there is none.
+    pub(super) fn gives(&self) -> bool {
+        self.value.is_some() || self.absent
+    }
+
     /// The outcome of an operation that gives a value, or does not, and only reads, or does more; none if the rule is not for this answer.
     fn outcome(&self, answer: &Answer, json: Option<&Json>, gives: bool, is_read: bool) -> Option<Outcome> {
         if !self.when.hold_of(answer.status, &answer.body, json) {
@@ -369,6 +374,8 @@ impl Rule {
         let bad = || if is_read { Outcome::fail(BAD_ANSWER) } else { Outcome::info(BAD_ANSWER) };
         Some(match (self.outcome, value) {
             (_, None) => bad(),
+            // What was taken and not told is of unknown outcome, or the judge would hear of an empty queue.
+            (Meaning::Ok, Some(None)) if gives => bad(),
             (Meaning::Ok, Some(value)) => Outcome::ok(value.filter(|_| gives)),
             (Meaning::Mismatch, Some(observed)) => Outcome::mismatch(observed),
             (Meaning::Fail, _) => Outcome::fail(reason()),

@@ -252,11 +252,11 @@ impl<K: Kind> TryFrom<Written<K>> for Operation<K> {
         let asking = Asking::new(method, path, headers, body, K::NAME)?;
         for rule in &answers {
             check_rule(rule, K::NAME, K::MEANINGS)?;
-            if K::GIVES && rule.outcome == Meaning::Ok && rule.value.is_none() && !rule.absent {
-                return Err(format!(
-                    "a {} that is ok has a value, or says that there is none (absent = true)",
-                    K::NAME
-                ));
+            if rule.outcome == Meaning::Ok && rule.gives() != K::GIVES {
+                return Err(match K::GIVES {
+                    true => format!("a {} that is ok has a value, or says that there is none (absent = true)", K::NAME),
+                    false => format!("a {} that is ok gives no value: leave out `value` and `absent`", K::NAME),
+                });
             }
         }
         if !answers.iter().any(|rule| rule.outcome == Meaning::Ok) {
@@ -292,7 +292,12 @@ impl<K: Kind> Operation<K> {
 
     /// What an answer means: by its own rules, then by those for every operation, as far as they can be meant.
     pub(super) fn judge(&self, shared: &[Rule], answer: &Answer) -> Outcome {
-        let shared = shared.iter().filter(|rule| K::MEANINGS.contains(&rule.outcome) || rule.outcome == Info);
+        // One for every operation that says ok without a value is for those that give none, and the other way round: taken for a read's, it
+        // would be an answer that says nothing; for a write's, one that was not meant.
+        let shared = shared.iter().filter(|rule| match rule.outcome {
+            Meaning::Ok => K::MEANINGS.contains(&Meaning::Ok) && rule.gives() == K::GIVES,
+            other => K::MEANINGS.contains(&other) || other == Info,
+        });
         judge(self.answers.iter().chain(shared), answer, K::GIVES, K::IS_READ)
     }
 
@@ -387,5 +392,30 @@ mod tests {
         assert_eq!(judge(412), Outcome::fail("http-412"));
         assert_eq!(judge(400), Outcome::fail("http-400"));
         assert_eq!(judge(500), Outcome::info("http-500"));
+    }
+
+    /// An answer that no rule of its own is for: a shared "ok" without a value is none of a read or of what takes, or the judge would hear of an
+    /// absent key and an empty queue; and one with a value, or with none, is none of a write.
+    #[test]
+    fn a_shared_ok_is_only_for_operations_that_give_as_much() {
+        let own = json!([{"status": 200, "is": {"/item": "number"}, "value": "/item", "outcome": "ok"}]);
+        let take = operation::<Take>(json!({"method": "POST", "path": "/{key}", "answers": own})).unwrap();
+        let read = operation::<Read>(json!({"path": "/{key}", "answers": own})).unwrap();
+        let write =
+            operation::<Change>(json!({"path": "/{key}/{value}", "answers": [{"status": 200, "outcome": "ok"}]}))
+                .unwrap();
+        let shared: Vec<Rule> = serde_json::from_value(json!([
+            {"status": 200, "outcome": "ok"},
+            {"status": 404, "outcome": "ok", "absent": true},
+        ]))
+        .unwrap();
+        let odd = Answer { status: 200, body: br#"{"item": "7"}"#.to_vec() };
+        assert_eq!(take.judge(&shared, &odd), Outcome::info("bad-answer"));
+        assert_eq!(read.judge(&shared, &odd), Outcome::fail("bad-answer"));
+        let missing = Answer { status: 404, body: Vec::new() };
+        assert_eq!(read.judge(&shared, &missing), Outcome::ok(Some(Value::Nil)));
+        assert_eq!(write.judge(&shared, &missing), Outcome::info("http-404"));
+        let gives = json!({"path": "/{key}/{value}", "answers": [{"status": 200, "outcome": "ok", "absent": true}]});
+        assert!(operation::<Change>(gives).expect_err("a write gives nothing").contains("gives no value"));
     }
 }
