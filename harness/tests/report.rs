@@ -237,7 +237,9 @@ fn a_long_operation_on_a_shared_lane_is_drawn_and_found_among_short_ones() {
             "const canvas = document.querySelector('#lanes'), {{ x, end }} = window.trueline.positionOf(425);
              const ratio = canvas.width / canvas.clientWidth, y = window.trueline.positionOf({of_lane}).y;
              const [left, top] = [end + (end - x) / 2, y].map((place) => Math.round(place * ratio));
-             return [...canvas.getContext('2d').getImageData(left, top, 1, 1).data]"
+             const copy = new OffscreenCanvas(1, 1).getContext('2d', {{ willReadFrequently: true }});
+             copy.drawImage(canvas, left, top, 1, 1, 0, 0, 1, 1);
+             return [...copy.getImageData(0, 0, 1, 1).data]"
         ))
     };
     assert_ne!(colour(425), colour(5), "drawn on the shared lane, while nothing goes on in the fifth one");

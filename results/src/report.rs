@@ -85,7 +85,7 @@ pub fn write(run: &RunDir) -> Result<PathBuf, ReportError> {
 /// Writes the report of a run into this file. Whoever opens it meanwhile sees the one from before, or none.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_to(run: &RunDir, path: &Path) -> Result<(), ReportError> {
     let page = page_of(run)?;
     let name = path.file_name().map_or_else(|| REPORT_NAME.into(), |name| name.to_string_lossy());

@@ -168,7 +168,7 @@ fn a_figure_of_one_side_alone_keeps_the_gate_from_opening() {
         run.figures.retain(|figure| figure.metric != gone);
     }
     let found = compare(&a, &b, &Options::default());
-    assert_eq!(found.one_sided, [gone.clone()]);
+    assert_eq!(found.one_sided, std::slice::from_ref(&gone));
     assert!(found.rows.iter().all(|row| row.metric != gone));
     let bound: Threshold = "regression=90%".parse().expect("a bound");
     assert_eq!(gate(&found.rows, &[], std::slice::from_ref(&bound)).result, GateResult::Open);
