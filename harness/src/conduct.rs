@@ -26,7 +26,7 @@ use results::{
     check::{Check, CheckName},
     exit::ExitCode,
     latency::Latencies,
-    phases::{Outage, phases},
+    phases::phases,
     report::{self, REPORT_NAME},
     sink::HistorySink,
     store::{Manifest, RunDir, Store},
@@ -142,11 +142,10 @@ pub async fn conduct(
         (None, Ok(observed), Ok(judgement)) => {
             let phases = observed.phases;
             let mut summarised = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
-            summarised.summary.outages = disturbances(&dir, history, phases).unwrap_or_else(|error| {
+            if let Err(error) = disturbances(&dir, history, phases, &mut summarised.summary) {
                 // The verdict does not hang on it.
                 eprintln!("trueline: cannot tell what each fault did: {error:#}");
-                Vec::new()
-            });
+            }
             summarised
         }
         (failure, phases, judgement) => {
@@ -269,11 +268,13 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
 }
 
 /// Works out and writes down what each fault did to the service.
-fn disturbances(dir: &RunDir, history: History, load: Phases) -> anyhow::Result<Vec<Outage>> {
+fn disturbances(dir: &RunDir, history: History, load: Phases, summary: &mut Summary) -> anyhow::Result<()> {
     let timeline = Timeline::around(dir, history, Some(load))?;
     let (report, histograms) = phases(&timeline);
     dir.write_phases(&report, &histograms, Duration::from_nanos(load.end_ns))?;
-    Ok(report.kinds.into_iter().map(|kind| kind.outage).collect())
+    summary.unavailability = report.unavailability(load.load_start_ns);
+    summary.outages = report.kinds.into_iter().map(|kind| kind.outage).collect();
+    Ok(())
 }
 
 /// What is said of a history beside its verdict, and the history itself.

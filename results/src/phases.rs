@@ -17,7 +17,11 @@
 //! An operation belongs to the phase in which it was meant to start, and its time counts from there (`crate::latency` says why). Faults
 //! of several lanes overlap, so that one's *before* may be another's *during*; *quiet* operations met no fault at all.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
 
 use checkers::history::{Completion, Function, OpIndex};
 use hdrhistogram::Histogram;
@@ -37,6 +41,9 @@ const WINDOW_NS: u64 = 2_000_000_000;
 
 /// Shorter gaps are nobody's unavailability, nanoseconds.
 const GAP_MIN_NS: u64 = 100_000_000;
+
+/// So many gaps are listed.
+pub const GAPS_MAX: usize = 1_000;
 
 /// Nor are those shorter than so many usual ones.
 const GAP_USUAL: u64 = 10;
@@ -151,6 +158,49 @@ pub struct Spread {
     pub worst: f64,
 }
 
+/// A time without any answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    /// When the last answer before it came, nanoseconds on the history's clock.
+    pub start_ns: u64,
+    /// Until the next one, or the heal.
+    pub length_ms: f64,
+    /// The numbers of the faults that stood in it.
+    pub faults: Vec<u64>,
+}
+
+/// All times without answers together, for the summary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unavailability {
+    /// How many there were.
+    pub count: usize,
+    /// How long they were together.
+    pub total_ms: f64,
+    /// The longest one.
+    pub longest_ms: f64,
+    /// When it began, from the first client's start.
+    pub longest_at_ms: f64,
+    /// The names of the faults that stood in it.
+    pub longest_under: Vec<String>,
+}
+
+impl PhaseReport {
+    /// Its gaps together; none if there was none. `load_start_ns` is that of the run's phases.
+    #[must_use]
+    pub fn unavailability(&self, load_start_ns: u64) -> Option<Unavailability> {
+        let longest = self.gaps.first()?;
+        let stood = self.faults.iter().filter(|fault| longest.faults.contains(&fault.number));
+        let names: BTreeSet<String> = stood.map(|fault| fault.name.clone()).collect();
+        Some(Unavailability {
+            count: self.gaps.len(),
+            total_ms: self.gaps.iter().map(|gap| gap.length_ms).sum(),
+            longest_ms: longest.length_ms,
+            longest_at_ms: millis(longest.start_ns.saturating_sub(load_start_ns)),
+            longest_under: names.into_iter().collect(),
+        })
+    }
+}
+
 /// What the faults of a run did to its service: `phases.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhaseReport {
@@ -160,6 +210,9 @@ pub struct PhaseReport {
     pub window_ms: u64,
     /// Operations under no fault, and under any.
     pub load: Vec<PhaseRow>,
+    /// When there were no answers, up to [`GAPS_MAX`] times, the longest first.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
     /// Each fault.
     pub faults: Vec<FaultFigures>,
     /// The faults of each name together.
@@ -228,7 +281,8 @@ pub fn phases(timeline: &Timeline) -> (PhaseReport, PhaseHistograms) {
     }
     let kinds = histograms.kinds.iter().map(|(name, pooled)| kind(name, &faults, pooled)).collect();
     let load = rows(&histograms.load);
-    let report = PhaseReport { format: PHASES_FORMAT, window_ms: WINDOW_NS / 1_000_000, load, faults, kinds };
+    let gaps = all_gaps(&answers, timeline, gap_ns);
+    let report = PhaseReport { format: PHASES_FORMAT, window_ms: WINDOW_NS / 1_000_000, load, gaps, faults, kinds };
     (report, histograms)
 }
 
@@ -373,6 +427,28 @@ fn in_window(answers: &[u64], from: u64, to: u64) -> &[u64] {
     let at = |moment| answers.partition_point(|answer| *answer < moment);
     let (first, last) = (at(from), at(to));
     &answers[first..last.max(first)]
+}
+
+/// The times without an answer that are longer than `least`, while there was load.
+fn all_gaps(answers: &[u64], timeline: &Timeline, least: u64) -> Vec<Gap> {
+    let (from, to) = (timeline.phases.load_start_ns, timeline.phases.healed_ns);
+    let mut gaps: Vec<(u64, u64)> = Vec::new();
+    let mut before = from;
+    for answer in in_window(answers, from, to).iter().copied().chain([to]) {
+        if answer.saturating_sub(before) > least {
+            gaps.push((before, answer));
+        }
+        before = answer;
+    }
+    gaps.sort_by_key(|(start, end)| (std::cmp::Reverse(end - start), *start));
+    gaps.truncate(GAPS_MAX);
+    let stood = |start, end| {
+        let stands = |span: &&FaultSpan| span.start_ns < end && span.end_ns > start;
+        timeline.faults.iter().filter(stands).map(|span| span.number).collect()
+    };
+    gaps.into_iter()
+        .map(|(start, end)| Gap { start_ns: start, length_ms: millis(end - start), faults: stood(start, end) })
+        .collect()
 }
 
 /// The longest time without an answer from `from` to `to`, and all together that are longer than `least`.

@@ -13,7 +13,7 @@ use crate::{
     check::{Check, conclude},
     exit::ExitCode,
     latency::{LatencyRow, ThroughputSummary},
-    phases::Outage,
+    phases::{Outage, Unavailability},
     tally::OperationTable,
 };
 
@@ -72,6 +72,9 @@ pub struct Summary {
     /// How the service stood the faults of each name.
     #[serde(default)]
     pub outages: Vec<Outage>,
+    /// When there were no answers; none if there always were some.
+    #[serde(default)]
+    pub unavailability: Option<Unavailability>,
     /// How often another node became leader.
     pub leader_changes: u64,
     /// Successful operations in a second.
@@ -211,6 +214,7 @@ impl Summary {
             operations: OperationTable::default(),
             faults: BTreeMap::new(),
             outages: Vec::new(),
+            unavailability: None,
             leader_changes: 0,
             throughput: ThroughputSummary::default(),
             latencies: Vec::new(),

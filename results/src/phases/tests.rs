@@ -60,6 +60,11 @@ fn a_fault_is_told_in_numbers() {
     assert_eq!(count(Phase::Before, "write"), Some(200));
     assert_eq!(count(Phase::During, "write"), Some(50));
     assert_eq!(count(Phase::After, "read"), Some(200));
+    // From the last answer before, at 1.993 s, to the first after.
+    assert_eq!(report.gaps, [Gap { start_ns: 1_993 * MS, length_ms: 509.0, faults: vec![1] }]);
+    let all = report.unavailability(0).expect("a gap");
+    assert_eq!((all.count, all.longest_ms, all.longest_at_ms), (1, 509.0, 1_993.0));
+    assert_eq!(all.longest_under, ["kill leader"]);
     let load = |phase: Phase| report.load.iter().filter(|row| row.phase == phase).map(|row| row.count).sum::<u64>();
     assert_eq!((load(Phase::Quiet), load(Phase::Faulty)), (1_000, 100));
     assert_eq!(report.kinds.len(), 1);
@@ -124,6 +129,7 @@ fn waiting_for_a_stalled_client_counts_from_the_intended_start() {
 fn a_run_without_faults_or_operations_has_nothing_to_tell() {
     let (report, _) = phases(&Timeline::made_of(History::default(), None, Vec::new(), Vec::new()));
     assert!(report.faults.is_empty() && report.kinds.is_empty() && report.load.is_empty());
+    assert!(report.gaps.is_empty() && report.unavailability(0).is_none());
     let (report, _) = phases(&Timeline::made_of(history(), Some(whole()), Vec::new(), Vec::new()));
     assert_eq!(report.load.iter().map(|row| (row.phase, row.count)).max(), Some((Phase::Quiet, 550)));
 }

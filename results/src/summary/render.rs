@@ -13,8 +13,8 @@ use crate::{
 /// The width of the names at the left.
 const LABEL: usize = 13;
 
-/// Kinds of faults whose outages are shown.
-const OUTAGES_SHOWN: usize = 3;
+/// Faults that are named where there were no answers.
+const FAULTS_SHOWN: usize = 3;
 
 /// Reasons of failures that are shown; the file has them all.
 const REASONS_SHOWN: usize = 4;
@@ -108,21 +108,23 @@ impl Page {
         }
     }
 
-    /// Under which faults there were no answers for longest.
-    fn outages(&mut self, summary: &Summary) {
-        let mut outages: Vec<_> = summary.outages.iter().filter(|outage| outage.unavailable_ms.worst > 0.0).collect();
-        outages.sort_by(|a, b| b.unavailable_ms.worst.total_cmp(&a.unavailable_ms.worst));
-        let mut told: Vec<String> = outages
-            .iter()
-            .take(OUTAGES_SHOWN)
-            .map(|outage| format!("{} up to {:.2} s", one_line(&outage.name), outage.unavailable_ms.worst / 1e3))
-            .collect();
-        if outages.len() > OUTAGES_SHOWN {
-            told.push(format!("{} more", outages.len() - OUTAGES_SHOWN));
+    /// When there were no answers, and under which faults for longest.
+    fn unavailability(&mut self, summary: &Summary) {
+        let Some(none) = &summary.unavailability else { return };
+        let mut under: Vec<String> =
+            none.longest_under.iter().take(FAULTS_SHOWN).map(|name| one_line(name).to_string()).collect();
+        if none.longest_under.len() > FAULTS_SHOWN {
+            under.push(format!("{} more", none.longest_under.len() - FAULTS_SHOWN));
         }
-        if !told.is_empty() {
-            self.fact("no answers", told.join(", "));
-        }
+        let under = if under.is_empty() { String::new() } else { format!(", under {}", under.join(", ")) };
+        let (longest, at, total) = (none.longest_ms / 1e3, none.longest_at_ms / 1e3, none.total_ms / 1e3);
+        self.fact(
+            "no answers",
+            format_args!(
+                "for up to {longest:.2} s (at {at:.1} s{under}); {total:.1} s in all, {}",
+                times(none.count as u64)
+            ),
+        );
     }
 
     fn ladder(&mut self, summary: &Summary) {
@@ -190,7 +192,7 @@ impl Page {
             })
             .collect();
         self.fact("faults", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") });
-        self.outages(summary);
+        self.unavailability(summary);
         self.fact("leaders", format_args!("changed {}", times(summary.leader_changes)));
         if let Some(recovery) = summary.recovery_ms {
             self.fact("recovery", format_args!("{} after the last heal", seconds(recovery)));

@@ -12,7 +12,6 @@ use super::*;
 use crate::{
     check::{CheckName, Vacuity},
     latency::{Ending, Latencies},
-    phases::Spread,
 };
 
 fn judgement(verdict: Verdict, reason: &str) -> Judgement {
@@ -44,13 +43,6 @@ fn operations() -> OperationTable {
     table
 }
 
-/// None where the name is short.
-fn outage(name: &str) -> Outage {
-    let worst = if name == "clock" { 0.0 } else { name.len() as f64 * 100.0 };
-    let unavailable_ms = Spread { median: 0.0, worst };
-    Outage { name: name.to_owned(), count: 2, failover_ms: None, recovery_ms: None, unavailable_ms }
-}
-
 fn base(verdict: Verdict, reason: &str) -> Summary {
     let mut latencies = Latencies::default();
     for n in 1..=100 {
@@ -67,7 +59,13 @@ fn base(verdict: Verdict, reason: &str) -> Summary {
             ("kill".to_owned(), FaultCounts { started: 3, landed: 3 }),
             ("partition".to_owned(), FaultCounts { started: 6, landed: 5 }),
         ]),
-        outages: ["kill", "partition", "pause", "loss", "clock"].map(outage).into(),
+        unavailability: Some(Unavailability {
+            count: 7,
+            total_ms: 3_456.0,
+            longest_ms: 903.0,
+            longest_at_ms: 12_340.0,
+            longest_under: ["kill", "loss", "partition", "pause"].map(str::to_owned).into(),
+        }),
         leader_changes: 4,
         throughput: ThroughputSummary { mean: 812.4, lowest: 0, highest: 1_204 },
         latencies: latencies.table(),
@@ -111,7 +109,7 @@ fn a_valid_run() {
 
       throughput   812 ok a second (lowest 0, highest 1,204)
       faults       kill 3, partition 5 of 6
-      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 more
+      no answers   for up to 0.90 s (at 12.3 s, under kill, loss, partition, 1 more); 3.5 s in all, 7 times
       leaders      changed 4 times
       recovery     0.8 s after the last heal
       judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
@@ -187,7 +185,7 @@ fn an_invalid_run() {
 
       throughput   812 ok a second (lowest 0, highest 1,204)
       faults       kill 3, partition 5 of 6
-      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 more
+      no answers   for up to 0.90 s (at 12.3 s, under kill, loss, partition, 1 more); 3.5 s in all, 7 times
       leaders      changed 4 times
       recovery     0.8 s after the last heal
       mutant       raft-read-local-leader, decided wrongly 31 times
@@ -220,7 +218,7 @@ fn an_unknown_run() {
 
       throughput   812 ok a second (lowest 0, highest 1,204)
       faults       kill 3, partition 5 of 6
-      no answers   partition up to 0.90 s, pause up to 0.50 s, kill up to 0.40 s, 1 more
+      no answers   for up to 0.90 s (at 12.3 s, under kill, loss, partition, 1 more); 3.5 s in all, 7 times
       leaders      changed 4 times
       recovery     0.8 s after the last heal
       judged       12,345 operations on 15 keys, recovery and final reads included, in 0.0 s by register-zones
