@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod bench;
 pub mod check;
 pub mod compare;
+pub mod desktop;
 pub mod doctor;
 pub mod gate;
 pub mod hunt;

@@ -138,13 +138,15 @@ pub async fn conduct(
     };
     let history = beside.history;
     progress.finish();
+    let mut timeline = None;
     let mut summarised = match (failure, phases, judgement) {
         (None, Ok(observed), Ok(judgement)) => {
             let phases = observed.phases;
             let mut summarised = summarise(config, &dir, &Found { observed, carried, judgement }, kinds);
-            if let Err(error) = disturbances(&dir, history, phases, &mut summarised.summary) {
+            match disturbances(&dir, history, phases, &mut summarised.summary) {
+                Ok(made) => timeline = Some(made),
                 // The verdict does not hang on it.
-                eprintln!("trueline: cannot tell what each fault did: {error:#}");
+                Err(error) => eprintln!("trueline: cannot tell what each fault did: {error:#}"),
             }
             summarised
         }
@@ -165,10 +167,11 @@ pub async fn conduct(
     if let Err(error) = dir.compress_history() {
         eprintln!("trueline: {error}");
     }
-    if config.report
-        && let Err(error) = report::write(&dir)
-    {
-        eprintln!("trueline: cannot write the report: {error}");
+    if config.report {
+        let written = timeline.map_or_else(|| report::write(&dir), |timeline| report::write_with(&dir, &timeline));
+        if let Err(error) = written {
+            eprintln!("trueline: cannot write the report: {error}");
+        }
     }
     Ok(written)
 }
@@ -267,14 +270,14 @@ fn interrupts(halter: watch::Sender<Option<Halt>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Works out and writes down what each fault did to the service.
-fn disturbances(dir: &RunDir, history: History, load: Phases, summary: &mut Summary) -> anyhow::Result<()> {
+/// Works out and writes down what each fault did to the service. Gives the run on its axis of time.
+fn disturbances(dir: &RunDir, history: History, load: Phases, summary: &mut Summary) -> anyhow::Result<Timeline> {
     let timeline = Timeline::around(dir, history, Some(load))?;
     let (report, histograms) = phases(&timeline);
     dir.write_phases(&report, &histograms, Duration::from_nanos(load.end_ns))?;
     summary.unavailability = report.unavailability(load.load_start_ns);
     summary.outages = report.kinds.into_iter().map(|kind| kind.outage).collect();
-    Ok(())
+    Ok(timeline)
 }
 
 /// What is said of a history beside its verdict, and the history itself.

@@ -17,7 +17,7 @@ use results::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use stored::made;
+use stored::{FIRST, SECOND, THIRD, made, three};
 
 #[path = "support/stored.rs"]
 mod stored;
@@ -122,18 +122,6 @@ impl Answer {
             assert!(self.body.contains(word), "{word:?} is not in: {}", self.body);
         }
     }
-}
-
-const FIRST: &str = "20261121-010000-33aa";
-const SECOND: &str = "20261121-020000-33bb";
-const THIRD: &str = "20261121-030000-c000";
-
-fn three() -> tempfile::TempDir {
-    let store = tempfile::tempdir().unwrap();
-    for (seed, name) in [(1, FIRST), (2, SECOND), (3, THIRD)] {
-        made(store.path(), name, seed);
-    }
-    store
 }
 
 /// How many runs a page lists.

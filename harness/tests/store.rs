@@ -11,7 +11,7 @@ use std::{
 
 use results::store::{CollectionKind, DirLock, Manifest, RunId, Store};
 use serde_json::{Value, json};
-use stored::made;
+use stored::{FIRST, SECOND, THIRD, made, three};
 use wait::wait_for;
 use whole::{ends_with, processes};
 
@@ -43,18 +43,6 @@ fn names(store: &Path) -> Vec<String> {
         fs::read_dir(store).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-const FIRST: &str = "20261121-010000-33aa";
-const SECOND: &str = "20261121-020000-33bb";
-const THIRD: &str = "20261121-030000-c000";
-
-fn three() -> tempfile::TempDir {
-    let store = tempfile::tempdir().unwrap();
-    for (seed, name) in [(1, FIRST), (2, SECOND), (3, THIRD)] {
-        made(store.path(), name, seed);
-    }
-    store
 }
 
 #[test]

@@ -82,6 +82,15 @@ pub fn write(run: &RunDir) -> Result<PathBuf, ReportError> {
     Ok(path)
 }
 
+/// The same, of a run whose files have been put on an axis already: a long history is not read again for it.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_with(run: &RunDir, timeline: &Timeline) -> Result<PathBuf, ReportError> {
+    write_whole(run.path(), REPORT_NAME, page_with(run, timeline)?.as_bytes())?;
+    Ok(run.path().join(REPORT_NAME))
+}
+
 /// Writes the report of a run into this file. Whoever opens it meanwhile sees the one from before, or none.
 ///
 /// # Errors
@@ -98,14 +107,17 @@ pub fn write_to(run: &RunDir, path: &Path) -> Result<(), ReportError> {
 /// # Errors
 /// When the run's history, schedule or nodes' lines cannot be read.
 pub fn page_of(run: &RunDir) -> Result<String, ReportError> {
-    let timeline = Timeline::of(run)?;
+    page_with(run, &Timeline::of(run)?)
+}
+
+fn page_with(run: &RunDir, timeline: &Timeline) -> Result<String, ReportError> {
     let endings = Endings::of(run)?;
     let (manifest, summary) = (run.manifest(), run.verdict::<Summary>()?);
     Ok(page(&Material {
         run: run.id().to_string(),
         manifest: manifest.as_ref().map_err(ToString::to_string),
         summary: summary.as_ref(),
-        timeline: &timeline,
+        timeline,
         endings: &endings,
     }))
 }

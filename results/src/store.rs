@@ -64,6 +64,7 @@ pub use index::{Candidates, LATEST, NoSuchName, RunEntry};
 pub use keep::{Item, Keep, Weight, beyond};
 pub use label::{Label, LabelError, Labels, labels};
 pub use lock::{DirLock, RunState};
+pub(crate) use machine::git_directory;
 pub use machine::{Machine, git_revision};
 pub use remove::bytes_on_disk;
 pub use select::{Selection, SelectionError};

@@ -1,10 +1,6 @@
 //! `trueline report`: a run as one page.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -14,6 +10,7 @@ use results::{
     store::DEFAULT_STORE,
 };
 
+use super::desktop::show;
 use crate::{failure::Failure, progress::Progress, replay::find};
 
 const EXAMPLES: &str = "\
@@ -75,7 +72,8 @@ pub fn execute(args: &ReportArgs) -> Result<ExitCode, Failure> {
     };
     std::io::stdout().write_all(text.as_bytes()).context("cannot print the path").map_err(Failure::harness)?;
     if args.open == Open::Yes {
-        show(&path).map_err(Failure::harness)?;
+        let showing = || format!("cannot show {} with xdg-open; open it in a browser yourself", path.display());
+        show(&path).with_context(showing).map_err(Failure::harness)?;
     }
     Ok(ExitCode::Valid)
 }
@@ -83,12 +81,4 @@ pub fn execute(args: &ReportArgs) -> Result<ExitCode, Failure> {
 /// A run that cannot be read is for the user to mend; that the report cannot be written may be, too.
 fn failure(error: ReportError, run: &str) -> Failure {
     Failure::usage(anyhow::Error::new(error).context(format!("cannot write the report of run {run}")))
-}
-
-/// Hands the page to the desktop, which goes on by itself.
-fn show(path: &Path) -> anyhow::Result<()> {
-    let mut command = Command::new("xdg-open");
-    command.arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let showing = || format!("cannot show {} with xdg-open; open it in a browser yourself", path.display());
-    command.spawn().map(drop).with_context(showing)
 }

@@ -3,7 +3,6 @@
 use std::{
     io::Write,
     net::{IpAddr, SocketAddr},
-    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -12,7 +11,7 @@ use clap::Args;
 use results::{exit::ExitCode, store::Store};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::runs::StoreArgs;
+use super::{desktop::show, runs::StoreArgs};
 use crate::{failure::Failure, serve::serve};
 
 const EXAMPLES: &str = "\
@@ -80,7 +79,10 @@ async fn until_interrupted(store: Store, args: &ServeArgs) -> Result<(), Failure
     let told = writeln!(std::io::stdout(), "serving {} at {url}; Ctrl-C ends it", store.path().display());
     told.context("cannot print").map_err(Failure::harness)?;
     if args.open {
-        open(&url);
+        // That there is no desktop is no reason not to serve.
+        if let Err(error) = show(&url) {
+            eprintln!("trueline: cannot open a browser with xdg-open: {error}; go to {url}");
+        }
     }
     let stopped = async move {
         // An error means that nobody can ask any more, which is asking, too.
@@ -98,14 +100,5 @@ fn browsable(address: SocketAddr) -> SocketAddr {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new([127, 0, 0, 1].into(), address.port()),
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), address.port()),
         _ => address,
-    }
-}
-
-/// Hands the address to the desktop. That there is none is no reason not to serve.
-fn open(url: &str) {
-    let mut command = Command::new("xdg-open");
-    match command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
-        Ok(mut child) => drop(std::thread::spawn(move || child.wait())),
-        Err(error) => eprintln!("trueline: cannot open a browser with xdg-open: {error}; go to {url}"),
     }
 }

@@ -25,3 +25,16 @@ pub fn made(store: &Path, name: &str, seed: u64) -> RunDir {
     drop(run);
     RunDir::open(&path).unwrap()
 }
+
+pub const FIRST: &str = "20261121-010000-33aa";
+pub const SECOND: &str = "20261121-020000-33bb";
+pub const THIRD: &str = "20261121-030000-c000";
+
+/// A store of three of them.
+pub fn three() -> tempfile::TempDir {
+    let store = tempfile::tempdir().unwrap();
+    for (seed, name) in [(1, FIRST), (2, SECOND), (3, THIRD)] {
+        made(store.path(), name, seed);
+    }
+    store
+}

@@ -1,6 +1,9 @@
 //! The machine and the source that a run was of: results of two machines are not to be compared unawares.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -83,15 +86,20 @@ fn kibibytes(text: &str) -> Option<u64> {
     text.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
+/// Where Git keeps what it knows of the checkout at a path or above it.
+pub(crate) fn git_directory(path: &Path) -> Option<PathBuf> {
+    let git = path.ancestors().map(|directory| directory.join(".git")).find(|git| git.exists())?;
+    // In a worktree, `.git` is a file that names the directory.
+    match fs::read_to_string(&git) {
+        Ok(link) => Some(git.parent()?.join(link.strip_prefix("gitdir:")?.trim())),
+        Err(_) => Some(git),
+    }
+}
+
 /// The commit that is checked out at a path or above it. Whether files differ from it is not looked at.
 #[must_use]
 pub fn git_revision(path: &Path) -> Option<String> {
-    let git = path.ancestors().map(|directory| directory.join(".git")).find(|git| git.exists())?;
-    // In a worktree, `.git` is a file that names the directory.
-    let git = match fs::read_to_string(&git) {
-        Ok(link) => git.parent()?.join(link.strip_prefix("gitdir:")?.trim()),
-        Err(_) => git,
-    };
+    let git = git_directory(path)?;
     let head = fs::read_to_string(git.join("HEAD")).ok()?;
     let Some(reference) = head.strip_prefix("ref:").map(str::trim) else {
         return hash(&head);

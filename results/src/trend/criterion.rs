@@ -24,7 +24,7 @@ use super::Point;
 use crate::{
     metrics::{Metric, NAME_MAX},
     statistics::shift::median_of,
-    store::{Machine, Store, git_revision},
+    store::{Machine, Store, git_directory, git_revision},
 };
 
 /// Version of the lines.
@@ -170,13 +170,7 @@ impl Checkout {
     /// for the last time: then nobody knows what was measured.
     fn of(directory: &Path) -> Option<Self> {
         let revision = git_revision(directory)?;
-        let git = directory.ancestors().map(|above| above.join(".git")).find(|git| git.exists())?;
-        // In a worktree, `.git` is a file that names the directory.
-        let git = match fs::read_to_string(&git) {
-            Ok(link) => git.parent()?.join(link.strip_prefix("gitdir:")?.trim()),
-            Err(_) => git,
-        };
-        let since = fs::metadata(git.join("logs/HEAD")).and_then(|log| log.modified()).ok()?;
+        let since = fs::metadata(git_directory(directory)?.join("logs/HEAD")).and_then(|log| log.modified()).ok()?;
         Some(Self { revision, since })
     }
 
